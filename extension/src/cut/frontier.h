@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * frontier.h
+ *	  What the worker of a database publishes in shared memory: how far its
+ *	  views have come, per-view counters, which cuts others still need, and
+ *	  which rows changed in the last cuts.
+ *
+ * Locking: FrontierDatabase.lock (a spinlock) guards the frontier's fields and
+ * the pins of that database; it is held for a few instructions and nothing is
+ * called under it. FrontierShared.lock (an LWLock) guards the arrays of
+ * databases and views; it may be held while a spinlock is taken, never the
+ * other way round. The change ring has an LWLock of its own, always taken
+ * last.
+ *
+ * A reader is "fresh" when every transaction completed before it looked is
+ * visible in the frontier's cut. That is decided by the number of completed
+ * transactions (TransamVariables' xactCompletionCount), never by LSN: a commit
+ * record may be in the WAL long before its transaction is visible.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_FRONTIER_H
+#define FRESHET_FRONTIER_H
+
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "storage/condition_variable.h"
+#include "storage/itemptr.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "port/atomics.h"
+#include "cut/cut.h"
+
+#define FRONTIER_MAX_PINS	1024
+
+/* A cut somebody still reads: its xmin holds the database's slot back. */
+typedef struct FrontierPin
+{
+	pid_t		pid;			/* 0: free */
+	TransactionId xmin;
+	int64		since_ms;
+	bool		lost;			/* older than freshet.max_cut_age: dropped */
+} FrontierPin;
+
+/* One database with the extension; its worker is the only writer. */
+typedef struct FrontierDatabase
+{
+	Oid			dboid;			/* InvalidOid: free */
+	slock_t		lock;
+	pid_t		worker_pid;		/* 0: none */
+	Latch	   *worker_latch;	/* valid while worker_pid != 0 */
+	bool		stop_requested; /* the database is about to be dropped or
+								 * copied: the worker leaves, none is started */
+	pg_atomic_uint32 sleeping;	/* 1 while the worker waits on its latch */
+	pg_atomic_uint32 waiters;	/* backends waiting for the frontier */
+	pg_atomic_uint32 catalog_generation;	/* grows with each committed change
+											 * of freshet's catalogs or DDL on
+											 * a view */
+	pg_atomic_uint32 maintained;	/* number of maintained views; 0: readers
+									 * need not look further */
+
+	/* the frontier, under lock */
+	uint64		number;
+	XLogRecPtr	lsn;
+	int64		at_ms;
+	uint64		completed;		/* Cut.completed of the frontier */
+	uint64		own;			/* transactions of the worker itself completed
+								 * since then */
+	TransactionId slot_xmin;	/* what the slot holds; no pin may be older */
+	FrontierPin pins[FRONTIER_MAX_PINS];
+
+	ConditionVariable moved;	/* broadcast whenever the frontier moves */
+	uint32		ring_handle;	/* dsm_handle of the change ring; 0: none */
+} FrontierDatabase;
+
+/* Counters and state of one view; written by the worker only. */
+typedef struct FrontierView
+{
+	Oid			dboid;			/* InvalidOid: free */
+	Oid			view;
+	pg_atomic_uint64 completed; /* as FrontierDatabase.completed, but for what
+								 * the view's own content covers */
+	pg_atomic_uint32 behind;	/* 1: the view is not at the database's
+								 * frontier (being adopted, locked, in error,
+								 * or a costly recomputation is due) */
+	pg_atomic_uint32 failed;	/* 1: in error; readers do not wait for it */
+	pg_atomic_uint32 wanted;	/* a reader waits for it: recompute now */
+	pg_atomic_uint64 lsn;
+	pg_atomic_uint64 at_ms;
+	pg_atomic_uint64 rows_in;
+	pg_atomic_uint64 rows_out;
+	pg_atomic_uint64 cycles;
+	pg_atomic_uint64 last_cycle_us;
+} FrontierView;
+
+/* Outcome of frontier_wait. */
+typedef enum FrontierWait
+{
+	FRONTIER_FRESH,				/* reached */
+	FRONTIER_TIMEOUT,			/* not within the time given */
+	FRONTIER_NO_WORKER			/* no worker, and none came within five
+								 * seconds */
+} FrontierWait;
+
+extern void frontier_request_shmem(void);
+extern void frontier_startup_shmem(void);
+
+/* any backend */
+extern FrontierDatabase *frontier_database(Oid dboid, bool create);
+extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
+extern void frontier_forget_view(Oid dboid, Oid view);
+extern uint64 frontier_completed_now(void);
+extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);
+extern FrontierWait frontier_wait(FrontierDatabase *database, FrontierView *view,
+								  uint64 completed, long timeout_ms);
+extern void frontier_wake_worker(FrontierDatabase *database);
+extern int	frontier_pin(FrontierDatabase *database, TransactionId *xmin);
+extern void frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin);
+extern bool frontier_pin_lost(FrontierDatabase *database, int pin);
+extern void frontier_unpin(FrontierDatabase *database, int pin);
+
+/* the worker */
+extern void frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own);
+extern TransactionId frontier_oldest_pin(FrontierDatabase *database);
+
+/*
+ * The change ring: for each of the last cuts, which row versions of which
+ * relations appeared or disappeared. Written by the worker as part of
+ * publishing a cut; a subscriber that has fallen behind the ring compares the
+ * whole relation under its two snapshots instead.
+ */
+extern void frontier_ring_create(FrontierDatabase *database);
+extern void frontier_ring_begin(FrontierDatabase *database, uint64 number);
+extern void frontier_ring_add(Oid relation, const ItemPointerData *tids, int count);
+extern void frontier_ring_whole(Oid relation);
+extern void frontier_ring_commit(void);
+
+typedef enum FrontierChanges
+{
+	FRONTIER_CHANGES_NONE,		/* nothing changed between the cuts */
+	FRONTIER_CHANGES_TIDS,		/* tids holds every changed version */
+	FRONTIER_CHANGES_UNKNOWN	/* compare the whole relation */
+} FrontierChanges;
+
+extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relation,
+										  uint64 after, uint64 upto,
+										  ItemPointerData **tids, int *count);
+
+/* Relations somebody subscribes to: the worker watches them as well. */
+extern void frontier_watch(FrontierDatabase *database, Oid relation);
+extern void frontier_unwatch(FrontierDatabase *database, Oid relation);
+extern int	frontier_watched(FrontierDatabase *database, Oid *relations, int max);
+
+#endif							/* FRESHET_FRONTIER_H */

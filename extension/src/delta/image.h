@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * image.h
+ *	  Rows compared by image: equal only if every value is the same bytes
+ *	  (after detoasting), as PostgreSQL's record_image_eq (*=) does. Two rows
+ *	  that are = but not the same image (1.0 and 1.00) are different rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_IMAGE_H
+#define FRESHET_IMAGE_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+
+extern uint64 image_hash(TupleTableSlot *slot);
+extern bool image_equal(TupleTableSlot *left, TupleTableSlot *right);
+
+/*
+ * A Z-set in memory: rows by image with integer multiplicity. Rows whose
+ * multiplicity comes to zero are not returned.
+ */
+typedef struct ImageBag ImageBag;
+
+extern ImageBag *image_bag_create(MemoryContext parent, TupleDesc descriptor);
+extern void image_bag_add(ImageBag *bag, TupleTableSlot *slot, int64 multiplicity);
+extern uint64 image_bag_rows(ImageBag *bag);	/* entries, zero ones included */
+extern Size image_bag_bytes(ImageBag *bag);
+extern void image_bag_scan_begin(ImageBag *bag);
+extern bool image_bag_scan_next(ImageBag *bag, TupleTableSlot *slot, int64 *multiplicity);
+extern void image_bag_destroy(ImageBag *bag);
+
+#endif							/* FRESHET_IMAGE_H */

@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  Freshet's own tables in schema freshet: which matviews are maintained
+ *	  (freshet.view), and the last committed cut (freshet.cut).
+ *
+ * A row of freshet.view lives and dies with its matview. Columns:
+ *	view oid, maintain bool, settings text[] (name=value, captured when the view
+ *	was created), adopted bool (content and hidden state are those of the
+ *	committed cut), strategy text, reason text, error text, sqlstate text,
+ *	retry_at timestamptz.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_CATALOG_H
+#define FRESHET_CATALOG_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "cut/cut.h"
+
+typedef struct ViewRow
+{
+	Oid			view;
+	bool		maintain;
+	bool		adopted;
+	List	   *settings;		/* of char *, "name=value" */
+	char	   *strategy;		/* "A", "B", "C", "none" or NULL: not planned yet */
+	char	   *reason;
+	char	   *error;			/* NULL: none */
+	char	   *sqlstate;
+} ViewRow;
+
+/* false while the extension is not (or not yet fully) there in this database */
+extern bool catalog_installed(void);
+extern Oid	catalog_schema(void);
+
+extern List *catalog_views(void);	/* of ViewRow *, maintained or not */
+extern ViewRow *catalog_view(Oid view); /* NULL: unknown */
+extern bool catalog_view_maintained(Oid view);	/* cached in the backend */
+extern void catalog_view_insert(Oid view, bool maintain, List *settings);
+extern void catalog_view_set_maintain(Oid view, bool maintain);
+extern void catalog_view_set_adopted(Oid view, bool adopted);
+extern void catalog_view_set_strategy(Oid view, const char *strategy, const char *reason);
+extern void catalog_view_set_error(Oid view, const char *sqlstate, const char *error);
+extern void catalog_view_delete(Oid view);
+
+extern Cut *catalog_cut_read(void); /* NULL: none, or of another database */
+extern void catalog_cut_write(const Cut *cut);
+
+/* At commit of this transaction, tell the worker that the catalogs changed. */
+extern void catalog_changed(void);
+
+/* The settings a view's query depends on, as "name=value" of this session. */
+extern List *catalog_capture_settings(void);
+
+#endif							/* FRESHET_CATALOG_H */
