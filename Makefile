@@ -1,0 +1,73 @@
+# Freshet: everything a person types. `make run` and `make test` work on a fresh Debian 12.
+#
+#   make run      from nothing to a running server with a view that changes before your eyes
+#   make test     every test; make test SAN=1 the same under sanitizers
+#   make bench    the numbers of README.md
+#
+# Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
+# PREFIX (where `make install` puts the server), TESTS (arguments for pytest).
+
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
+PREFIX ?= /usr/local
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+TESTS ?= tests
+SAN ?=
+
+export PG_CONFIG PREFIX SAN
+
+MAKEFLAGS += --no-print-directory
+C_FILES = $(shell git ls-files '*.c' '*.h')
+VENV_STAMP = .venv/stamp
+# The PostgreSQL tree belongs to root on most machines; a private one does not.
+AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
+AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: all extension server deps install install-extension run test bench format lint clean
+
+all: extension server
+
+extension: | deps
+	$(MAKE) -j$(JOBS) -C extension PG_CONFIG=$(PG_CONFIG) all
+
+server: | deps
+	$(MAKE) -j$(JOBS) -C server PG_CONFIG=$(PG_CONFIG) all
+
+deps: .deps-stamp
+
+.deps-stamp: tools/deps
+	tools/deps
+	@touch $@
+
+$(VENV_STAMP): tests/requirements.txt | deps
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+install-extension: extension
+	$(AS_OWNER) $(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) install >/dev/null
+
+install: install-extension server
+	$(AS_PREFIX) $(MAKE) -C server PG_CONFIG=$(PG_CONFIG) PREFIX=$(PREFIX) install
+
+run: install-extension server
+	@tools/run
+
+test: | deps
+	@tools/test $(TESTS)
+
+bench: install-extension server $(VENV_STAMP)
+	@.venv/bin/python bench/all
+
+format: | deps
+	clang-format -i $(C_FILES)
+
+# clang-format has the last word on layout, the compiler on warnings.
+lint: | deps
+	clang-format --dry-run -Werror $(C_FILES)
+	tools/lint
+
+clean:
+	-$(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) clean
+	-$(MAKE) -C server clean
+	rm -rf .deps-stamp .venv bench/results

@@ -1,0 +1,1 @@
+"""What the tests stand on: private clusters, private servers, real drivers."""

@@ -1,0 +1,115 @@
+"""Processes, ports and directories, as root or not.
+
+PostgreSQL refuses to run as root. As root, clusters belong to the user postgres and their programs
+run as that user; otherwise everything runs as whoever runs the tests.
+"""
+
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import tempfile
+import time
+
+AS_ROOT = os.geteuid() == 0
+PG_USER = "postgres" if AS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def as_pg_user(command: list[str]) -> list[str]:
+    """The command line that runs a PostgreSQL program as a user it accepts."""
+    return ["runuser", "-u", PG_USER, "--"] + command if AS_ROOT else command
+
+
+def temp_dir(name: str) -> pathlib.Path:
+    """A new directory the PostgreSQL user owns, with a path short enough for unix sockets."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f"freshet-{name}-", dir="/tmp"))
+    os.chmod(path, 0o755)
+    own(path)
+    return path
+
+
+def own(path: pathlib.Path) -> None:
+    """Give a path to the PostgreSQL user."""
+    if AS_ROOT:
+        shutil.chown(path, PG_USER, PG_USER)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Remove a directory unless the tests were asked to keep what they leave."""
+    if not os.environ.get("FRESHET_KEEP"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below pid, parents first."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            stat = pathlib.Path("/proc", entry, "stat").read_text()
+        except OSError:
+            continue
+        parent = int(stat.rpartition(")")[2].split()[1])
+        children.setdefault(parent, []).append(int(entry))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(0), [])
+        found += below
+        queue += below
+    return found
+
+
+def kill_tree(pid: int) -> None:
+    """kill -9 a process and everything below it, parents first so that nobody tidies up."""
+    for victim in [pid] + descendants(pid):
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    try:
+        stat = pathlib.Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time a process has used."""
+    fields = pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until(predicate, timeout: float = 10.0, interval: float = 0.02, what: str = ""):
+    """Poll until predicate() is true and return its value; fail with a reason after timeout."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or predicate}")
+        time.sleep(interval)
