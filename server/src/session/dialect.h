@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * dialect.h
+ *	  What a dialect is to a session: a set of words and of callbacks.
+ *
+ * A session relays bytes between a client and a backend of its own. It shows
+ * a message of the client to its dialect only if
+ *	- it is a Query (Q) or a Parse (P) of at most SESSION_SCAN_MAX bytes whose
+ *	  text contains one of the dialect's words, in any case; or
+ *	- the dialect is watching (session_watch) and the message is one of
+ *	  Q P B D E C S H.
+ *
+ * Invariants a dialect may rely on:
+ *	- Everything runs on one thread, and a session_* function never calls back
+ *	  into the dialect: callbacks do not nest.
+ *	- `message` is called only when the backend has answered everything sent
+ *	  before (the session asks it to with a Flush if it must), and never while
+ *	  the backend is skipping to a Sync after an error: such messages pass, for
+ *	  the backend drops them.
+ *	- After DIALECT_TAKEN the dialect has control until session_release. Until
+ *	  then no further message of the client is looked at: the session keeps
+ *	  reading only to notice that the client went away.
+ *	- ParameterStatus (S) and NotificationResponse (A) of the backend always go
+ *	  straight to the client, in control or not.
+ *	- `close` is the last call; it comes exactly once after `open`, whether the
+ *	  client vanished, the backend did, or the server stops. If the dialect had
+ *	  control, the session also asks PostgreSQL to cancel what is running.
+ *
+ * What a dialect must keep to:
+ *	- `wants` decides from the message and the dialect's own state alone and
+ *	  changes nothing: the message may still be dropped by an error before it.
+ *	- The client gets exactly the answers the protocol owes it for each message
+ *	  taken. After session_error in answer to anything but a Query, the session
+ *	  itself drops what the client sends up to the next Sync.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_DIALECT_H
+#define FRESHET_DIALECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pgwire/message.h"
+
+typedef struct Session Session;
+
+typedef enum DialectAnswer
+{
+	DIALECT_PASS, /* not ours after all: send it to the backend */
+	DIALECT_TAKEN /* ours, until session_release */
+} DialectAnswer;
+
+/* What becomes of a message of the backend while the dialect has control. */
+typedef enum BackendRoute
+{
+	BACKEND_FORWARD, /* to the client, streamed, of any size */
+	BACKEND_SWALLOW, /* nowhere, streamed, of any size */
+	BACKEND_COLLECT	 /* whole to backend_message, which then decides */
+} BackendRoute;
+
+typedef struct Dialect
+{
+	const char *name;
+
+	/* Upper-case ASCII letters, NULL at the end. */
+	const char *const *words;
+
+	/* Called before the first `wants` of a session; its result is `self`. */
+	void *(*open)(Session *session);
+	void (*close)(void *self);
+
+	/* Would `message` be taken? Pure; see above. */
+	bool (*wants)(void *self, const WireMessage *message);
+
+	/* A wanted message, with everything before it answered. */
+	DialectAnswer (*message)(void *self, const WireMessage *message);
+
+	/*
+	 * In control, for each message of the backend but S and A: first the header
+	 * alone; then, if that said BACKEND_COLLECT, the whole message, to be
+	 * forwarded or swallowed (BACKEND_COLLECT is no answer there). A collected message
+	 * may have at most SESSION_COLLECT_MAX bytes; a larger one ends the session.
+	 */
+	BackendRoute (*backend_header)(void *self, char type, uint32_t length);
+	BackendRoute (*backend_message)(void *self, const WireMessage *message);
+
+	/* In control: session_timer has run out. */
+	void (*timer)(void *self);
+
+	/* In control: what waits for the client fell below the low water mark. */
+	void (*drained)(void *self);
+
+	/*
+	 * In control: the client asked to cancel. True if the dialect has dealt
+	 * with it; false sends the request on to the backend, whose error then
+	 * comes through backend_header like any other.
+	 */
+	bool (*cancel)(void *self);
+
+	/*
+	 * Not in control but watching: a ReadyForQuery with this transaction status
+	 * ('I', 'T', 'E') has just gone to the client.
+	 */
+	void (*ready)(void *self, char status);
+} Dialect;
+
+#endif /* FRESHET_DIALECT_H */
