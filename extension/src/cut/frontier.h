@@ -12,6 +12,9 @@
  * other way round. The change ring has an LWLock of its own, always taken
  * last.
  *
+ * Entries of the arrays are found without a lock: an entry is filled before
+ * its dboid is set, and its dboid is cleared before it is used again.
+ *
  * A reader is "fresh" when every transaction completed before it looked is
  * visible in the frontier's cut. That is decided by the number of completed
  * transactions (TransamVariables' xactCompletionCount), never by LSN: a commit
@@ -25,6 +28,7 @@
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "storage/condition_variable.h"
 #include "storage/itemptr.h"
 #include "storage/latch.h"
@@ -34,6 +38,12 @@
 #include "cut/cut.h"
 
 #define FRONTIER_MAX_PINS	1024
+
+/* FrontierDatabase.maintained when the worker has not counted (again) yet */
+#define FRONTIER_UNCOUNTED	UINT32_MAX
+
+/* How long readers wait for a worker that is not there. */
+#define FRONTIER_WORKER_GRACE_MS	5000
 
 /* A cut somebody still reads: its xmin holds the database's slot back. */
 typedef struct FrontierPin
@@ -51,15 +61,19 @@ typedef struct FrontierDatabase
 	slock_t		lock;
 	pid_t		worker_pid;		/* 0: none */
 	Latch	   *worker_latch;	/* valid while worker_pid != 0 */
-	bool		stop_requested; /* the database is about to be dropped or
-								 * copied: the worker leaves, none is started */
+	TimestampTz worker_left;	/* when worker_pid became 0 */
+	int			stop_requested; /* number of backends about to drop, rename,
+								 * move or copy the database: while not 0 the
+								 * worker leaves and none is started */
 	pg_atomic_uint32 sleeping;	/* 1 while the worker waits on its latch */
 	pg_atomic_uint32 waiters;	/* backends waiting for the frontier */
 	pg_atomic_uint32 catalog_generation;	/* grows with each committed change
 											 * of freshet's catalogs or DDL on
 											 * a view */
 	pg_atomic_uint32 maintained;	/* number of maintained views; 0: readers
-									 * need not look further */
+									 * need not look further;
+									 * FRONTIER_UNCOUNTED: look at the catalog */
+	pg_atomic_uint32 watched;	/* number of relations subscribed to */
 
 	/* the frontier, under lock */
 	uint64		number;
@@ -69,10 +83,14 @@ typedef struct FrontierDatabase
 	uint64		own;			/* transactions of the worker itself completed
 								 * since then */
 	TransactionId slot_xmin;	/* what the slot holds; no pin may be older */
+	int			pins_used;		/* pins from here on were never used */
 	FrontierPin pins[FRONTIER_MAX_PINS];
 
-	ConditionVariable moved;	/* broadcast whenever the frontier moves */
+	ConditionVariable moved;	/* broadcast whenever the frontier moves, a
+								 * view's state changes, a worker comes or
+								 * leaves */
 	uint32		ring_handle;	/* dsm_handle of the change ring; 0: none */
+	LWLock		ring_lock;		/* guards the ring's content */
 } FrontierDatabase;
 
 /* Counters and state of one view; written by the worker only. */
@@ -99,31 +117,76 @@ typedef struct FrontierView
 typedef enum FrontierWait
 {
 	FRONTIER_FRESH,				/* reached */
-	FRONTIER_TIMEOUT,			/* not within the time given */
+	FRONTIER_TIMEOUT,			/* not within the time given, or the worker
+								 * waits for a lock of this very transaction */
 	FRONTIER_NO_WORKER			/* no worker, and none came within five
 								 * seconds */
 } FrontierWait;
 
+extern int	frontier_max_databases; /* GUC freshet.max_databases */
+extern int	frontier_max_views; /* GUC freshet.max_views */
+extern int	frontier_ring_kb;	/* GUC freshet.change_ring */
+
 extern void frontier_request_shmem(void);
 extern void frontier_startup_shmem(void);
 
-/* any backend */
+/*
+ * Any backend.
+ *
+ * frontier_wait: returns once every transaction among the first "completed"
+ * ones is visible in the frontier's cut, and, with a view that is behind, in
+ * that view's own content. A failed view is never waited for. timeout_ms < 0:
+ * no limit. frontier_wait_since is also satisfied by a cut taken at since_ms
+ * or later (0: no such cut).
+ *
+ * frontier_pin: holds everything the worker's slot holds now; *xmin is set to
+ * that horizon. -1 while the worker holds no slot. Pins and watches of a
+ * backend end with it at the latest.
+ */
 extern FrontierDatabase *frontier_database(Oid dboid, bool create);
+extern void frontier_forget_database(Oid dboid);
+extern Oid	frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
 extern void frontier_forget_view(Oid dboid, Oid view);
 extern uint64 frontier_completed_now(void);
 extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);
 extern FrontierWait frontier_wait(FrontierDatabase *database, FrontierView *view,
 								  uint64 completed, long timeout_ms);
+extern FrontierWait frontier_wait_since(FrontierDatabase *database, FrontierView *view,
+										uint64 completed, int64 since_ms, long timeout_ms);
 extern void frontier_wake_worker(FrontierDatabase *database);
+extern void frontier_catalogs_change(FrontierDatabase *database);
+extern void frontier_catalogs_changed(FrontierDatabase *database);
+extern void frontier_stop_worker(FrontierDatabase *database);
+extern void frontier_allow_worker(FrontierDatabase *database);
 extern int	frontier_pin(FrontierDatabase *database, TransactionId *xmin);
 extern void frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin);
 extern bool frontier_pin_lost(FrontierDatabase *database, int pin);
 extern void frontier_unpin(FrontierDatabase *database, int pin);
 
-/* the worker */
+/*
+ * The worker.
+ *
+ * frontier_worker_attach: this process is the database's worker from now on;
+ * false: there is one already, or it is asked to leave. It is detached when it
+ * exits, however it does.
+ *
+ * frontier_hold_xmin: sets slot_xmin to the older of "wanted" and the oldest
+ * pin and returns it; only then may the slot be advanced to it, since from that
+ * moment on no new pin can ask for more.
+ *
+ * frontier_drop_pins: pins older than before_ms are lost; they hold nothing any
+ * more.
+ *
+ * frontier_set_maintained: how many views there are according to catalogs read
+ * after catalog_generation was "generation"; ignored if it has changed since.
+ */
+extern bool frontier_worker_attach(FrontierDatabase *database);
+extern void frontier_set_maintained(FrontierDatabase *database, uint32 generation, uint32 count);
 extern void frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own);
 extern TransactionId frontier_oldest_pin(FrontierDatabase *database);
+extern TransactionId frontier_hold_xmin(FrontierDatabase *database, TransactionId wanted);
+extern void frontier_drop_pins(FrontierDatabase *database, int64 before_ms);
 
 /*
  * The change ring: for each of the last cuts, which row versions of which
@@ -144,11 +207,17 @@ typedef enum FrontierChanges
 	FRONTIER_CHANGES_UNKNOWN	/* compare the whole relation */
 } FrontierChanges;
 
+/* *tids: sorted, without duplicates, palloc'd */
 extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relation,
 										  uint64 after, uint64 upto,
 										  ItemPointerData **tids, int *count);
 
-/* Relations somebody subscribes to: the worker watches them as well. */
+/*
+ * Relations somebody subscribes to: the worker watches them as well. The ring
+ * knows a relation's changes from the first cut on by which every transaction
+ * has ended that ran when the worker took the relation up (frontier_watched);
+ * for older cuts frontier_ring_read says FRONTIER_CHANGES_UNKNOWN.
+ */
 extern void frontier_watch(FrontierDatabase *database, Oid relation);
 extern void frontier_unwatch(FrontierDatabase *database, Oid relation);
 extern int	frontier_watched(FrontierDatabase *database, Oid *relations, int max);

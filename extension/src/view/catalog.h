@@ -10,6 +10,11 @@
  *	committed cut), strategy text, reason text, error text, sqlstate text,
  *	retry_at timestamptz.
  *
+ * Invariant: who writes the row of a view holds, until the end of its
+ * transaction, a lock on the view: ROW EXCLUSIVE suffices for the worker, all
+ * others need one that conflicts with it. So two of them never write one row at
+ * a time, and nobody is told "tuple concurrently updated".
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef FRESHET_CATALOG_H
@@ -51,6 +56,12 @@ extern void catalog_cut_write(const Cut *cut);
 
 /* At commit of this transaction, tell the worker that the catalogs changed. */
 extern void catalog_changed(void);
+
+/* wake.c's side of it: was it called in this transaction? Forgets it. */
+extern bool catalog_take_changed(void);
+
+/* GUC freshet.maintain: are new materialized views maintained? */
+extern bool catalog_maintain_default;
 
 /* The settings a view's query depends on, as "name=value" of this session. */
 extern List *catalog_capture_settings(void);

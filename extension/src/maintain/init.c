@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * init.c
+ *	  Loading the library: settings, shared memory, hooks, the launcher.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "cut/frontier.h"
+#include "fmgr.h"
+#include "maintain/launcher.h"
+#include "maintain/wake.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "utils/guc.h"
+#include "view/catalog.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+PG_FUNCTION_INFO_V1(freshet_start_worker);
+
+static shmem_request_hook_type init_previous_request = NULL;
+static shmem_startup_hook_type init_previous_startup = NULL;
+
+/* Asks for the shared memory of all parts. */
+static void
+init_request_shmem(void)
+{
+	if (init_previous_request != NULL)
+		init_previous_request();
+	frontier_request_shmem();
+	launcher_request_shmem();
+}
+
+/* Makes, or finds, the shared memory of all parts. */
+static void
+init_startup_shmem(void)
+{
+	if (init_previous_startup != NULL)
+		init_previous_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	frontier_startup_shmem();
+	launcher_startup_shmem();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* The settings of all parts. */
+static void
+init_define_settings(void)
+{
+	DefineCustomIntVariable("freshet.max_databases",
+							"Sets how many databases of the server can have the extension.", NULL,
+							&frontier_max_databases, 16, 1, 4096, PGC_POSTMASTER, 0, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("freshet.max_views",
+							"Sets how many maintained views all databases together can have.",
+							NULL, &frontier_max_views, 1024, 16, 1048576, PGC_POSTMASTER, 0, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable("freshet.change_ring",
+							"Sets the memory in which the last changes are kept for subscribers.",
+							"A subscriber that has fallen behind it compares whole relations.",
+							&frontier_ring_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
+							NULL, NULL);
+	DefineCustomBoolVariable("freshet.maintain",
+							 "Keeps new materialized views always fresh.",
+							 "freshet.adopt and freshet.release change it for a view.",
+							 &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("freshet");
+}
+
+/* Entry point: the server loads the library at start. */
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("freshet must be loaded when the server starts"),
+				 errhint("Add freshet to shared_preload_libraries in postgresql.conf and restart "
+						 "the server.")));
+
+	init_define_settings();
+	init_previous_request = shmem_request_hook;
+	shmem_request_hook = init_request_shmem;
+	init_previous_startup = shmem_startup_hook;
+	shmem_startup_hook = init_startup_shmem;
+	wake_register();
+	launcher_register();
+}
+
+/* freshet.start_worker(): starts this database's worker when we commit. */
+Datum
+freshet_start_worker(PG_FUNCTION_ARGS)
+{
+	wake_start_worker_at_commit();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,649 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  Reading and writing freshet.view and freshet.cut.
+ *
+ * Both are read and written through the heap, not by SQL: the cut is written by
+ * every cycle, and no function or setting of a user can come in between. Each
+ * access sees the latest committed rows (and its own), whatever the
+ * transaction's isolation level.
+ *
+ * What a backend remembers: where the tables are, dropped when schema freshet or
+ * one of them changes; and for each view asked for whether it is maintained,
+ * dropped by the relcache invalidation of that view, which every writer of its
+ * row sends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "catalog/dependency.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "view/catalog.h"
+
+/* columns of freshet.view */
+#define Anum_view_view		1
+#define Anum_view_maintain	2
+#define Anum_view_settings	3
+#define Anum_view_adopted	4
+#define Anum_view_strategy	5
+#define Anum_view_reason	6
+#define Anum_view_error		7
+#define Anum_view_sqlstate	8
+#define Anum_view_retry_at	9
+#define Natts_view			9
+
+/* columns of freshet.cut */
+#define Anum_cut_db			1
+#define Anum_cut_number		2
+#define Anum_cut_snapshot	3
+#define Anum_cut_lsn		4
+#define Anum_cut_restart_lsn 5
+#define Anum_cut_at_ms		6
+#define Natts_cut			6
+
+/* Where the extension's tables are in this database. */
+typedef struct CatalogPlace
+{
+	bool		known;			/* the rest is up to date */
+	bool		installed;
+	Oid			schema;
+	Oid			view;
+	Oid			view_index;
+	Oid			cut;
+} CatalogPlace;
+
+/* Is a view maintained? */
+typedef struct CatalogMaintained
+{
+	Oid			view;
+	bool		maintained;
+} CatalogMaintained;
+
+bool		catalog_maintain_default = true;
+
+static CatalogPlace catalog_place;
+static bool catalog_callbacks = false;
+static HTAB *catalog_maintained = NULL;
+static ItemPointerData catalog_cut_tid;
+static bool catalog_has_changed = false;
+
+/* What a query's result may depend on beside the data. */
+static const char *const catalog_settings[] = {
+	"search_path",
+	"TimeZone",
+	"timezone_abbreviations",
+	"DateStyle",
+	"IntervalStyle",
+	"extra_float_digits",
+	"bytea_output",
+	"xmlbinary",
+	"xmloption",
+	"lc_monetary",
+	"lc_numeric",
+	"lc_time",
+	"default_text_search_config",
+	"quote_all_identifiers",
+	"array_nulls",
+	"standard_conforming_strings",
+	"transform_null_equals",
+	"backslash_quote",
+};
+
+/* Schema freshet may have come, gone or been renamed. */
+static void
+catalog_namespace_callback(Datum arg, int cache, uint32 hash)
+{
+	catalog_place.known = false;
+}
+
+/* A relation has changed: one of ours, or a view. */
+static void
+catalog_relation_callback(Datum arg, Oid relation)
+{
+	if (!catalog_place.installed || relation == InvalidOid || relation == catalog_place.view ||
+		relation == catalog_place.cut || relation == catalog_place.view_index)
+		catalog_place.known = false;
+	if (catalog_maintained == NULL)
+		return;
+	if (relation != InvalidOid)
+		hash_search(catalog_maintained, &relation, HASH_REMOVE, NULL);
+	else
+	{
+		HASH_SEQ_STATUS scan;
+		CatalogMaintained *entry;
+
+		hash_seq_init(&scan, catalog_maintained);
+		while ((entry = hash_seq_search(&scan)) != NULL)
+			hash_search(catalog_maintained, &entry->view, HASH_REMOVE, NULL);
+	}
+}
+
+/* A table of ours, or InvalidOid; one of the same name made by a user is not. */
+static Oid
+catalog_table(const char *name, Oid schema, Oid extension)
+{
+	Oid			relation = get_relname_relid(name, schema);
+
+	if (OidIsValid(relation) &&
+		getExtensionOfObject(RelationRelationId, relation) != extension)
+		return InvalidOid;
+	return relation;
+}
+
+/* Brings catalog_place up to date. */
+static void
+catalog_find(void)
+{
+	CatalogPlace place = {0};
+
+	if (!catalog_callbacks)
+	{
+		CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_namespace_callback, (Datum) 0);
+		CacheRegisterRelcacheCallback(catalog_relation_callback, (Datum) 0);
+		catalog_callbacks = true;
+	}
+
+	/* set first: what happens while we look must not be overwritten */
+	catalog_place.known = true;
+	place.known = true;
+	place.schema = get_namespace_oid("freshet", true);
+	if (OidIsValid(place.schema))
+	{
+		Oid			extension = get_extension_oid("freshet", true);
+
+		if (OidIsValid(extension) && !(creating_extension && CurrentExtensionObject == extension))
+		{
+			place.view = catalog_table("view", place.schema, extension);
+			place.cut = catalog_table("cut", place.schema, extension);
+			if (OidIsValid(place.view))
+			{
+				Relation	relation = table_open(place.view, AccessShareLock);
+
+				place.view_index = RelationGetPrimaryKeyIndex(relation);
+				if (RelationGetNumberOfAttributes(relation) != Natts_view)
+					place.view = InvalidOid;
+				table_close(relation, AccessShareLock);
+			}
+			place.installed = OidIsValid(place.view) && OidIsValid(place.cut) &&
+				OidIsValid(place.view_index);
+		}
+		else if (OidIsValid(extension))
+			place.known = false;	/* our own CREATE EXTENSION is under way */
+	}
+	place.known = place.known && catalog_place.known;
+	if (place.cut != catalog_place.cut)
+		ItemPointerSetInvalid(&catalog_cut_tid);
+	catalog_place = place;
+}
+
+/* Is the extension there, with all of its tables? */
+bool
+catalog_installed(void)
+{
+	if (!catalog_place.known)
+		catalog_find();
+	return catalog_place.installed;
+}
+
+/* Schema freshet. */
+Oid
+catalog_schema(void)
+{
+	if (!catalog_installed())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"freshet\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION freshet.")));
+	return catalog_place.schema;
+}
+
+/* Opens freshet.view. */
+static Relation
+catalog_open_view(LOCKMODE mode)
+{
+	(void) catalog_schema();
+	return table_open(catalog_place.view, mode);
+}
+
+/* A text array as a list of C strings. */
+static List *
+catalog_list_of_array(Datum array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	List	   *list = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			list = lappend(list, TextDatumGetCString(elements[i]));
+	}
+	return list;
+}
+
+/* A list of C strings as a text array. */
+static Datum
+catalog_array_of_list(List *list)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(list), 1));
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach (cell, list)
+		elements[count++] = CStringGetTextDatum((char *) lfirst(cell));
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* A row of freshet.view in the current memory context. */
+static ViewRow *
+catalog_row(HeapTuple tuple, TupleDesc descriptor)
+{
+	ViewRow    *row = palloc0(sizeof(ViewRow));
+	Datum		values[Natts_view];
+	bool		nulls[Natts_view];
+
+	heap_deform_tuple(tuple, descriptor, values, nulls);
+	row->view = DatumGetObjectId(values[Anum_view_view - 1]);
+	row->maintain = DatumGetBool(values[Anum_view_maintain - 1]);
+	row->adopted = DatumGetBool(values[Anum_view_adopted - 1]);
+	row->settings = catalog_list_of_array(values[Anum_view_settings - 1]);
+	if (!nulls[Anum_view_strategy - 1])
+		row->strategy = TextDatumGetCString(values[Anum_view_strategy - 1]);
+	if (!nulls[Anum_view_reason - 1])
+		row->reason = TextDatumGetCString(values[Anum_view_reason - 1]);
+	if (!nulls[Anum_view_error - 1])
+		row->error = TextDatumGetCString(values[Anum_view_error - 1]);
+	if (!nulls[Anum_view_sqlstate - 1])
+		row->sqlstate = TextDatumGetCString(values[Anum_view_sqlstate - 1]);
+	return row;
+}
+
+/* Starts the scan for the row of a view, or for all rows (InvalidOid). */
+static SysScanDesc
+catalog_scan(Relation relation, Oid view)
+{
+	ScanKeyData key[1];
+
+	if (!OidIsValid(view))
+		return systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	ScanKeyInit(&key[0], Anum_view_view, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(view));
+	return systable_beginscan(relation, catalog_place.view_index, true, NULL, 1, key);
+}
+
+/* All rows of freshet.view. */
+List *
+catalog_views(void)
+{
+	Relation	relation = catalog_open_view(AccessShareLock);
+	SysScanDesc scan = catalog_scan(relation, InvalidOid);
+	HeapTuple	tuple;
+	List	   *rows = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		rows = lappend(rows, catalog_row(tuple, RelationGetDescr(relation)));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return rows;
+}
+
+/* The row of a view, or NULL. */
+ViewRow *
+catalog_view(Oid view)
+{
+	Relation	relation = catalog_open_view(AccessShareLock);
+	SysScanDesc scan = catalog_scan(relation, view);
+	HeapTuple	tuple = systable_getnext(scan);
+	ViewRow    *row = NULL;
+
+	if (HeapTupleIsValid(tuple))
+		row = catalog_row(tuple, RelationGetDescr(relation));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return row;
+}
+
+/*
+ * Is the view populated and maintained? The answer is remembered until the
+ * relation changes.
+ */
+bool
+catalog_view_maintained(Oid view)
+{
+	CatalogMaintained *entry;
+	bool		maintained = false;
+	HeapTuple	tuple;
+
+	if (!catalog_installed())
+		return false;
+	if (catalog_maintained == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(CatalogMaintained)};
+
+		catalog_maintained =
+			hash_create("freshet maintained views", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(catalog_maintained, &view, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->maintained;
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind == RELKIND_MATVIEW && form->relispopulated)
+		{
+			ViewRow    *row = catalog_view(view);
+
+			maintained = row != NULL && row->maintain;
+		}
+		ReleaseSysCache(tuple);
+	}
+	entry = hash_search(catalog_maintained, &view, HASH_ENTER, NULL);
+	entry->maintained = maintained;
+	return maintained;
+}
+
+/* Replaces some columns of a view's row; no row: nothing happens. */
+static void
+catalog_view_update(Oid view, Datum *values, bool *nulls, bool *replace)
+{
+	Relation	relation = catalog_open_view(RowExclusiveLock);
+	SysScanDesc scan = catalog_scan(relation, view);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		HeapTuple	changed =
+			heap_modify_tuple(tuple, RelationGetDescr(relation), values, nulls, replace);
+
+		CatalogTupleUpdate(relation, &tuple->t_self, changed);
+		heap_freetuple(changed);
+	}
+	systable_endscan(scan);
+	table_close(relation, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/* The view's row has been made, removed, or says something else about maintain. */
+static void
+catalog_view_changed(Oid view)
+{
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(view)))
+		CacheInvalidateRelcacheByRelid(view);
+	if (catalog_maintained != NULL)
+		hash_search(catalog_maintained, &view, HASH_REMOVE, NULL);
+	catalog_changed();
+}
+
+/* Makes the row of a view, not adopted; one that is there is made anew. */
+void
+catalog_view_insert(Oid view, bool maintain, List *settings)
+{
+	Relation	relation;
+	Datum		values[Natts_view] = {0};
+	bool		nulls[Natts_view] = {0};
+	HeapTuple	tuple;
+
+	catalog_view_delete(view);
+	relation = catalog_open_view(RowExclusiveLock);
+	values[Anum_view_view - 1] = ObjectIdGetDatum(view);
+	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
+	values[Anum_view_settings - 1] = catalog_array_of_list(settings);
+	values[Anum_view_adopted - 1] = BoolGetDatum(false);
+	nulls[Anum_view_strategy - 1] = true;
+	nulls[Anum_view_reason - 1] = true;
+	nulls[Anum_view_error - 1] = true;
+	nulls[Anum_view_sqlstate - 1] = true;
+	nulls[Anum_view_retry_at - 1] = true;
+	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+	CatalogTupleInsert(relation, tuple);
+	heap_freetuple(tuple);
+	table_close(relation, RowExclusiveLock);
+	CommandCounterIncrement();
+	catalog_view_changed(view);
+}
+
+/* Shall the view be maintained? Either way it is not adopted afterwards. */
+void
+catalog_view_set_maintain(Oid view, bool maintain)
+{
+	Datum		values[Natts_view] = {0};
+	bool		nulls[Natts_view] = {0};
+	bool		replace[Natts_view] = {0};
+
+	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
+	replace[Anum_view_maintain - 1] = true;
+	values[Anum_view_adopted - 1] = BoolGetDatum(false);
+	replace[Anum_view_adopted - 1] = true;
+	catalog_view_update(view, values, nulls, replace);
+	catalog_view_changed(view);
+}
+
+/* Are the view's content and hidden state those of the committed cut? */
+void
+catalog_view_set_adopted(Oid view, bool adopted)
+{
+	Datum		values[Natts_view] = {0};
+	bool		nulls[Natts_view] = {0};
+	bool		replace[Natts_view] = {0};
+
+	values[Anum_view_adopted - 1] = BoolGetDatum(adopted);
+	replace[Anum_view_adopted - 1] = true;
+	catalog_view_update(view, values, nulls, replace);
+}
+
+/* Sets a text column of a row to be written; NULL is NULL. */
+static void
+catalog_set_text(int attribute, const char *text, Datum *values, bool *nulls, bool *replace)
+{
+	replace[attribute - 1] = true;
+	nulls[attribute - 1] = text == NULL;
+	values[attribute - 1] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/* How the view is maintained, and why so. */
+void
+catalog_view_set_strategy(Oid view, const char *strategy, const char *reason)
+{
+	Datum		values[Natts_view] = {0};
+	bool		nulls[Natts_view] = {0};
+	bool		replace[Natts_view] = {0};
+
+	catalog_set_text(Anum_view_strategy, strategy, values, nulls, replace);
+	catalog_set_text(Anum_view_reason, reason, values, nulls, replace);
+	catalog_view_update(view, values, nulls, replace);
+}
+
+/* Why the view is not at the frontier; NULL: it has recovered. */
+void
+catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
+{
+	Datum		values[Natts_view] = {0};
+	bool		nulls[Natts_view] = {0};
+	bool		replace[Natts_view] = {0};
+
+	catalog_set_text(Anum_view_error, error, values, nulls, replace);
+	catalog_set_text(Anum_view_sqlstate, sqlstate, values, nulls, replace);
+	catalog_view_update(view, values, nulls, replace);
+}
+
+/* Removes the row of a view, if there is one. */
+void
+catalog_view_delete(Oid view)
+{
+	Relation	relation = catalog_open_view(RowExclusiveLock);
+	SysScanDesc scan = catalog_scan(relation, view);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple);
+
+	if (found)
+		CatalogTupleDelete(relation, &tuple->t_self);
+	systable_endscan(scan);
+	table_close(relation, RowExclusiveLock);
+	if (found)
+	{
+		CommandCounterIncrement();
+		catalog_view_changed(view);
+	}
+}
+
+/* The committed cut; its "completed" is 0, which covers nothing. */
+Cut *
+catalog_cut_read(void)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Cut		   *cut = NULL;
+
+	(void) catalog_schema();
+	relation = table_open(catalog_place.cut, AccessShareLock);
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		values[Natts_cut];
+		bool		nulls[Natts_cut];
+
+		heap_deform_tuple(tuple, RelationGetDescr(relation), values, nulls);
+		if (DatumGetObjectId(values[Anum_cut_db - 1]) == MyDatabaseId)
+		{
+			cut = palloc0(sizeof(Cut));
+			cut->number = (uint64) DatumGetInt64(values[Anum_cut_number - 1]);
+			cut->snapshot = cut_restore_snapshot(DatumGetByteaP(values[Anum_cut_snapshot - 1]));
+			cut->lsn = DatumGetLSN(values[Anum_cut_lsn - 1]);
+			cut->restart_lsn = DatumGetLSN(values[Anum_cut_restart_lsn - 1]);
+			cut->at_ms = DatumGetInt64(values[Anum_cut_at_ms - 1]);
+		}
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return cut;
+}
+
+/*
+ * Where the cut's row is: where this backend wrote it last, if that version is
+ * still the live one, else found by a scan. Older versions on the same page are
+ * pruned on the way, so that the row stays on it.
+ */
+static bool
+catalog_cut_locate(Relation relation, ItemPointer tid)
+{
+	SysScanDesc scan;
+	HeapTuple	found;
+
+	if (ItemPointerIsValid(&catalog_cut_tid) &&
+		ItemPointerGetBlockNumber(&catalog_cut_tid) < RelationGetNumberOfBlocks(relation))
+	{
+		HeapTupleData tuple;
+		Buffer		buffer;
+
+		tuple.t_self = catalog_cut_tid;
+		if (heap_fetch(relation, SnapshotSelf, &tuple, &buffer, false))
+		{
+			heap_page_prune_opt(relation, buffer);
+			ReleaseBuffer(buffer);
+			*tid = catalog_cut_tid;
+			return true;
+		}
+	}
+
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	found = systable_getnext(scan);
+	if (HeapTupleIsValid(found))
+		*tid = found->t_self;
+	systable_endscan(scan);
+	return HeapTupleIsValid(found);
+}
+
+/* Makes this the committed cut, with the transaction. */
+void
+catalog_cut_write(const Cut *cut)
+{
+	Relation	relation;
+	Datum		values[Natts_cut];
+	bool		nulls[Natts_cut] = {0};
+	HeapTuple	tuple;
+	ItemPointerData tid;
+
+	(void) catalog_schema();
+	relation = table_open(catalog_place.cut, RowExclusiveLock);
+	values[Anum_cut_db - 1] = ObjectIdGetDatum(MyDatabaseId);
+	values[Anum_cut_number - 1] = Int64GetDatum((int64) cut->number);
+	values[Anum_cut_snapshot - 1] = PointerGetDatum(cut_serialize_snapshot(cut));
+	values[Anum_cut_lsn - 1] = LSNGetDatum(cut->lsn);
+	values[Anum_cut_restart_lsn - 1] = LSNGetDatum(cut->restart_lsn);
+	values[Anum_cut_at_ms - 1] = Int64GetDatum(cut->at_ms);
+	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+
+	if (catalog_cut_locate(relation, &tid))
+		simple_heap_update(relation, &tid, tuple);
+	else
+		simple_heap_insert(relation, tuple);
+	catalog_cut_tid = tuple->t_self;
+
+	pfree(DatumGetPointer(values[Anum_cut_snapshot - 1]));
+	heap_freetuple(tuple);
+	table_close(relation, RowExclusiveLock);
+}
+
+/* See catalog.h; wake.c does it. */
+void
+catalog_changed(void)
+{
+	catalog_has_changed = true;
+}
+
+/* Was catalog_changed called in this transaction? */
+bool
+catalog_take_changed(void)
+{
+	bool		changed = catalog_has_changed;
+
+	catalog_has_changed = false;
+	return changed;
+}
+
+/* The settings of this session that a view's query may depend on. */
+List *
+catalog_capture_settings(void)
+{
+	List	   *settings = NIL;
+
+	for (int i = 0; i < lengthof(catalog_settings); i++)
+	{
+		const char *value = GetConfigOption(catalog_settings[i], true, false);
+
+		if (value != NULL)
+			settings = lappend(settings, psprintf("%s=%s", catalog_settings[i], value));
+	}
+	return settings;
+}

@@ -1,0 +1,80 @@
+#!/bin/sh
+# Runs pg_regress and the isolation tests against a server of its own.
+#
+# PG_CONFIG (default: pg_config) names the PostgreSQL into which the extension
+# has been installed. FRESHET_TEST_PORT (default 5610) is the server's port on a
+# unix socket in the test's own directory. Runs the server and the tests as user
+# postgres when started by root, which PostgreSQL refuses.
+set -eu
+
+cd "$(dirname "$0")"
+PG_CONFIG=${PG_CONFIG:-pg_config}
+PORT=${FRESHET_TEST_PORT:-5610}
+BIN=$("$PG_CONFIG" --bindir)
+DIR=$(mktemp -d "${TMPDIR:-/tmp}/freshet-test-XXXXXX")
+OUT=$DIR/out
+
+as_server() {
+	if [ "$(id -u)" = 0 ]; then
+		runuser -u postgres -- "$@"
+	else
+		"$@"
+	fi
+}
+
+finish() {
+	status=$?
+	as_server "$BIN/pg_ctl" -D "$DIR/data" -m immediate -w stop >/dev/null 2>&1 || true
+	if [ $status -ne 0 ]; then
+		echo "--- what differs"
+		cat "$OUT"/regression.diffs "$OUT"/output_iso/regression.diffs 2>/dev/null || true
+		echo "--- the end of the server's log"
+		tail -n 40 "$DIR/log" 2>/dev/null || true
+		[ -z "${FRESHET_TEST_KEEP:-}" ] || echo "kept: $DIR" && [ -n "${FRESHET_TEST_KEEP:-}" ] || rm -rf "$DIR"
+	else
+		rm -rf "$DIR"
+	fi
+	exit $status
+}
+
+mkdir -p "$OUT"
+if [ "$(id -u)" = 0 ]; then
+	chown -R postgres "$DIR"
+fi
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+as_server "$BIN/initdb" -D "$DIR/data" -A trust -U postgres --no-sync --locale=C -E UTF8 >"$DIR/initdb.log" 2>&1 ||
+	{ cat "$DIR/initdb.log"; exit 1; }
+cat >>"$DIR/data/postgresql.conf" <<EOF
+shared_preload_libraries = 'freshet'
+port = $PORT
+listen_addresses = ''
+unix_socket_directories = '$DIR'
+max_prepared_transactions = 10
+max_worker_processes = 32
+fsync = off
+log_line_prefix = '%m [%p] %b '
+EOF
+as_server "$BIN/pg_ctl" -D "$DIR/data" -l "$DIR/log" -w start >/dev/null ||
+	{ cat "$DIR/log"; exit 1; }
+
+# pg_regress keeps its results beside the tests unless told otherwise
+PGXS=$("$PG_CONFIG" --pgxs)
+REGRESS_DIR=$(dirname "$PGXS")/../test
+run() {
+	program=$1
+	shift
+	[ $# -gt 0 ] || return 0
+	as_server "$REGRESS_DIR/$program" --inputdir="$PWD" --bindir="$BIN" --outputdir="$OUT" \
+		--host="$DIR" --port="$PORT" --user=postgres --dbname=contrib_regression "$@"
+}
+
+tests=$(cd sql 2>/dev/null && ls ./*.sql 2>/dev/null | sed 's|^\./||; s|\.sql$||' || true)
+specs=$(cd specs 2>/dev/null && ls ./*.spec 2>/dev/null | sed 's|^\./||; s|\.spec$||' || true)
+failed=0
+# shellcheck disable=SC2086
+run regress/pg_regress ${TESTS-$tests} || failed=1
+# shellcheck disable=SC2086
+run isolation/pg_isolation_regress ${SPECS-$specs} || failed=1
+exit $failed
