@@ -1,0 +1,1 @@
+"""Random changes, and after each step every view compared with its query."""

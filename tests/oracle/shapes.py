@@ -1,0 +1,108 @@
+"""The base tables and the view shapes the oracle keeps comparing with their queries.
+
+Tables have no more constraints than needed, so that rows repeat and keys are NULL. Values are chosen
+where equality and identity part: 1.0 and 1.00, 0 and -0, NaN, '' and NULL, text long enough for TOAST.
+"""
+
+from typing import NamedTuple
+
+SCHEMA = """
+CREATE TABLE customers (id int, region text, credit numeric);
+CREATE TABLE orders (id int, customer int, amount numeric, units int, price float8,
+                     note text, day date, flag bool);
+CREATE TABLE regions (name text, manager text);
+CREATE TABLE items (id int PRIMARY KEY, order_id int, units bigint);
+CREATE INDEX ON orders (customer);
+CREATE INDEX ON items (order_id);
+CREATE VIEW big_orders AS SELECT id, customer, amount FROM orders WHERE amount >= 5;
+"""
+
+TABLES = ("customers", "orders", "regions", "items")
+
+
+class Shape(NamedTuple):
+    name: str
+    strategy: str  # the strategy this query must have: A, or C for any query A does not cover
+    query: str
+
+
+SHAPES = [
+    # select, project, join, union all
+    Shape("projection", "A", "SELECT id, note, amount FROM orders"),
+    Shape("filtered", "A", "SELECT id, upper(note) AS note, amount * 2 AS twice FROM orders "
+                           "WHERE amount > 3 AND flag"),
+    Shape("keyless", "A", "SELECT customer, flag FROM orders"),
+    Shape("constant", "A", "SELECT 1 AS one FROM regions"),
+    Shape("join2", "A", "SELECT o.id, o.amount, c.region, c.credit FROM orders o "
+                        "JOIN customers c ON c.id = o.customer"),
+    Shape("join3", "A", "SELECT o.id, c.region, r.manager FROM orders o, customers c, regions r "
+                        "WHERE o.customer = c.id AND c.region = r.name"),
+    Shape("join4", "A", "SELECT r.manager, i.units, o.note FROM items i JOIN orders o ON o.id = i.order_id "
+                        "JOIN customers c ON c.id = o.customer JOIN regions r ON r.name = c.region "
+                        "WHERE i.units > 1"),
+    Shape("self_join", "A", "SELECT a.id AS a, b.id AS b, a.region FROM customers a "
+                            "JOIN customers b ON a.region = b.region AND a.id < b.id"),
+    Shape("theta_join", "A", "SELECT i.id, c.credit FROM items i JOIN customers c ON i.units > c.credit"),
+    Shape("cross_join", "A", "SELECT r.name, c.id FROM regions r CROSS JOIN customers c WHERE c.credit < 2"),
+    Shape("union_all", "A", "SELECT id, note FROM orders WHERE flag UNION ALL "
+                            "SELECT id, region FROM customers UNION ALL SELECT units::int, 'item' FROM items"),
+    Shape("from_subquery", "A", "SELECT s.customer, s.total FROM (SELECT customer, amount + units AS total "
+                                "FROM orders WHERE units IS NOT NULL) s WHERE s.total > 4"),
+    Shape("over_view", "A", "SELECT customer, amount FROM big_orders WHERE customer IS NOT NULL"),
+    Shape("over_matview", "A", "SELECT region, count(*) AS n, sum(amount) AS amount FROM join2 GROUP BY region"),
+    Shape("over_two_matviews", "A", "SELECT j.id, g.n FROM join2 j JOIN by_customer g ON g.customer = j.id % 20"),
+    # grouped and global aggregates
+    Shape("by_customer", "A", "SELECT customer, count(*) AS n, count(units) AS known, sum(units) AS units, "
+                              "avg(units) AS mean FROM orders GROUP BY customer"),
+    Shape("by_flag_numeric", "A", "SELECT flag, sum(amount) AS total, avg(amount) AS mean, count(amount) AS n "
+                                  "FROM orders GROUP BY flag"),
+    Shape("by_item_bigint", "A", "SELECT order_id % 5 AS bucket, sum(units) AS units, avg(units) AS mean "
+                                 "FROM items GROUP BY 1"),
+    Shape("spread", "A", "SELECT customer, var_samp(amount) AS v, stddev_pop(amount) AS s, var_pop(units) AS vu, "
+                         "stddev(units) AS su FROM orders GROUP BY customer"),
+    Shape("extremes", "A", "SELECT customer, min(units) AS least, max(units) AS most, min(note) AS first, "
+                           "max(day) AS last FROM orders GROUP BY customer"),
+    Shape("bools", "A", "SELECT customer, bool_and(flag) AS every, bool_or(flag) AS any, count(flag) AS n "
+                        "FROM orders GROUP BY customer"),
+    Shape("floats", "A", "SELECT day, sum(price) AS total, avg(price) AS mean, count(price) AS n "
+                         "FROM orders GROUP BY day"),
+    Shape("two_keys", "A", "SELECT day, note, count(*) AS n FROM orders GROUP BY day, note"),
+    Shape("global", "A", "SELECT count(*) AS n, sum(amount) AS total, avg(units) AS mean, min(day) AS first, "
+                         "max(note) AS last FROM orders"),
+    Shape("global_empty", "A", "SELECT count(*) AS n, sum(units) AS total FROM orders WHERE id < -1000000"),
+    Shape("filtered_aggregate", "A", "SELECT customer, count(*) FILTER (WHERE flag) AS flagged, "
+                                     "sum(amount) FILTER (WHERE units > 2) AS amount FROM orders GROUP BY customer"),
+    Shape("having_count", "A", "SELECT customer, count(*) AS n FROM orders GROUP BY customer HAVING count(*) > 2"),
+    Shape("aggregate_expression", "A", "SELECT customer, sum(amount) / count(*) AS per_order, "
+                                       "coalesce(max(units), 0) - coalesce(min(units), 0) AS range "
+                                       "FROM orders GROUP BY customer"),
+    Shape("grouped_join", "A", "SELECT c.region, count(*) AS n, sum(o.amount) AS amount, max(o.units) AS most "
+                               "FROM orders o JOIN customers c ON c.id = o.customer GROUP BY c.region"),
+    Shape("grouped_expression", "A", "SELECT date_trunc('month', day::timestamp) AS month, length(note) AS length, "
+                                     "count(*) AS n FROM orders GROUP BY 1, 2"),
+    # everything else
+    Shape("distinct_rows", "C", "SELECT DISTINCT customer, flag FROM orders"),
+    Shape("left_join", "C", "SELECT c.id, c.region, o.amount FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
+    Shape("full_join", "C", "SELECT c.id, r.manager FROM customers c FULL JOIN regions r ON r.name = c.region"),
+    Shape("not_in", "C", "SELECT id, note FROM orders WHERE customer NOT IN "
+                         "(SELECT id FROM customers WHERE id IS NOT NULL)"),
+    Shape("where_exists", "C", "SELECT id, region FROM customers c WHERE EXISTS "
+                         "(SELECT 1 FROM orders o WHERE o.customer = c.id AND o.flag)"),
+    Shape("windowed", "C", "SELECT id, customer, rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
+                         "sum(units) OVER (PARTITION BY customer) AS units FROM orders"),
+    Shape("top", "C", "SELECT id, units, note FROM orders ORDER BY units DESC NULLS LAST, id, note LIMIT 10"),
+    Shape("count_distinct", "C", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
+    Shape("grouping_sets", "C", "SELECT customer, flag, count(*) AS n FROM orders GROUP BY ROLLUP (customer, flag)"),
+    Shape("set_except", "C", "SELECT customer FROM orders EXCEPT ALL SELECT id FROM customers"),
+    Shape("ordered_array", "C", "SELECT customer, array_agg(id ORDER BY id) AS ids FROM orders GROUP BY customer"),
+    Shape("grouped_twice", "C", "SELECT n, count(*) AS customers FROM (SELECT customer, count(*) AS n "
+                                "FROM orders GROUP BY customer) c GROUP BY n"),
+    Shape("recursive", "C", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "
+                            "UNION SELECT c.id, depth + 1 FROM chain JOIN customers c ON c.id = chain.id + 1 "
+                            "WHERE depth < 5) SELECT id, depth FROM chain"),
+]
+
+
+def creation_order(shapes: list[Shape]) -> list[Shape]:
+    """Views over other views after them."""
+    return sorted(shapes, key=lambda shape: shape.name.startswith("over_"))

@@ -1,0 +1,107 @@
+"""Views stay exact under random interleaved transactions.
+
+FRESHET_ORACLE_SEED repeats one seed, FRESHET_ORACLE_SECONDS bounds the time spent on random ones. A
+seed that failed once goes into REGRESSIONS with the number of steps it needs.
+"""
+
+import os
+import random
+import time
+
+import pytest
+
+from .compare import differences
+from .shapes import SCHEMA, SHAPES, creation_order
+from .workload import Workload
+
+SECONDS = float(os.environ.get("FRESHET_ORACLE_SECONDS", "60"))
+SEED = os.environ.get("FRESHET_ORACLE_SEED")
+
+# (seed, steps)
+REGRESSIONS = [(1, 25)]
+
+
+@pytest.fixture
+def database(pg_shared, request):
+    """A new database with the tables; yields a function that connects to it."""
+    name = f"oracle_{request.node.name.split('[')[0]}_{time.monotonic_ns()}"
+    admin = pg_shared.psycopg()
+    admin.execute(f"CREATE DATABASE {name}")
+    connection = pg_shared.psycopg(name)
+    connection.execute("CREATE EXTENSION freshet")
+    connection.execute(SCHEMA)
+    connection.close()
+    yield lambda: pg_shared.psycopg(name)
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.close()
+
+
+def create_views(connection, shapes):
+    for shape in creation_order(shapes):
+        connection.execute(f"CREATE MATERIALIZED VIEW {shape.name} AS {shape.query}")
+
+
+def is_locked(connection) -> bool:
+    """Whether an open transaction (TRUNCATE) keeps the query itself from being asked."""
+    return connection.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'relation' "
+                              "AND mode = 'AccessExclusiveLock' AND granted AND database = "
+                              "(SELECT oid FROM pg_database WHERE datname = current_database()))").fetchone()[0]
+
+
+def run(connect, seed: int, steps: int | None, seconds: float | None) -> int:
+    """Steps until their number or the time is up; the number done."""
+    print(f"oracle seed {seed}")
+    workload = Workload(seed, connect)
+    checker = connect()
+    # Half of the views know an empty database, the others begin in the middle of things.
+    early = [shape for shape in creation_order(SHAPES) if shape.name in ("join2", "by_customer")]
+    others = [shape for shape in SHAPES if shape not in early]
+    chooser = random.Random(seed)
+    chooser.shuffle(others)
+    half = len(others) // 2
+    create_views(checker, early + others[:half])
+    for _ in range(4):
+        workload.step()
+    if is_locked(checker):
+        workload.settle()
+    create_views(checker, others[half:])
+    deadline = time.monotonic() + seconds if seconds else None
+    done = 0
+    while (steps is None or done < steps) and (deadline is None or time.monotonic() < deadline):
+        workload.step()
+        if done % 12 == 11 or is_locked(checker):
+            workload.settle()
+        wrong = differences(checker, SHAPES)
+        if wrong:
+            pytest.fail(f"seed {seed}, step {done}:\n" + "\n".join(wrong) + "\nlast statements:\n"
+                        + "\n".join(workload.journal[-40:]), pytrace=False)
+        done += 1
+    workload.settle()
+    assert not differences(checker, SHAPES)
+    workload.close()
+    checker.close()
+    return done
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("seed, steps", REGRESSIONS)
+def test_seed_that_failed_once(database, seed, steps):
+    run(database, seed, steps, None)
+
+
+@pytest.mark.timeout(SECONDS + 180)
+def test_random_transactions(database):
+    seed = int(SEED) if SEED else random.SystemRandom().randrange(1 << 32)
+    steps = run(database, seed, None, SECONDS)
+    print(f"{steps} steps")
+
+
+def test_strategies(database):
+    """The shapes A is for are kept by A, and no query is refused."""
+    connection = database()
+    create_views(connection, SHAPES)
+    connection.execute("SELECT count(*) FROM join2")
+    rows = dict(connection.execute(
+        "SELECT view::text, strategy || coalesce(' ' || error, '') FROM freshet.views WHERE maintained").fetchall())
+    expected = {shape.name: shape.strategy for shape in SHAPES}
+    assert rows == expected
