@@ -1,0 +1,1 @@
+"""kill -9 at any instant loses and duplicates nothing."""
