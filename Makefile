@@ -48,7 +48,7 @@ install-extension: extension
 	$(AS_OWNER) $(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) install >/dev/null
 
 install: install-extension server
-	$(AS_PREFIX) $(MAKE) -C server PG_CONFIG=$(PG_CONFIG) PREFIX=$(PREFIX) install
+	$(AS_PREFIX) $(MAKE) -C server PG_CONFIG=$(PG_CONFIG) prefix=$(PREFIX) install
 
 run: install-extension server
 	@tools/run
