@@ -35,6 +35,56 @@ CREATE TABLE freshet.cut (
 	at_ms int8 NOT NULL
 ) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 1000);
 
+-- Keep a matview fresh from now on; let it be a plain one again.
+CREATE FUNCTION freshet.adopt(view regclass) RETURNS void
+AS 'MODULE_PATHNAME', 'freshet_adopt'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION freshet.adopt(regclass) IS
+'keeps a materialized view always fresh; for its owner';
+
+CREATE FUNCTION freshet.release(view regclass) RETURNS void
+AS 'MODULE_PATHNAME', 'freshet_release'
+LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION freshet.release(regclass) IS
+'makes a maintained view a plain materialized view again; for its owner';
+
+CREATE FUNCTION freshet.wait_fresh() RETURNS pg_lsn
+AS 'MODULE_PATHNAME', 'freshet_wait_fresh'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION freshet.wait_fresh() IS
+'waits until every view shows what was committed before; returns the frontier';
+
+CREATE FUNCTION freshet.view_state(
+	OUT view oid, OUT frontier pg_lsn, OUT frontier_time timestamptz, OUT lag interval,
+	OUT rows_in bigint, OUT rows_out bigint, OUT cycles bigint, OUT last_cycle interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'freshet_view_state'
+LANGUAGE C VOLATILE ROWS 20;
+COMMENT ON FUNCTION freshet.view_state() IS 'what the worker says of each view; see freshet.views';
+
+-- One row per matview. An error text may quote data, so only the owner sees it.
+CREATE VIEW freshet.views AS
+SELECT c.oid::regclass AS view,
+	coalesce(v.maintain, false) AS maintained,
+	v.strategy,
+	coalesce(v.reason, CASE WHEN v.view IS NULL THEN 'not adopted; see freshet.adopt' END) AS reason,
+	s.frontier,
+	s.frontier_time,
+	s.lag,
+	s.rows_in,
+	s.rows_out,
+	s.cycles,
+	s.last_cycle,
+	CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN v.error END AS error
+FROM pg_class c
+	LEFT JOIN freshet.view v ON v.view = c.oid
+	LEFT JOIN freshet.view_state() s ON s.view = c.oid
+WHERE c.relkind = 'm';
+COMMENT ON VIEW freshet.views IS
+'the materialized views of this database: whether, how and how far they are kept fresh';
+
 GRANT USAGE ON SCHEMA freshet TO PUBLIC;
+GRANT SELECT ON freshet.views TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION freshet.start_worker() FROM PUBLIC;
 
 SELECT freshet.start_worker();

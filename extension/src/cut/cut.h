@@ -45,5 +45,7 @@ extern Snapshot cut_restore_snapshot(const bytea *serialized);
 extern XLogRecPtr cut_insert_position(void);
 extern void cut_push(const Cut *cut);
 extern void cut_pop(void);
+extern void cut_reset(void);
+extern bool cut_pushed(void);
 
 #endif							/* FRESHET_CUT_H */

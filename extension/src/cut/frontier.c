@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/transam.h"
 #include "cut/ring.h"
 #include "common/hashfn.h"
@@ -577,15 +579,19 @@ frontier_set_maintained(FrontierDatabase *database, uint32 generation, uint32 co
 void
 frontier_stop_worker(FrontierDatabase *database)
 {
+	pid_t		worker;
+
 	SpinLockAcquire(&database->lock);
 	database->stop_requested++;
 	SpinLockRelease(&database->lock);
 
 	ConditionVariablePrepareToSleep(&database->moved);
-	while (*(volatile pid_t *) &database->worker_pid != 0)
+	while ((worker = *(volatile pid_t *) &database->worker_pid) != 0)
 	{
 		frontier_wake_worker(database);
-		ConditionVariableTimedSleep(&database->moved, 1000, PG_WAIT_EXTENSION);
+		/* in the middle of something long: it can be interrupted anywhere */
+		if (ConditionVariableTimedSleep(&database->moved, 1000, PG_WAIT_EXTENSION))
+			kill(worker, SIGTERM);
 	}
 	ConditionVariableCancelSleep();
 }

@@ -9,7 +9,9 @@
 
 #include "cut/frontier.h"
 #include "fmgr.h"
+#include "maintain/barrier.h"
 #include "maintain/launcher.h"
+#include "maintain/utility.h"
 #include "maintain/wake.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -69,6 +71,7 @@ init_define_settings(void)
 							 "Keeps new materialized views always fresh.",
 							 "freshet.adopt and freshet.release change it for a view.",
 							 &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	barrier_define_settings();
 	MarkGUCPrefixReserved("freshet");
 }
 
@@ -89,6 +92,8 @@ _PG_init(void)
 	init_previous_startup = shmem_startup_hook;
 	shmem_startup_hook = init_startup_shmem;
 	wake_register();
+	barrier_register();
+	utility_register();
 	launcher_register();
 }
 

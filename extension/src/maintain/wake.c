@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "cut/cut.h"
 #include "cut/frontier.h"
 #include "maintain/launcher.h"
 #include "maintain/wake.h"
@@ -78,6 +79,7 @@ wake_xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			cut_reset();
 			wake_wrote = wake_start = wake_launcher = false;
 			(void) catalog_take_changed();
 			break;

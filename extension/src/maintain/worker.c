@@ -32,17 +32,7 @@ worker_read_catalogs(FrontierDatabase *database, uint32 generation)
 	StartTransactionCommand();
 	installed = catalog_installed();
 	if (installed && database != NULL)
-	{
-		uint32		maintained = 0;
-		ListCell   *cell;
-
-		foreach (cell, catalog_views())
-		{
-			if (((ViewRow *) lfirst(cell))->maintain)
-				maintained++;
-		}
-		frontier_set_maintained(database, generation, maintained);
-	}
+		frontier_set_maintained(database, generation, 0);	/* it maintains none so far */
 	CommitTransactionCommand();
 	return installed;
 }

@@ -90,6 +90,7 @@ static bool catalog_callbacks = false;
 static HTAB *catalog_maintained = NULL;
 static ItemPointerData catalog_cut_tid;
 static bool catalog_has_changed = false;
+static uint64 catalog_invalidation_count = 0;
 
 /* What a query's result may depend on beside the data. */
 static const char *const catalog_settings[] = {
@@ -124,6 +125,7 @@ catalog_namespace_callback(Datum arg, int cache, uint32 hash)
 static void
 catalog_relation_callback(Datum arg, Oid relation)
 {
+	catalog_invalidation_count++;
 	if (!catalog_place.installed || relation == InvalidOid || relation == catalog_place.view ||
 		relation == catalog_place.cut || relation == catalog_place.view_index)
 		catalog_place.known = false;
@@ -630,6 +632,17 @@ catalog_take_changed(void)
 
 	catalog_has_changed = false;
 	return changed;
+}
+
+/*
+ * How many relation invalidations this backend has seen since it first looked
+ * for the extension: unchanged means that no view's row has changed either.
+ */
+uint64
+catalog_invalidations(void)
+{
+	AcceptInvalidationMessages();
+	return catalog_invalidation_count;
 }
 
 /* The settings of this session that a view's query may depend on. */

@@ -59,6 +59,7 @@ extern void catalog_changed(void);
 
 /* wake.c's side of it: was it called in this transaction? Forgets it. */
 extern bool catalog_take_changed(void);
+extern uint64 catalog_invalidations(void);
 
 /* GUC freshet.maintain: are new materialized views maintained? */
 extern bool catalog_maintain_default;

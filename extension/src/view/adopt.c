@@ -1,0 +1,264 @@
+/*-------------------------------------------------------------------------
+ *
+ * adopt.c
+ *	  Taking a matview into freshet.view, and letting it go.
+ *
+ * A view is adopted in two steps. Here, in the user's transaction, its row is
+ * made; the worker fills it and its hidden state later (promise 3: nothing of
+ * that is in a writer's way). A query is never refused (promise 2): where there
+ * is an obstacle the matview stays a plain one, its row says why, and a NOTICE
+ * does.
+ *
+ * Obstacles: volatile functions, whose result is another one at each call; base
+ * tables without WAL (unlogged) or of other servers (foreign), whose changes
+ * cannot be seen.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "cut/frontier.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "view/adopt.h"
+#include "view/catalog.h"
+
+PG_FUNCTION_INFO_V1(freshet_adopt);
+PG_FUNCTION_INFO_V1(freshet_release);
+
+/* The views' hidden tables, by what their name starts with. */
+static const char *const adopt_hidden_prefixes[] = {"groups", "rows"};
+
+/* A name for messages. */
+static char *
+adopt_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
+}
+
+/* Looks for relations, and samples, whose changes cannot be seen. */
+static bool
+adopt_obstacle_walker(Node *node, char **obstacle)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *entry = (RangeTblEntry *) node;
+
+		if (entry->rtekind != RTE_RELATION)
+			return false;
+		if (entry->relkind == RELKIND_FOREIGN_TABLE)
+			*obstacle = psprintf("table %s is a foreign table", adopt_name(entry->relid));
+		else if (get_rel_persistence(entry->relid) == RELPERSISTENCE_UNLOGGED)
+			*obstacle = psprintf("table %s is unlogged", adopt_name(entry->relid));
+		else if (entry->tablesample != NULL && entry->tablesample->repeatable == NULL)
+			*obstacle = pstrdup("TABLESAMPLE without REPEATABLE takes another sample each time");
+		return *obstacle != NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, adopt_obstacle_walker, obstacle,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, adopt_obstacle_walker, obstacle);
+}
+
+/* Finds the first volatile function called. */
+static bool
+adopt_volatile_function(Oid function, void *found)
+{
+	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+		return false;
+	*(Oid *) found = function;
+	return true;
+}
+
+/* Walks to the first volatile function. */
+static bool
+adopt_volatile_walker(Node *node, Oid *found)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, adopt_volatile_function, found))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, adopt_volatile_walker, found, 0);
+	return expression_tree_walker(node, adopt_volatile_walker, found);
+}
+
+/* Why the matview cannot be maintained, or NULL. */
+char *
+adopt_obstacle(Oid view)
+{
+	Relation	relation = table_open(view, AccessShareLock);
+	Query	   *query = NULL;
+	char	   *obstacle = NULL;
+	ListCell   *cell;
+
+	if (relation->rd_rules != NULL && relation->rd_rules->numLocks == 1 &&
+		list_length(relation->rd_rules->rules[0]->actions) == 1)
+		query = copyObject(linitial_node(Query, relation->rd_rules->rules[0]->actions));
+	table_close(relation, NoLock);
+	if (query == NULL)
+		return pstrdup("its query is missing");
+
+	AcquireRewriteLocks(query, true, false);
+	foreach (cell, QueryRewrite(query))
+	{
+		Node	   *rewritten = (Node *) lfirst(cell);
+		Oid			function = InvalidOid;
+
+		if (contain_volatile_functions(rewritten))
+		{
+			if (adopt_volatile_walker(rewritten, &function) && OidIsValid(function))
+				return psprintf("function %s is volatile", format_procedure(function));
+			return pstrdup("its query is volatile");
+		}
+		if (adopt_obstacle_walker(rewritten, &obstacle))
+			return obstacle;
+	}
+	return NULL;
+}
+
+/* A matview has just been created: maintain it, or say why not. */
+void
+adopt_created(Oid view)
+{
+	char	   *obstacle = NULL;
+
+	if (!catalog_maintain_default)
+	{
+		catalog_view_insert(view, false, catalog_capture_settings());
+		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
+		return;
+	}
+	obstacle = adopt_obstacle(view);
+	catalog_view_insert(view, obstacle == NULL, catalog_capture_settings());
+	if (obstacle == NULL)
+		return;
+	catalog_view_set_strategy(view, "none", obstacle);
+	ereport(NOTICE,
+			(errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view), obstacle),
+			 errhint("Use REFRESH MATERIALIZED VIEW.")));
+}
+
+/* Drops the hidden tables of a view. */
+static void
+adopt_drop_hidden(Oid view)
+{
+	for (int i = 0; i < lengthof(adopt_hidden_prefixes); i++)
+	{
+		char	   *name = psprintf("%s_%u", adopt_hidden_prefixes[i], view);
+		ObjectAddress address;
+		Oid			hidden = get_relname_relid(name, catalog_schema());
+
+		pfree(name);
+		if (!OidIsValid(hidden))
+			continue;
+		ObjectAddressSet(address, RelationRelationId, hidden);
+		performDeletion(&address, DROP_CASCADE,
+						PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
+							PERFORM_DELETION_SKIP_EXTENSIONS);
+	}
+}
+
+/* The matview is gone: so are its row and its hidden state. */
+void
+adopt_dropped(Oid view)
+{
+	catalog_view_delete(view);
+	adopt_drop_hidden(view);
+}
+
+/*
+ * Opens a matview for freshet.adopt or freshet.release: locked against the
+ * worker and everyone else who writes its row, and owned by the caller.
+ */
+static void
+adopt_lock(Oid view)
+{
+	char		relkind = get_rel_relkind(view);
+
+	if (relkind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", view)));
+	if (relkind != RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a materialized view", get_rel_name(view))));
+	if (!pg_class_ownercheck(view, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_MATVIEW, get_rel_name(view));
+	(void) catalog_schema();
+	LockRelationOid(view, ShareRowExclusiveLock);
+	if (get_rel_relkind(view) != RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", view)));
+}
+
+/* freshet.adopt(regclass): keep this matview fresh from now on */
+Datum
+freshet_adopt(PG_FUNCTION_ARGS)
+{
+	Oid			view = PG_GETARG_OID(0);
+	ViewRow    *row;
+	char	   *obstacle;
+
+	PreventCommandDuringRecovery("freshet.adopt()");
+	adopt_lock(view);
+	row = catalog_view(view);
+	if (row != NULL && row->maintain)
+		PG_RETURN_VOID();
+	obstacle = adopt_obstacle(view);
+	if (obstacle != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
+				 errdetail("In its query, %s.", obstacle),
+				 errhint("Use REFRESH MATERIALIZED VIEW.")));
+	if (row == NULL)
+		catalog_view_insert(view, true, catalog_capture_settings());
+	else
+	{
+		catalog_view_set_maintain(view, true);
+		catalog_view_set_strategy(view, NULL, NULL);
+	}
+	PG_RETURN_VOID();
+}
+
+/* freshet.release(regclass): make it a plain matview with the content it has */
+Datum
+freshet_release(PG_FUNCTION_ARGS)
+{
+	Oid			view = PG_GETARG_OID(0);
+	ViewRow    *row;
+
+	PreventCommandDuringRecovery("freshet.release()");
+	adopt_lock(view);
+	row = catalog_view(view);
+	if (row != NULL && !row->maintain)
+		PG_RETURN_VOID();
+	if (row == NULL)
+		catalog_view_insert(view, false, catalog_capture_settings());
+	else
+		catalog_view_set_maintain(view, false);
+	catalog_view_set_strategy(view, "none", "released by freshet.release");
+	catalog_view_set_error(view, NULL, NULL);
+	adopt_drop_hidden(view);
+	PG_RETURN_VOID();
+}
