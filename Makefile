@@ -19,6 +19,8 @@ export PG_CONFIG PREFIX SAN
 MAKEFLAGS += --no-print-directory
 C_FILES = $(shell git ls-files '*.c' '*.h')
 VENV_STAMP = .venv/stamp
+# PostgreSQL itself has no sanitizer in it, so the extension gets the one that can do without.
+EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=undefined -fno-sanitize-recover=undefined")
 # The PostgreSQL tree belongs to root on most machines; a private one does not.
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
@@ -28,7 +30,7 @@ AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 all: extension server
 
 extension: | deps
-	$(MAKE) -j$(JOBS) -C extension PG_CONFIG=$(PG_CONFIG) all
+	$(MAKE) -j$(JOBS) -C extension PG_CONFIG=$(PG_CONFIG) $(EXTENSION_FLAGS) all
 
 server: | deps
 	$(MAKE) -j$(JOBS) -C server PG_CONFIG=$(PG_CONFIG) all
@@ -45,7 +47,7 @@ $(VENV_STAMP): tests/requirements.txt | deps
 	@touch $@
 
 install-extension: extension
-	$(AS_OWNER) $(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) install >/dev/null
+	$(AS_OWNER) $(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) $(EXTENSION_FLAGS) install >/dev/null
 
 install: install-extension server
 	$(AS_PREFIX) $(MAKE) -C server PG_CONFIG=$(PG_CONFIG) prefix=$(PREFIX) install
