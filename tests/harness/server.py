@@ -10,7 +10,7 @@ import psycopg
 import psycopg2
 
 from . import system
-from .paths import freshet_bin, pg_bin, pg_config
+from .paths import freshet_bin, pg_bin, pg_dir
 
 DOORS = ("postgres", "materialize", "cratedb", "databend", "console", "native")
 
@@ -36,7 +36,9 @@ class Freshet:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"FRESHET_PG_CONFIG": pg_config(), "PG_CONFIG": pg_config()}
+        """Ours, without the settings of a server somebody runs beside the tests."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
+        return ours | {"FRESHET_POSTGRES_BIN": str(pg_dir("bindir"))}
 
     def start(self, timeout: float = 60) -> "Freshet":
         """Start and wait for the line `ready`."""
