@@ -5,13 +5,13 @@
 #   make bench    the numbers of README.md
 #
 # Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
-# PREFIX (where `make install` puts the server), TESTS (arguments for pytest).
+# PREFIX (where `make install` puts the server), PYTEST (arguments for pytest).
 
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 PREFIX ?= /usr/local
 PYTHON ?= python3
 JOBS ?= $(shell nproc)
-TESTS ?= tests
+PYTEST ?= tests
 SAN ?=
 
 export PG_CONFIG PREFIX SAN
@@ -56,7 +56,7 @@ run: install-extension server
 	@tools/run
 
 test: | deps
-	@tools/test $(TESTS)
+	@tools/test $(PYTEST)
 
 bench: install-extension server $(VENV_STAMP)
 	@.venv/bin/python bench/all
