@@ -1,0 +1,538 @@
+/*-------------------------------------------------------------------------
+ *
+ * serve.c
+ *	  `freshet serve`: PostgreSQL, doors and services from start to stop.
+ *
+ * The order is: directory, certificate, ports (so that one in use is noticed
+ * before anything is made), PostgreSQL, its contents, services, `ready`. It stops
+ * the other way round. While PostgreSQL is not up, the doors answer that it is starting.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <signal.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "main/commands.h"
+#include "main/log.h"
+#include "main/registry.h"
+#include "main/status.h"
+#include "postgres/bootstrap.h"
+#include "postgres/cluster.h"
+#include "postgres/conninfo.h"
+#include "postgres/external.h"
+#include "postgres/program.h"
+#include "postgres/settings.h"
+#include "session/server.h"
+#include "tls/certificate.h"
+
+/* PostgreSQL's usual port: the name of its socket where no port is open. */
+#define SOCKET_PORT 5432
+
+/* How long clients may take to fetch the server's last words. */
+#define FAREWELL_MS 2000
+
+typedef enum ServeStage
+{
+	SERVE_STARTING,
+	SERVE_READY,
+	SERVE_STOPPING_SERVICES,
+	SERVE_STOPPING_POSTGRES,
+	SERVE_LEAVING
+} ServeStage;
+
+typedef struct Server
+{
+	const Config *config;
+	Directory directory;
+	uv_loop_t *loop;
+	SessionServer sessions;
+	Cluster *cluster; /* NULL where PostgreSQL is not ours */
+	DoorListener **doors;
+	size_t door_count;
+	uv_signal_t signals[3];
+	uv_timer_t timer;
+	ServeStage stage;
+	int exit_status;
+	bool beyond_loopback;
+	int port; /* of PostgreSQL's socket */
+	char addresses[512];
+	char version[64];
+	size_t services_running;
+} Server;
+
+/* There is one server in a process; services, which know no server, ask for it. */
+static Server server;
+
+static void stop(int exit_status);
+
+/* A connection string for the server's own connections; the caller frees it. */
+char *
+service_conninfo(const char *database)
+{
+	if (server.config->postgres != NULL)
+		return external_conninfo(server.config->postgres, database);
+	return conninfo_socket(server.directory.sockets, server.port, database);
+}
+
+/* The certificate and key in use. */
+static TlsContext *
+open_tls(char *problem)
+{
+	const Config *config = server.config;
+
+	return tls_context_open(config->tls_cert ? config->tls_cert : server.directory.certificate,
+							config->tls_key ? config->tls_key : server.directory.key, problem,
+							DIRECTORY_PROBLEM);
+}
+
+/* TLS works from the first start. */
+static bool
+prepare_tls(char *problem)
+{
+	if (server.config->tls_cert == NULL &&
+		!certificate_ensure(server.directory.certificate, server.directory.key,
+							server.config->listen_list, problem, DIRECTORY_PROBLEM))
+		return false;
+	server.sessions.tls = open_tls(problem);
+	return server.sessions.tls != NULL;
+}
+
+/* Open one door at one address. */
+static bool
+open_door(SessionDoor door, const char *host, int port, char *problem)
+{
+	const char *why;
+	Address address;
+	DoorListener *listener;
+	int status;
+
+	if (port == 0)
+		return true;
+	if (!address_tcp(&address, host, port, &why))
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on \"%s\": %s", host, why);
+		return false;
+	}
+	listener = door_open(&server.sessions, door, registry_dialect(door), &address, &status);
+	if (listener == NULL)
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
+				 uv_strerror(status));
+		return false;
+	}
+	server.doors[server.door_count++] = listener;
+	return true;
+}
+
+/* Open every door at every address. */
+static bool
+open_doors(char *problem)
+{
+	char *const *listen = server.config->listen_list;
+	size_t count;
+	size_t i;
+
+	for (count = 0; listen[count] != NULL; count++)
+		;
+	server.doors = calloc(count * 2, sizeof *server.doors);
+	if (server.doors == NULL)
+		abort();
+	for (i = 0; i < count; i++)
+	{
+		const char *why;
+		Address address;
+
+		if (address_tcp(&address, listen[i], 0, &why) &&
+			!address_is_loopback((const struct sockaddr *) &address.remote))
+			server.beyond_loopback = true;
+		if (!open_door(DOOR_POSTGRES, listen[i], server.config->postgres_port, problem) ||
+			!open_door(DOOR_MATERIALIZE, listen[i], server.config->materialize_port, problem))
+			return false;
+	}
+	return true;
+}
+
+/* Nobody comes in any more. */
+static void
+close_doors(void)
+{
+	while (server.door_count > 0)
+		door_close(server.doors[--server.door_count]);
+	free(server.doors);
+	server.doors = NULL;
+}
+
+/* See whether PostgreSQL can have its port, or, with port 0, which one is free. */
+static int
+try_port(const char *host, int port, char *problem)
+{
+	const char *why = "";
+	Address address;
+	struct sockaddr_storage bound;
+	socklen_t length = sizeof bound;
+	int on = 1;
+	int fd;
+
+	if (!address_tcp(&address, host, port, &why))
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on \"%s\": %s", host, why);
+		return -1;
+	}
+	fd = socket(address.remote.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	length = address.remote.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+												  : sizeof(struct sockaddr_in);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+		bind(fd, (struct sockaddr *) &address.remote, length) != 0 || listen(fd, 1) != 0)
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
+				 strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	length = sizeof bound;
+	if (getsockname(fd, (struct sockaddr *) &bound, &length) == 0)
+		port = ntohs(((struct sockaddr_in *) &bound)->sin_port);
+	close(fd);
+	return port;
+}
+
+/* Is this one of the trusted roles? */
+static bool
+is_trusted(const char *role)
+{
+	size_t i;
+
+	for (i = 0; server.config->trusted_role_list[i] != NULL; i++)
+		if (strcmp(server.config->trusted_role_list[i], role) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Where PostgreSQL listens by TCP: at the native port, and, if some clients must
+ * be asked for a password that others are not, on this machine for the doors.
+ */
+static bool
+choose_addresses(char *problem)
+{
+	const Config *config = server.config;
+	bool for_passwords = server.beyond_loopback || !is_trusted(SERVER_ROLE);
+	bool local = false;
+	const char *why;
+	size_t i;
+
+	server.port = config->native_port;
+	if (config->native_port != 0)
+	{
+		for (i = 0; config->listen_list[i] != NULL; i++)
+		{
+			const char *host = config->listen_list[i];
+			size_t used = strlen(server.addresses);
+			Address address;
+
+			if (try_port(host, config->native_port, problem) < 0)
+				return false;
+			snprintf(server.addresses + used, sizeof server.addresses - used, "%s%s",
+					 used > 0 ? "," : "", host);
+			if (address_tcp(&address, host, 0, &why) &&
+				(address_is_any((const struct sockaddr *) &address.remote) ||
+				 strcmp(host, "127.0.0.1") == 0))
+				local = true;
+		}
+	}
+	if (for_passwords)
+	{
+		size_t used = strlen(server.addresses);
+
+		if (server.port == 0)
+			server.port = try_port("127.0.0.1", 0, problem);
+		if (server.port < 0)
+			return false;
+		if (!local)
+			snprintf(server.addresses + used, sizeof server.addresses - used, "%s127.0.0.1",
+					 used > 0 ? "," : "");
+		server.sessions.has_password_backend = true;
+		if (!address_tcp(&server.sessions.password_backend, PASSWORD_SOURCE, 0, &why))
+			return false;
+		server.sessions.password_backend.local = server.sessions.password_backend.remote;
+		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_addr.s_addr =
+			htonl(INADDR_LOOPBACK);
+		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_port =
+			htons((uint16_t) server.port);
+	}
+	if (server.port == 0)
+		server.port = SOCKET_PORT;
+	return true;
+}
+
+/* PostgreSQL is up for the first time and the doors may be used. */
+static void
+become_ready(void)
+{
+	const Service *const *service;
+
+	for (service = registry_services; *service != NULL; service++)
+	{
+		server.services_running++;
+		(*service)->start(server.loop);
+	}
+	server.sessions.unavailable = NULL;
+	if (!status_write(&server.directory, server.config, server.version, server.port))
+		log_line("could not write \"%s\": %s", server.directory.status, strerror(errno));
+	server.stage = SERVE_READY;
+	printf("ready\n");
+	fflush(stdout);
+}
+
+/* The postmaster takes connections. */
+static void
+postgres_up(void *owner)
+{
+	char problem[DIRECTORY_PROBLEM];
+
+	(void) owner;
+	if (server.stage == SERVE_READY)
+	{
+		server.sessions.unavailable = NULL;
+		log_line("PostgreSQL is up again");
+	}
+	else if (server.stage != SERVE_STARTING)
+		return;
+	else if (bootstrap(&server.directory, server.port, server.config, server.beyond_loopback,
+					   problem))
+		become_ready();
+	else
+	{
+		log_line("%s", problem);
+		stop(1);
+	}
+}
+
+/* The postmaster crashed and will be started again. */
+static void
+postgres_down(void *owner)
+{
+	(void) owner;
+	server.sessions.unavailable = "the database system is starting up";
+}
+
+/* Everything is closed but what clients are still fetching. */
+static void
+leave(uv_timer_t *timer)
+{
+	(void) timer;
+	uv_stop(server.loop);
+}
+
+/* PostgreSQL has ended: so does everything. */
+static void
+postgres_stopped(void *owner)
+{
+	size_t i;
+
+	(void) owner;
+	server.stage = SERVE_LEAVING;
+	session_server_close(&server.sessions);
+	link_close(server.sessions.link);
+	tls_context_close(server.sessions.tls);
+	if (server.cluster != NULL)
+		cluster_free(server.cluster);
+	for (i = 0; i < sizeof server.signals / sizeof server.signals[0]; i++)
+		uv_close((uv_handle_t *) &server.signals[i], NULL);
+	uv_timer_start(&server.timer, leave, FAREWELL_MS, 0);
+	uv_unref((uv_handle_t *) &server.timer);
+}
+
+/* It could not be started at all. */
+static void
+postgres_failed(void *owner, const char *problem)
+{
+	log_line("%s", problem);
+	server.exit_status = 1;
+	close_doors();
+	postgres_stopped(owner);
+}
+
+static const ClusterEvents cluster_events = {postgres_up, postgres_down, postgres_failed,
+											 postgres_stopped};
+
+/* The services have stopped, or took too long: now PostgreSQL. */
+static void
+stop_postgres(uv_timer_t *timer)
+{
+	(void) timer;
+	uv_timer_stop(&server.timer);
+	server.stage = SERVE_STOPPING_POSTGRES;
+	if (server.cluster != NULL)
+		cluster_stop(server.cluster, false);
+	else
+		postgres_stopped(NULL);
+}
+
+/* A service has closed its connections. */
+void
+service_stopped(const Service *service)
+{
+	(void) service;
+	if (--server.services_running == 0 && server.stage == SERVE_STOPPING_SERVICES)
+		uv_timer_start(&server.timer, stop_postgres, 0, 0);
+}
+
+/* Begin to stop; asked a second time, stop at once. */
+static void
+stop(int exit_status)
+{
+	const Service *const *service;
+	bool serving = server.stage == SERVE_READY;
+
+	if (server.stage >= SERVE_STOPPING_SERVICES)
+	{
+		if (server.cluster != NULL && server.stage < SERVE_LEAVING)
+			cluster_stop(server.cluster, true);
+		return;
+	}
+	server.exit_status = exit_status;
+	server.stage = SERVE_STOPPING_SERVICES;
+	server.sessions.unavailable = "the database system is shutting down";
+	close_doors();
+	uv_timer_start(&server.timer, stop_postgres, SERVICE_STOP_MS, 0);
+	if (serving)
+		for (service = registry_services; *service != NULL; service++)
+			(*service)->stop();
+	if (server.services_running == 0)
+		uv_timer_start(&server.timer, stop_postgres, 0, 0);
+}
+
+/* Certificates and PostgreSQL's configuration anew. */
+static void
+reload(void)
+{
+	char problem[DIRECTORY_PROBLEM];
+	TlsContext *context = open_tls(problem);
+
+	if (context == NULL)
+		log_line("keeping the old certificate: %s", problem);
+	else
+	{
+		tls_context_close(server.sessions.tls);
+		server.sessions.tls = context;
+	}
+	if (server.cluster != NULL)
+		cluster_reload(server.cluster);
+}
+
+/* Somebody wants something of the server. */
+static void
+signalled(uv_signal_t *handle, int number)
+{
+	(void) handle;
+	if (number == SIGHUP)
+		reload();
+	else
+		stop(0);
+}
+
+/* Listen to signals. */
+static void
+watch_signals(void)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	size_t i;
+
+	for (i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+	{
+		uv_signal_init(server.loop, &server.signals[i]);
+		uv_signal_start(&server.signals[i], signalled, numbers[i]);
+	}
+}
+
+/* Every session needs two descriptors: take as many as are allowed. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+	{
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Find or make PostgreSQL and have it on its way up. */
+static bool
+begin_postgres(char *problem)
+{
+	const Config *config = server.config;
+	char *conninfo;
+
+	if (config->postgres != NULL)
+	{
+		if (!external_find(config->postgres, &server.sessions.backend, server.version,
+						   sizeof server.version, problem, DIRECTORY_PROBLEM))
+			return false;
+	}
+	else
+	{
+		if (!program_version(config->postgres_bin, server.version, sizeof server.version, problem,
+							 DIRECTORY_PROBLEM) ||
+			!choose_addresses(problem) ||
+			!cluster_make(&server.directory, config, problem))
+			return false;
+		server.sessions.server_role = SERVER_ROLE;
+		if (!address_unix(&server.sessions.backend, server.directory.sockets, server.port))
+			abort();
+	}
+	conninfo = service_conninfo("postgres");
+	server.sessions.link = link_open(server.loop, conninfo);
+	free(conninfo);
+	return true;
+}
+
+/* Serve until told to stop. */
+int
+command_serve(const Config *config)
+{
+	char problem[DIRECTORY_PROBLEM] = "";
+
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	server.config = config;
+	if (config->unbuilt_door_asked_for)
+		log_line("the doors for CrateDB, Databend and the console are not built yet; "
+				 "their ports stay closed");
+	if (!directory_open(&server.directory, config->data, config->user, problem))
+	{
+		log_line("%s", problem);
+		return 1;
+	}
+	server.loop = uv_default_loop();
+	session_server_init(&server.sessions, server.loop);
+	server.sessions.unavailable = "the database system is starting up";
+	server.sessions.trusted_roles = config->trusted_role_list;
+	server.sessions.aliases = config->alias_list;
+	server.sessions.alias_count = config->alias_count;
+	if (!prepare_tls(problem) || !open_doors(problem) || !begin_postgres(problem))
+	{
+		log_line("%s", problem);
+		directory_close(&server.directory);
+		return 1;
+	}
+	watch_signals();
+	uv_timer_init(server.loop, &server.timer);
+	if (config->postgres == NULL)
+		server.cluster = cluster_start(server.loop, &server.directory, config, server.addresses,
+									   server.port, &cluster_events, &server);
+	else
+		become_ready();
+	uv_run(server.loop, UV_RUN_DEFAULT);
+	directory_close(&server.directory);
+	return server.exit_status;
+}

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.h
+ *	  One connection: a TCP or unix socket on the loop, in clear or in TLS.
+ *
+ * Invariants:
+ *	- Reading uses one buffer shared by all streams of the loop; bytes given to
+ *	  `read` are gone when it returns.
+ *	- A write first tries the socket; only what the socket does not take is
+ *	  copied and waits. stream_backlog counts those bytes; nobody but the caller
+ *	  limits them.
+ *	- `ended` is called at most once. After stream_close or stream_finish no
+ *	  event is delivered and the owner must forget the stream, which frees itself.
+ *	- No event is delivered from inside stream_write or stream_pause.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_STREAM_H
+#define FRESHET_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "net/address.h"
+#include "tls/tls.h"
+
+typedef struct Stream Stream;
+
+typedef struct StreamEvents
+{
+	/* Some bytes came, decrypted. */
+	void (*read)(void *owner, const char *bytes, size_t count);
+
+	/* The other side closed (0) or the connection broke (a libuv error). */
+	void (*ended)(void *owner, int status);
+
+	/* What waited fell to `low` bytes or less after having been above `high`. */
+	void (*drained)(void *owner);
+
+	/* stream_connect succeeded (0) or failed (a libuv error). */
+	void (*connected)(void *owner, int status);
+} StreamEvents;
+
+extern Stream *stream_accept(uv_stream_t *listener, const StreamEvents *events, void *owner);
+extern Stream *stream_connect(uv_loop_t *loop, const Address *address, const StreamEvents *events,
+							  void *owner);
+extern void stream_limits(Stream *stream, size_t low, size_t high);
+extern void stream_resume(Stream *stream);
+extern void stream_pause(Stream *stream);
+extern bool stream_paused(const Stream *stream);
+extern void stream_write(Stream *stream, const void *bytes, size_t count);
+extern void stream_cork(Stream *stream);
+extern void stream_uncork(Stream *stream);
+extern size_t stream_backlog(const Stream *stream);
+extern bool stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t count);
+extern bool stream_is_tls(const Stream *stream);
+extern bool stream_from_loopback(const Stream *stream);
+extern bool stream_hung_up(const Stream *stream);
+extern void stream_close(Stream *stream);
+extern void stream_finish(Stream *stream);
+
+#endif /* FRESHET_STREAM_H */

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * bootstrap.h
+ *	  What the embedded PostgreSQL must contain before the doors open.
+ *
+ * Invariant: every step may be repeated, so a start that was interrupted is
+ * completed by the next one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_BOOTSTRAP_H
+#define FRESHET_BOOTSTRAP_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "postgres/directory.h"
+
+/* The extension everywhere, the database, the password; blocks. */
+extern bool bootstrap(const Directory *directory, int port, const Config *config,
+					  bool beyond_loopback, char problem[DIRECTORY_PROBLEM]);
+
+#endif /* FRESHET_BOOTSTRAP_H */

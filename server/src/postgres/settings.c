@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The configuration files of the embedded PostgreSQL.
+ *
+ * Who may enter: PostgreSQL sees the door, not the client. So
+ *	- a client on this machine that names a trusted role comes through the unix
+ *	  socket, where `peer` lets only the server's own account (and root) be it;
+ *	- one from elsewhere that names a trusted role, or that names the server's own
+ *	  role where this is not trusted, is connected by TCP from PASSWORD_SOURCE,
+ *	  where nobody is trusted;
+ *	- everybody else proves a password by SCRAM on either way.
+ * The socket's directory is the server's alone, so nobody else on the machine
+ * reaches the first rule.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres/settings.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/buffer.h"
+
+#define MEGABYTE ((unsigned long long) 1024 * 1024)
+
+/* Add formatted text. */
+static void add(Buffer *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+add(Buffer *text, const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	buffer_reserve(text, (size_t) length + 1);
+	va_start(arguments, format);
+	vsnprintf(buffer_data(text) + text->length, (size_t) length + 1, format, arguments);
+	va_end(arguments);
+	text->length += (size_t) length;
+}
+
+/* Write the text, and free it. */
+static bool
+write_text(const char *directory, const char *name, Buffer *text, char *problem)
+{
+	char path[DIRECTORY_PATH + 64];
+	bool good;
+
+	buffer_append(text, "", 1);
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	good = directory_write(path, 0600, buffer_data(text));
+	if (!good)
+		snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", path, strerror(errno));
+	buffer_free(text);
+	return good;
+}
+
+/* A number in a file of the system, or 0. */
+static unsigned long long
+read_limit(const char *path)
+{
+	unsigned long long limit = 0;
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%llu", &limit) != 1)
+		limit = 0;
+	fclose(file);
+	return limit;
+}
+
+/* Memory of this machine, or of the container if that has less, in MB. */
+static unsigned long long
+memory_megabytes(void)
+{
+	unsigned long long bytes =
+		(unsigned long long) sysconf(_SC_PHYS_PAGES) * (unsigned long long) sysconf(_SC_PAGESIZE);
+	unsigned long long limits[2];
+	size_t i;
+
+	limits[0] = read_limit("/sys/fs/cgroup/memory.max");
+	limits[1] = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+	for (i = 0; i < 2; i++)
+		if (limits[i] > 0 && limits[i] < bytes)
+			bytes = limits[i];
+	return bytes / MEGABYTE;
+}
+
+/* A value between two bounds. */
+static unsigned long long
+clamp(unsigned long long value, unsigned long long least, unsigned long long most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+/* What suits this machine. */
+static bool
+write_settings(const Directory *directory, const Config *config, char *problem)
+{
+	unsigned long long memory = memory_megabytes();
+	Buffer text = {0};
+
+	add(&text, "# Written by freshet at every start; change postgresql.conf instead.\n");
+	add(&text, "shared_preload_libraries = 'freshet'\n");
+	add(&text, "max_connections = %d\n", config->max_connections);
+	add(&text, "shared_buffers = %lluMB\n", clamp(memory / 4, 32, 16384));
+	add(&text, "effective_cache_size = %lluMB\n", clamp(memory / 4 * 3, 128, 1024 * 1024));
+	add(&text, "maintenance_work_mem = %lluMB\n", clamp(memory / 16, 16, 2048));
+	add(&text, "work_mem = %lluMB\n", clamp(memory / 256, 4, 64));
+	add(&text, "wal_level = replica\n");
+	add(&text, "max_wal_senders = 10\n");
+	add(&text, "max_replication_slots = 32\n");
+	add(&text, "max_worker_processes = 64\n");
+	add(&text, "max_prepared_transactions = 64\n");
+	add(&text, "max_wal_size = 4GB\n");
+	add(&text, "min_wal_size = 256MB\n");
+	add(&text, "random_page_cost = 1.1\n");
+	add(&text, "password_encryption = scram-sha-256\n");
+	add(&text, "timezone = 'UTC'\n");
+	add(&text, "log_timezone = 'UTC'\n");
+	add(&text, "lc_messages = 'C'\n");
+	add(&text, "default_text_search_config = 'pg_catalog.english'\n");
+	add(&text, "logging_collector = on\n");
+	add(&text, "log_directory = '../log'\n");
+	add(&text, "log_filename = 'postgresql-%%a.log'\n");
+	add(&text, "log_rotation_age = 1d\n");
+	add(&text, "log_rotation_size = 0\n");
+	add(&text, "log_truncate_on_rotation = on\n");
+	add(&text, "log_line_prefix = '%%m [%%p] %%q%%u@%%d '\n");
+	return write_text(directory->pgdata, "freshet.conf", &text, problem);
+}
+
+/* A name as pg_hba.conf and pg_ident.conf want it. */
+static void
+add_quoted(Buffer *text, const char *name)
+{
+	add(text, "\"%s\"", name);
+}
+
+/* One rule, for databases and for replication; NULL for all roles. */
+static void
+add_rule(Buffer *text, const char *type, char *const *roles, const char *address,
+		 const char *method)
+{
+	static const char *const what[] = {"all", "replication"};
+	size_t i;
+	size_t j;
+
+	for (i = 0; i < 2; i++)
+	{
+		add(text, "%s %s ", type, what[i]);
+		for (j = 0; roles != NULL && roles[j] != NULL; j++)
+		{
+			add(text, "%s", j > 0 ? "," : "");
+			add_quoted(text, roles[j]);
+		}
+		add(text, "%s %s %s\n", roles ? "" : "all", address, method);
+	}
+}
+
+/* Who may enter how. */
+static bool
+write_rules(const Directory *directory, const Config *config, char *problem)
+{
+	static char *const server_role[] = {SERVER_ROLE, NULL};
+	char *const *trusted = config->trusted_role_list;
+	Buffer text = {0};
+
+	add(&text, "# Written by freshet at every start; see trusted_roles in freshet.conf.\n");
+	add_rule(&text, "local", server_role, "", "peer map=freshet");
+	if (trusted[0] != NULL)
+		add_rule(&text, "local", trusted, "", "peer map=freshet");
+	add_rule(&text, "local", NULL, "", "scram-sha-256");
+	add_rule(&text, "host", NULL, PASSWORD_SOURCE "/32", "scram-sha-256");
+	if (config->native_port != 0 && trusted[0] != NULL)
+	{
+		add_rule(&text, "host", trusted, "127.0.0.0/8", "trust");
+		add_rule(&text, "host", trusted, "::1/128", "trust");
+	}
+	add_rule(&text, "host", NULL, "all", "scram-sha-256");
+	return write_text(directory->pgdata, "pg_hba.conf", &text, problem);
+}
+
+/* The account may be the role through the socket. */
+static void
+add_account(Buffer *text, const char *account, const char *role)
+{
+	add(text, "freshet ");
+	add_quoted(text, account);
+	add(text, " ");
+	add_quoted(text, role);
+	add(text, "\n");
+}
+
+/* Which account of this machine may be which role through the socket. */
+static bool
+write_accounts(const Directory *directory, const Config *config, char *problem)
+{
+	const struct passwd *account = getpwuid(geteuid());
+	Buffer text = {0};
+	size_t i;
+
+	if (account == NULL)
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "user %d has no name, which PostgreSQL needs",
+				 (int) geteuid());
+		return false;
+	}
+	add(&text, "# Written by freshet at every start.\n");
+	add_account(&text, account->pw_name, SERVER_ROLE);
+	add_account(&text, "root", SERVER_ROLE);
+	for (i = 0; config->trusted_role_list[i] != NULL; i++)
+	{
+		add_account(&text, account->pw_name, config->trusted_role_list[i]);
+		add_account(&text, "root", config->trusted_role_list[i]);
+	}
+	return write_text(directory->pgdata, "pg_ident.conf", &text, problem);
+}
+
+/* The files written at every start. */
+bool
+settings_write(const Directory *directory, const Config *config, char problem[DIRECTORY_PROBLEM])
+{
+	size_t i;
+
+	for (i = 0; config->trusted_role_list[i] != NULL; i++)
+		if (strpbrk(config->trusted_role_list[i], "\"\n\r") != NULL)
+		{
+			snprintf(problem, DIRECTORY_PROBLEM, "invalid name of a role in trusted_roles");
+			return false;
+		}
+	return write_settings(directory, config, problem) &&
+		   write_rules(directory, config, problem) && write_accounts(directory, config, problem);
+}
+
+/* The file that is the user's from then on. */
+bool
+settings_write_first(const char *pgdata, char problem[DIRECTORY_PROBLEM])
+{
+	Buffer text = {0};
+
+	add(&text, "# What suits this machine. Settings below it win.\n");
+	add(&text, "include_if_exists = 'freshet.conf'\n");
+	return write_text(pgdata, "postgresql.conf", &text, problem);
+}

@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * door.c
+ *	  A port that clients knock at.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+
+#include "session/server.h"
+
+#define DOOR_BACKLOG 1024
+
+struct DoorListener
+{
+	uv_tcp_t tcp;
+	SessionServer *server;
+	const Dialect *dialect;
+	SessionDoor door;
+};
+
+/* Someone knocks. */
+static void
+knock(uv_stream_t *stream, int status)
+{
+	DoorListener *listener = stream->data;
+
+	if (status == 0)
+		session_accept(listener->server, listener->door, listener->dialect, stream);
+}
+
+/* The handle is closed. */
+static void
+free_listener(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+/* Open a door; NULL and libuv's reason if the address cannot be had. */
+DoorListener *
+door_open(SessionServer *server, SessionDoor door, const Dialect *dialect, const Address *address,
+		  int *status)
+{
+	DoorListener *listener = calloc(1, sizeof *listener);
+
+	if (listener == NULL)
+		abort();
+	listener->server = server;
+	listener->door = door;
+	listener->dialect = dialect;
+	uv_tcp_init(server->loop, &listener->tcp);
+	listener->tcp.data = listener;
+	*status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *) &address->remote, 0);
+	if (*status == 0)
+		*status = uv_listen((uv_stream_t *) &listener->tcp, DOOR_BACKLOG, knock);
+	if (*status == 0)
+		return listener;
+	uv_close((uv_handle_t *) &listener->tcp, free_listener);
+	return NULL;
+}
+
+/* Nobody else comes in; those inside stay. */
+void
+door_close(DoorListener *listener)
+{
+	uv_close((uv_handle_t *) &listener->tcp, free_listener);
+}

@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What a session is made of; for the files of this folder only.
+ *
+ * Invariants:
+ *	- A session is in the server's list from session_accept until it is closed;
+ *	  its memory lives on until its timer handle is closed, so a callback may
+ *	  close the session it works for and look at `phase` afterwards.
+ *	- session_close is the only way out.
+ *	- `client` is never NULL before SESSION_CLOSED. `backend` is NULL before
+ *	  SESSION_CONNECTING.
+ *	- `input` holds what the client sent and nobody consumed: a piece of a
+ *	  header, a message to be scanned, or whatever came while `held` or
+ *	  `controlled`. `answers` is the same for the backend.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_SESSION_INTERNAL_H
+#define FRESHET_SESSION_INTERNAL_H
+
+#include <uv.h>
+
+#include "net/stream.h"
+#include "session/cancel.h"
+#include "session/pipeline.h"
+#include "session/server.h"
+#include "session/session.h"
+
+typedef enum SessionPhase
+{
+	SESSION_STARTUP,		/* waiting for the start-up packet */
+	SESSION_NAMING,			/* asking whether a database of an alias's name exists */
+	SESSION_CONNECTING,		/* to PostgreSQL */
+	SESSION_AUTHENTICATING, /* up to the first ReadyForQuery */
+	SESSION_RELAYING,
+	SESSION_CANCELLING, /* not a session but a CancelRequest under way */
+	SESSION_CLOSED
+} SessionPhase;
+
+struct Session
+{
+	Session *previous;
+	Session *next;
+	SessionServer *server;
+	SessionDoor door;
+	SessionPhase phase;
+	Stream *client;
+	Stream *backend;
+	uv_timer_t timer;
+
+	/* The start-up. */
+	char *user;
+	char *database;
+	Buffer startup;			/* the packet as it goes to the backend */
+	struct LinkQuery *naming;
+	CancelRequest *cancel;
+	bool encryption_settled; /* SSLRequest was answered */
+	bool gss_refused;
+	bool from_loopback;
+	bool challenged;	  /* the backend asked for a proof of identity */
+	bool owes_proof;	  /* ... and the client has not answered yet */
+
+	/* The backend's key, for cancelling. */
+	bool keyed;
+	uint32_t pid;
+	uint32_t key;
+	Session *next_of_key;
+
+	/* The relay. */
+	Buffer input;
+	Buffer answers;
+	size_t client_body;	 /* rest of the client's message under way */
+	bool client_dropped; /* ... which goes nowhere */
+	size_t backend_body; /* rest of the backend's message under way */
+	bool backend_swallowed;
+	bool collecting; /* the message at the head of `answers` goes to the dialect */
+	const char *run; /* bytes of the backend seen but not yet forwarded */
+	size_t run_length;
+	Pipeline pipeline;
+	char transaction;
+	bool standard_strings;
+	bool client_paused;
+
+	/* The dialect. */
+	const Dialect *dialect;
+	void *dialect_self;
+	bool dialect_open;
+	bool watching;
+	bool held;		 /* a wanted message waits for earlier answers */
+	bool controlled; /* the dialect has control */
+	bool dropping;	 /* what the client sends goes nowhere up to a Sync */
+	char taken;		 /* type of the message taken last */
+};
+
+/* session.c */
+extern const StreamEvents session_backend_events;
+extern void session_close(Session *session);
+extern void session_fail(Session *session, const char *sqlstate, const char *message);
+extern void session_pause_client(Session *session);
+extern void session_resume_client(Session *session);
+
+/* startup.c */
+extern void startup_read(Session *session, const char *bytes, size_t count);
+extern void startup_connected(Session *session, int status);
+
+/* relay.c */
+extern void relay_client(Session *session, const char *bytes, size_t count);
+extern void relay_backend(Session *session, const char *bytes, size_t count);
+extern void relay_continue(Session *session);
+extern void relay_flush_run(Session *session);
+
+/* keys.c */
+extern void keys_add(Session *session);
+extern void keys_remove(Session *session);
+extern Session *keys_find(uint32_t pid, uint32_t key);
+
+#endif /* FRESHET_SESSION_INTERNAL_H */

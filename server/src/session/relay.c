@@ -1,0 +1,457 @@
+/*-------------------------------------------------------------------------
+ *
+ * relay.c
+ *	  The bytes of a session, walked from header to header in both directions.
+ *
+ * Invariants:
+ *	- A run of messages that pass is written with one call, straight from the
+ *	  network's buffer. Copied is only what cannot be decided yet.
+ *	- Whatever is written to the client while the backend's bytes are walked
+ *	  comes after the run before it (relay_flush_run).
+ *	- Client input is walked again (relay_continue) when what held it up is
+ *	  over, and never from inside a callback of the dialect.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "session/internal.h"
+#include "session/scan.h"
+
+/* Longest message PostgreSQL itself takes. */
+#define WIRE_LENGTH_MAX 0x3fffffff
+
+/* Messages of the backend the relay reads itself are never longer than this. */
+#define SMALL_MESSAGE_MAX 16384
+
+/* More unanswered messages than this hold the client up. */
+#define PIPELINE_DEPTH_MAX (256 * 1024)
+
+/* Four bytes in network order. */
+static inline uint32_t
+read_length(const char *bytes)
+{
+	const unsigned char *u = (const unsigned char *) bytes;
+
+	return (uint32_t) u[0] << 24 | (uint32_t) u[1] << 16 | (uint32_t) u[2] << 8 | u[3];
+}
+
+/* Could the dialect have a say in a message of this type? */
+static inline bool
+is_shown(const Session *session, char type, size_t length)
+{
+	if (session->dialect == NULL || length > SESSION_SCAN_MAX ||
+		session->phase != SESSION_RELAYING || session->pipeline.skipping ||
+		session->pipeline.copying_in)
+		return false;
+	if (type == 'Q' || type == 'P')
+		return true;
+	return session->watching && strchr("BDECSH", type) != NULL;
+}
+
+/* Does the dialect want this message? */
+static bool
+is_wanted(Session *session, const WireMessage *message)
+{
+	const Dialect *dialect = session->dialect;
+
+	if (!session->watching &&
+		!scan_has_word(message->body, message->length, dialect->words))
+		return false;
+	if (!session->dialect_open)
+	{
+		session->dialect_open = true;
+		session->dialect_self = dialect->open(session);
+	}
+	return dialect->wants(session->dialect_self, message);
+}
+
+/* Until the backend is ready only the answers to its challenges pass. */
+static inline bool
+must_wait(Session *session)
+{
+	if (session->phase == SESSION_RELAYING)
+		return false;
+	if (!session->owes_proof)
+		return true;
+	session->owes_proof = false;
+	return false;
+}
+
+/*
+ * Hold the client's messages until everything before them is answered; ask
+ * the backend not to sit on its answers.
+ */
+static void
+hold(Session *session)
+{
+	static const char flush[WIRE_HEADER] = {'H', 0, 0, 0, 4};
+
+	if (!session->held && pipeline_needs_flush(&session->pipeline))
+		stream_write(session->backend, flush, sizeof flush);
+	session->held = true;
+}
+
+/* Walk what the client sent; the result is how much of it is dealt with. */
+static size_t
+walk_client(Session *session, const char *bytes, size_t count)
+{
+	const char *at = bytes;
+	const char *end = bytes + count;
+	const char *run = bytes; /* start of what passes and is not written yet */
+
+	while (at < end)
+	{
+		WireMessage message;
+		size_t total;
+		uint32_t length;
+
+		if (session->client_body > 0)
+		{
+			size_t part = session->client_body < (size_t) (end - at) ? session->client_body
+																	 : (size_t) (end - at);
+
+			at += part;
+			session->client_body -= part;
+			if (session->client_dropped)
+				run = at;
+			continue;
+		}
+		if (end - at < WIRE_HEADER)
+			break;
+		length = read_length(at + 1);
+		if (length < 4 || length > WIRE_LENGTH_MAX)
+		{
+			stream_write(session->backend, run, (size_t) (at - run));
+			session_fail(session, "08P01", "invalid message length");
+			return count;
+		}
+		if (must_wait(session))
+			break;
+		total = (size_t) length + 1;
+		message.type = at[0];
+		message.body = at + WIRE_HEADER;
+		message.length = length - 4;
+
+		if (session->dropping && message.type != 'S' && message.type != 'X')
+		{
+			stream_write(session->backend, run, (size_t) (at - run));
+			run = at;
+			session->client_body = total;
+			session->client_dropped = true;
+			continue;
+		}
+		session->dropping = false;
+
+		if (is_shown(session, message.type, message.length))
+		{
+			if ((size_t) (end - at) < total)
+				break;
+			if (is_wanted(session, &message))
+			{
+				DialectAnswer answer;
+
+				stream_write(session->backend, run, (size_t) (at - run));
+				run = at;
+				if (pipeline_depth(&session->pipeline) > 0)
+				{
+					hold(session);
+					break;
+				}
+				session->taken = message.type;
+				session->controlled = true;
+				stream_cork(session->client);
+				answer = session->dialect->message(session->dialect_self, &message);
+				if (session->phase == SESSION_CLOSED)
+					return count;
+				stream_uncork(session->client);
+				if (answer == DIALECT_TAKEN)
+				{
+					at += total;
+					run = at;
+					if (session->controlled)
+						break;
+					continue;
+				}
+				session->controlled = false;
+			}
+		}
+		pipeline_sent(&session->pipeline, message.type);
+		session->client_body = total;
+		session->client_dropped = false;
+	}
+	stream_write(session->backend, run, (size_t) (at - run));
+	return (size_t) (at - bytes);
+}
+
+/* Read the client as long as neither the backend nor memory is in the way. */
+static void
+balance_client(Session *session)
+{
+	bool waiting = session->held || session->controlled || session->phase != SESSION_RELAYING;
+
+	if (stream_backlog(session->backend) > SESSION_HIGH_WATER ||
+		pipeline_depth(&session->pipeline) > PIPELINE_DEPTH_MAX ||
+		(waiting && session->input.length > SESSION_HOLD_MAX))
+		session_pause_client(session);
+	else if (session->client_paused && stream_backlog(session->backend) <= SESSION_LOW_WATER)
+		session_resume_client(session);
+}
+
+/* Bytes of the client. */
+void
+relay_client(Session *session, const char *bytes, size_t count)
+{
+	size_t consumed;
+
+	if (session->input.length > 0 || session->held || session->controlled)
+	{
+		buffer_append(&session->input, bytes, count);
+		relay_continue(session);
+		return;
+	}
+	consumed = walk_client(session, bytes, count);
+	if (session->phase == SESSION_CLOSED)
+		return;
+	buffer_append(&session->input, bytes + consumed, count - consumed);
+	balance_client(session);
+}
+
+/* Go on with what the client had sent, if nothing holds it up any more. */
+void
+relay_continue(Session *session)
+{
+	if (session->phase == SESSION_CLOSED)
+		return;
+	if (session->held &&
+		(pipeline_depth(&session->pipeline) == 0 || session->pipeline.copying_in))
+		session->held = false;
+	if (!session->held && !session->controlled && session->input.length > 0)
+	{
+		size_t consumed =
+			walk_client(session, buffer_data(&session->input), session->input.length);
+
+		if (session->phase == SESSION_CLOSED)
+			return;
+		buffer_consume(&session->input, consumed);
+	}
+	balance_client(session);
+}
+
+/* Write what was walked and not yet forwarded to the client. */
+void
+relay_flush_run(Session *session)
+{
+	if (session->run_length == 0)
+		return;
+	stream_write(session->client, session->run, session->run_length);
+	session->run += session->run_length;
+	session->run_length = 0;
+}
+
+/* A whole message of the start-up; false if the session was ended because of it. */
+static bool
+startup_message(Session *session, const WireMessage *message)
+{
+	WireReader reader;
+
+	wire_read(&reader, message);
+	if (message->type == 'R')
+	{
+		uint32_t request = wire_read_int32(&reader);
+
+		/* 0 is the final yes, 12 the last word of SASL; neither is answered. */
+		if (request != 0 && request != 12)
+		{
+			session->challenged = true;
+			session->owes_proof = true;
+		}
+		if (request == 0 && !session->challenged && !session->from_loopback)
+		{
+			WireError error = {
+				.severity = "FATAL",
+				.sqlstate = "28000",
+				.message = "this role has no password and may enter from this machine only",
+				.hint = "Set a password for the role, or require one in pg_hba.conf."};
+
+			session_end(session, &error);
+			return false;
+		}
+	}
+	else if (message->type == 'K' && !session->keyed)
+	{
+		session->pid = wire_read_int32(&reader);
+		session->key = wire_read_int32(&reader);
+		if (!reader.failed)
+			keys_add(session);
+	}
+	else if (message->type == 'Z')
+	{
+		session->phase = SESSION_RELAYING;
+		uv_timer_stop(&session->timer);
+	}
+	return true;
+}
+
+/* Remember the one reported setting a scanner of SQL must know. */
+static void
+note_parameter(Session *session, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	const char *value;
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	value = wire_read_string(&reader);
+	if (value != NULL && strcmp(name, "standard_conforming_strings") == 0)
+		session->standard_strings = strcmp(value, "off") != 0;
+}
+
+/* Must the relay read the body of a message of this type itself? */
+static inline bool
+is_read_here(const Session *session, char type)
+{
+	return type == 'Z' || type == 'S' ||
+		   (session->phase == SESSION_AUTHENTICATING && (type == 'R' || type == 'K'));
+}
+
+/* Walk what the backend sent; the result is how much of it is dealt with. */
+static size_t
+walk_backend(Session *session, const char *bytes, size_t count)
+{
+	const char *at = bytes;
+	const char *end = bytes + count;
+
+	session->run = bytes;
+	session->run_length = 0;
+	while (at < end)
+	{
+		BackendRoute route = BACKEND_FORWARD;
+		WireMessage message;
+		uint32_t length;
+		size_t total;
+		bool asked;
+
+		if (session->backend_body > 0)
+		{
+			size_t part = session->backend_body < (size_t) (end - at) ? session->backend_body
+																	  : (size_t) (end - at);
+
+			at += part;
+			session->backend_body -= part;
+			if (session->backend_swallowed)
+			{
+				relay_flush_run(session);
+				session->run = at;
+			}
+			else
+				session->run_length += part;
+			continue;
+		}
+		if (end - at < WIRE_HEADER)
+			break;
+		length = read_length(at + 1);
+		if (length < 4 || length > WIRE_LENGTH_MAX)
+		{
+			relay_flush_run(session);
+			session_fail(session, "08P01", "invalid message length from PostgreSQL");
+			return count;
+		}
+		total = (size_t) length + 1;
+		message.type = at[0];
+		message.body = at + WIRE_HEADER;
+		message.length = length - 4;
+		asked = session->controlled && message.type != 'S' && message.type != 'A';
+
+		if (!session->collecting)
+		{
+			if (is_read_here(session, message.type))
+			{
+				if (total > SMALL_MESSAGE_MAX)
+				{
+					relay_flush_run(session);
+					session_fail(session, "54000", "message of PostgreSQL is too long");
+					return count;
+				}
+				if ((size_t) (end - at) < total)
+					break;
+				if (message.type == 'Z' && message.length > 0)
+					session->transaction = message.body[0];
+				else if (message.type == 'S')
+					note_parameter(session, &message);
+				if (session->phase == SESSION_AUTHENTICATING &&
+					!startup_message(session, &message))
+					return count;
+			}
+			pipeline_received(&session->pipeline, message.type);
+			if (asked)
+			{
+				route = session->dialect->backend_header(session->dialect_self, message.type,
+														 message.length);
+				if (session->phase == SESSION_CLOSED)
+					return count;
+				session->collecting = route == BACKEND_COLLECT;
+			}
+		}
+		if (session->collecting)
+		{
+			if (message.length > SESSION_COLLECT_MAX)
+			{
+				relay_flush_run(session);
+				session_fail(session, "54000", "message of PostgreSQL is too long");
+				return count;
+			}
+			if ((size_t) (end - at) < total)
+				break;
+			session->collecting = false;
+			route = session->dialect->backend_message(session->dialect_self, &message);
+			if (session->phase == SESSION_CLOSED)
+				return count;
+		}
+		session->backend_body = total;
+		session->backend_swallowed = route == BACKEND_SWALLOW;
+		if (message.type == 'Z' && !asked && session->watching &&
+			session->phase == SESSION_RELAYING && session->dialect_open)
+			session->dialect->ready(session->dialect_self, session->transaction);
+	}
+	relay_flush_run(session);
+	return (size_t) (at - bytes);
+}
+
+/* Bytes of the backend. */
+void
+relay_backend(Session *session, const char *bytes, size_t count)
+{
+	/* A dialect writes in small pieces; let them leave together. */
+	bool corked = session->controlled;
+	Stream *client = session->client;
+
+	if (corked)
+		stream_cork(client);
+	if (session->answers.length > 0)
+	{
+		size_t consumed;
+
+		buffer_append(&session->answers, bytes, count);
+		consumed =
+			walk_backend(session, buffer_data(&session->answers), session->answers.length);
+		if (session->phase != SESSION_CLOSED)
+			buffer_consume(&session->answers, consumed);
+	}
+	else
+	{
+		size_t consumed = walk_backend(session, bytes, count);
+
+		if (session->phase != SESSION_CLOSED)
+			buffer_append(&session->answers, bytes + consumed, count - consumed);
+	}
+	if (session->phase == SESSION_CLOSED)
+		return;
+	if (corked)
+		stream_uncork(client);
+	if (stream_backlog(session->client) > SESSION_HIGH_WATER)
+		stream_pause(session->backend);
+	if (session->held || session->client_paused || session->input.length > 0)
+		relay_continue(session);
+}

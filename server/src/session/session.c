@@ -1,0 +1,462 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  The life of a session, and what it does for a dialect.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/internal.h"
+
+/* From the first byte to the first ReadyForQuery. */
+#define AUTHENTICATION_MS 60000
+
+/* How often clients that are not read are looked after. */
+#define SWEEP_MS 500
+
+static void client_read(void *owner, const char *bytes, size_t count);
+static void client_ended(void *owner, int status);
+static void client_drained(void *owner);
+static void backend_read(void *owner, const char *bytes, size_t count);
+static void backend_ended(void *owner, int status);
+static void backend_drained(void *owner);
+static void backend_connected(void *owner, int status);
+
+static const StreamEvents client_events = {client_read, client_ended, client_drained, NULL};
+const StreamEvents session_backend_events = {backend_read, backend_ended, backend_drained,
+											 backend_connected};
+
+/* Has the client of any session that is not being read gone away? */
+static void
+sweep(uv_timer_t *timer)
+{
+	SessionServer *server = timer->data;
+	Session *session = server->sessions;
+
+	while (session != NULL)
+	{
+		Session *next = session->next;
+
+		if (session->client_paused && stream_hung_up(session->client))
+			client_ended(session, 0);
+		session = next;
+	}
+}
+
+/* Nothing but the loop is known yet; the caller fills in the rest. */
+void
+session_server_init(SessionServer *server, uv_loop_t *loop)
+{
+	memset(server, 0, sizeof *server);
+	server->loop = loop;
+	uv_timer_init(loop, &server->sweep);
+	server->sweep.data = server;
+}
+
+/* End every session. */
+void
+session_server_close(SessionServer *server)
+{
+	while (server->sessions != NULL)
+		session_close(server->sessions);
+	uv_close((uv_handle_t *) &server->sweep, NULL);
+}
+
+/* The client took too long to say who it is. */
+static void
+authentication_timed_out(uv_timer_t *timer)
+{
+	session_close(timer->data);
+}
+
+/* A client knocks at a door. */
+void
+session_accept(SessionServer *server, SessionDoor door, const Dialect *dialect,
+			   uv_stream_t *listener)
+{
+	Session *session = calloc(1, sizeof *session);
+
+	if (session == NULL)
+		abort();
+	session->server = server;
+	session->door = door;
+	session->dialect = dialect;
+	session->transaction = 'I';
+	session->standard_strings = true;
+	session->client = stream_accept(listener, &client_events, session);
+	if (session->client == NULL)
+	{
+		free(session);
+		return;
+	}
+	session->from_loopback = stream_from_loopback(session->client);
+	session->next = server->sessions;
+	if (session->next != NULL)
+		session->next->previous = session;
+	server->sessions = session;
+	uv_timer_init(server->loop, &session->timer);
+	session->timer.data = session;
+	uv_timer_start(&session->timer, authentication_timed_out, AUTHENTICATION_MS, 0);
+	stream_limits(session->client, SESSION_LOW_WATER, SESSION_HIGH_WATER);
+	stream_resume(session->client);
+}
+
+/* The timer is closed: nothing but the dialect refers to the session. */
+static void
+free_session(uv_handle_t *handle)
+{
+	Session *session = handle->data;
+
+	/* Not earlier: a dialect may end its session from within a callback. */
+	if (session->dialect_open)
+		session->dialect->close(session->dialect_self);
+	buffer_free(&session->startup);
+	buffer_free(&session->input);
+	buffer_free(&session->answers);
+	pipeline_free(&session->pipeline);
+	free(session->user);
+	free(session->database);
+	free(session);
+}
+
+/*
+ * The end. What waits for either side is still sent, but nothing more is read;
+ * a backend with nothing to send is closed at once.
+ */
+void
+session_close(Session *session)
+{
+	SessionServer *server = session->server;
+	bool controlled = session->controlled;
+
+	if (session->phase == SESSION_CLOSED)
+		return;
+	session_resume_client(session);
+	session->phase = SESSION_CLOSED;
+	session->controlled = false;
+	if (controlled && session->keyed)
+		cancel_send(server->loop, &server->backend, session->pid, session->key, NULL, NULL);
+	keys_remove(session);
+	if (session->naming != NULL)
+		link_forget(session->naming);
+	if (session->cancel != NULL)
+		cancel_forget(session->cancel);
+	if (session->backend != NULL)
+	{
+		if (!controlled && stream_backlog(session->backend) > 0)
+			stream_finish(session->backend);
+		else
+			stream_close(session->backend);
+	}
+	stream_finish(session->client);
+
+	if (session->previous != NULL)
+		session->previous->next = session->next;
+	else
+		server->sessions = session->next;
+	if (session->next != NULL)
+		session->next->previous = session->previous;
+	uv_close((uv_handle_t *) &session->timer, free_session);
+}
+
+/* Do not read the client; see from time to time whether it is still there. */
+void
+session_pause_client(Session *session)
+{
+	if (session->client_paused)
+		return;
+	session->client_paused = true;
+	stream_pause(session->client);
+	if (session->server->paused_clients++ == 0)
+		uv_timer_start(&session->server->sweep, sweep, SWEEP_MS, SWEEP_MS);
+}
+
+/* Read the client again. */
+void
+session_resume_client(Session *session)
+{
+	if (!session->client_paused)
+		return;
+	session->client_paused = false;
+	stream_resume(session->client);
+	if (--session->server->paused_clients == 0)
+		uv_timer_stop(&session->server->sweep);
+}
+
+/* End the session with a FATAL error of one line. */
+void
+session_fail(Session *session, const char *sqlstate, const char *message)
+{
+	WireError error = {.severity = "FATAL", .sqlstate = sqlstate, .message = message};
+
+	session_end(session, &error);
+}
+
+/* Bytes of the client. */
+static void
+client_read(void *owner, const char *bytes, size_t count)
+{
+	Session *session = owner;
+
+	switch (session->phase)
+	{
+		case SESSION_STARTUP:
+			startup_read(session, bytes, count);
+			break;
+		case SESSION_NAMING:
+		case SESSION_CONNECTING:
+			buffer_append(&session->input, bytes, count);
+			if (session->input.length > SESSION_HOLD_MAX)
+				session_pause_client(session);
+			break;
+		case SESSION_AUTHENTICATING:
+		case SESSION_RELAYING:
+			relay_client(session, bytes, count);
+			break;
+		case SESSION_CANCELLING:
+		case SESSION_CLOSED:
+			break;
+	}
+}
+
+/* The client is gone: so is the session, at once. */
+static void
+client_ended(void *owner, int status)
+{
+	(void) status;
+	session_close(owner);
+}
+
+/* The client took what waited for it. */
+static void
+client_drained(void *owner)
+{
+	Session *session = owner;
+
+	if (session->backend == NULL || session->phase < SESSION_AUTHENTICATING)
+		return;
+	stream_resume(session->backend);
+	if (session->controlled)
+	{
+		stream_cork(session->client);
+		session->dialect->drained(session->dialect_self);
+		if (session->phase == SESSION_CLOSED)
+			return;
+		stream_uncork(session->client);
+		relay_continue(session);
+	}
+}
+
+/* Connected to PostgreSQL, or not. */
+static void
+backend_connected(void *owner, int status)
+{
+	startup_connected(owner, status);
+}
+
+/* Bytes of the backend. */
+static void
+backend_read(void *owner, const char *bytes, size_t count)
+{
+	relay_backend(owner, bytes, count);
+}
+
+/* The backend is gone; only where a dialect was talking is that news. */
+static void
+backend_ended(void *owner, int status)
+{
+	Session *session = owner;
+
+	(void) status;
+	if (session->controlled && session->backend_body == 0)
+		session_fail(session, "57P01", "terminating connection because PostgreSQL ended it");
+	else
+		session_close(session);
+}
+
+/* The backend took what waited for it. */
+static void
+backend_drained(void *owner)
+{
+	relay_continue(owner);
+}
+
+/* By which door the client came. */
+SessionDoor
+session_door(const Session *session)
+{
+	return session->door;
+}
+
+/* The role the client named. */
+const char *
+session_user(const Session *session)
+{
+	return session->user;
+}
+
+/* The database the backend is in. */
+const char *
+session_database(const Session *session)
+{
+	return session->database;
+}
+
+/* Is a backslash in '' an ordinary character? */
+bool
+session_standard_strings(const Session *session)
+{
+	return session->standard_strings;
+}
+
+/* The transaction status of the last ReadyForQuery. */
+char
+session_transaction(const Session *session)
+{
+	return session->transaction;
+}
+
+/* Show every message of the extended protocol to the dialect, or no longer. */
+void
+session_watch(Session *session, bool on)
+{
+	session->watching = on;
+}
+
+/* Whole messages to the backend; each is entered in the pipeline. */
+void
+session_to_backend(Session *session, const void *messages, size_t count)
+{
+	WireReader reader = {messages, (const char *) messages + count, false};
+
+	if (!session->controlled)
+		return;
+	while (reader.at < reader.end)
+	{
+		char type = (char) wire_read_byte(&reader);
+		uint32_t length = wire_read_int32(&reader);
+
+		if (length < 4 || wire_read_bytes(&reader, length - 4) == NULL)
+			abort();
+		pipeline_sent(&session->pipeline, type);
+	}
+	stream_write(session->backend, messages, count);
+}
+
+/* A Query to the backend. */
+void
+session_query(Session *session, const char *sql)
+{
+	Buffer message = {0};
+	size_t begun = wire_begin(&message, 'Q');
+
+	wire_add_string(&message, sql);
+	wire_end(&message, begun);
+	session_to_backend(session, buffer_data(&message), message.length);
+	buffer_free(&message);
+}
+
+/* Is nothing owed by the backend? */
+bool
+session_backend_idle(const Session *session)
+{
+	return pipeline_idle(&session->pipeline);
+}
+
+/* Whole messages to the client. */
+void
+session_to_client(Session *session, const void *messages, size_t count)
+{
+	if (!session->controlled)
+		return;
+	relay_flush_run(session);
+	stream_write(session->client, messages, count);
+}
+
+/* Bytes that wait for the client. */
+size_t
+session_client_backlog(const Session *session)
+{
+	return session->phase == SESSION_CLOSED ? 0 : stream_backlog(session->client);
+}
+
+/* An error to the client, which in the extended protocol also skips to Sync. */
+void
+session_error(Session *session, const WireError *error)
+{
+	Buffer message = {0};
+
+	if (!session->controlled)
+		return;
+	wire_add_error(&message, error);
+	session_to_client(session, buffer_data(&message), message.length);
+	buffer_free(&message);
+	session->dropping = session->taken != 'Q' && session->taken != 'S';
+}
+
+/* ReadyForQuery to the client. */
+void
+session_ready_for_query(Session *session)
+{
+	char message[WIRE_HEADER + 1] = {'Z', 0, 0, 0, 5, session->transaction};
+
+	session_to_client(session, message, sizeof message);
+}
+
+/* The dialect's timer ran out. */
+static void
+dialect_timer(uv_timer_t *timer)
+{
+	Session *session = timer->data;
+
+	if (!session->controlled)
+		return;
+	stream_cork(session->client);
+	session->dialect->timer(session->dialect_self);
+	if (session->phase == SESSION_CLOSED)
+		return;
+	stream_uncork(session->client);
+	relay_continue(session);
+}
+
+/* Call the dialect's `timer` once. */
+void
+session_timer(Session *session, uint64_t milliseconds)
+{
+	if (session->phase != SESSION_RELAYING)
+		return;
+	if (milliseconds == 0)
+		uv_timer_stop(&session->timer);
+	else
+		uv_timer_start(&session->timer, dialect_timer, milliseconds, 0);
+}
+
+/* The dialect has finished; the caller goes on with the client's input. */
+void
+session_release(Session *session)
+{
+	if (!session->controlled)
+		return;
+	session->controlled = false;
+	uv_timer_stop(&session->timer);
+}
+
+/* End the session with an error for the client. */
+void
+session_end(Session *session, const WireError *error)
+{
+	Buffer message = {0};
+
+	if (session->phase == SESSION_CLOSED)
+		return;
+	relay_flush_run(session);
+	if (session->backend_body == 0 || session->backend_swallowed)
+	{
+		wire_add_error(&message, error);
+		stream_write(session->client, buffer_data(&message), message.length);
+		buffer_free(&message);
+	}
+	session_close(session);
+}

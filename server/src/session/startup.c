@@ -1,0 +1,377 @@
+/*-------------------------------------------------------------------------
+ *
+ * startup.c
+ *	  The beginning of a connection: encryption, the start-up packet, the name
+ *	  of the database, the way to a backend; or a CancelRequest instead.
+ *
+ * Invariants:
+ *	- Before TLS begins not a byte beyond the request for it is accepted.
+ *	- The start-up packet goes to PostgreSQL as the client sent it; only when
+ *	  an alias of the database applies is it written anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/internal.h"
+
+/* PostgreSQL's own limit. */
+#define STARTUP_PACKET_MAX 10000
+
+#define SSL_REQUEST_CODE 80877103
+#define GSS_REQUEST_CODE 80877104
+
+/* The first byte of a TLS record that begins a handshake. */
+#define TLS_HANDSHAKE 0x16
+
+static void connect_backend(Session *session);
+
+/* PostgreSQL has acted on the cancel: now the client may know. */
+static void
+cancel_done(void *owner)
+{
+	Session *session = owner;
+
+	session->cancel = NULL;
+	session_close(session);
+}
+
+/* A CancelRequest: for a dialect that has control, or for PostgreSQL. */
+static void
+cancel(Session *session, uint32_t pid, uint32_t key)
+{
+	Session *meant = keys_find(pid, key);
+
+	session->phase = SESSION_CANCELLING;
+	if (meant != NULL && meant->controlled)
+	{
+		bool done;
+
+		stream_cork(meant->client);
+		done = meant->dialect->cancel(meant->dialect_self);
+		if (meant->phase != SESSION_CLOSED)
+		{
+			stream_uncork(meant->client);
+			relay_continue(meant);
+		}
+		if (done)
+		{
+			session_close(session);
+			return;
+		}
+	}
+	session->cancel = cancel_send(session->server->loop, &session->server->backend, pid, key,
+								  cancel_done, session);
+}
+
+/* Is this one of the roles that may enter without a password? */
+static bool
+is_trusted(const SessionServer *server, const char *role)
+{
+	size_t i;
+
+	for (i = 0; server->trusted_roles != NULL && server->trusted_roles[i] != NULL; i++)
+		if (strcmp(server->trusted_roles[i], role) == 0)
+			return true;
+	return false;
+}
+
+/* The alias of this name, or NULL. */
+static const DatabaseAlias *
+find_alias(const SessionServer *server, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < server->alias_count; i++)
+		if (strcmp(server->aliases[i].name, name) == 0)
+			return &server->aliases[i];
+	return NULL;
+}
+
+/* Add text to the value of the start-up option `options`, where blanks separate. */
+static void
+add_escaped(Buffer *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		if (*text == ' ' || *text == '\\')
+			wire_add_byte(out, '\\');
+		wire_add_byte(out, (uint8_t) *text);
+	}
+}
+
+/*
+ * The packet anew, with the database that the alias stands for. The search_path
+ * goes first, so that the client's own options win.
+ */
+static void
+apply_alias(Session *session, const DatabaseAlias *alias)
+{
+	WireMessage old = {0, buffer_data(&session->startup) + 8,
+					   (uint32_t) session->startup.length - 8};
+	Buffer packet = {0};
+	WireReader reader;
+	const char *options = NULL;
+	const char *name;
+	char *length;
+
+	wire_add_int32(&packet, 0);
+	wire_add_bytes(&packet, buffer_data(&session->startup) + 4, 4);
+	wire_read(&reader, &old);
+	while ((name = wire_read_string(&reader)) != NULL && *name != '\0')
+	{
+		const char *value = wire_read_string(&reader);
+
+		if (strcmp(name, "options") == 0)
+			options = value;
+		else if (strcmp(name, "database") != 0)
+		{
+			wire_add_string(&packet, name);
+			wire_add_string(&packet, value);
+		}
+	}
+	wire_add_string(&packet, "database");
+	wire_add_string(&packet, DEFAULT_DATABASE);
+	if (alias->search_path != NULL || options != NULL)
+	{
+		wire_add_string(&packet, "options");
+		if (alias->search_path != NULL)
+		{
+			wire_add_bytes(&packet, "-c search_path=", 15);
+			add_escaped(&packet, alias->search_path);
+			wire_add_byte(&packet, ' ');
+		}
+		wire_add_string(&packet, options ? options : "");
+	}
+	wire_add_byte(&packet, 0);
+	length = buffer_data(&packet);
+	length[0] = (char) (packet.length >> 24);
+	length[1] = (char) (packet.length >> 16);
+	length[2] = (char) (packet.length >> 8);
+	length[3] = (char) packet.length;
+	buffer_free(&session->startup);
+	session->startup = packet;
+	free(session->database);
+	session->database = strdup(DEFAULT_DATABASE);
+}
+
+/* PostgreSQL said whether a database of the alias's name really exists. */
+static void
+name_settled(void *owner, PGresult *result, const char *problem)
+{
+	Session *session = owner;
+	const DatabaseAlias *alias = find_alias(session->server, session->database);
+
+	session->naming = NULL;
+	if (result == NULL)
+	{
+		WireError error = {.severity = "FATAL",
+						   .sqlstate = "57P03",
+						   .message = "PostgreSQL does not answer",
+						   .detail = problem};
+
+		session_end(session, &error);
+		return;
+	}
+	if (PQntuples(result) == 0)
+		apply_alias(session, alias);
+	connect_backend(session);
+}
+
+/* Find the way to a backend. */
+static void
+connect_backend(Session *session)
+{
+	SessionServer *server = session->server;
+	const Address *address = &server->backend;
+	bool trusted = is_trusted(server, session->user);
+	bool socket_role =
+		trusted || (server->server_role && strcmp(session->user, server->server_role) == 0);
+
+	if (server->has_password_backend && socket_role && !(trusted && session->from_loopback))
+		address = &server->password_backend;
+	session->phase = SESSION_CONNECTING;
+	session->backend = stream_connect(server->loop, address, &session_backend_events, session);
+	if (session->backend == NULL)
+		session_fail(session, "57P03", "could not connect to PostgreSQL");
+}
+
+/* Connected: the start-up packet first, then whatever the client sent already. */
+void
+startup_connected(Session *session, int status)
+{
+	if (status != 0)
+	{
+		WireError error = {.severity = "FATAL",
+						   .sqlstate = "57P03",
+						   .message = "could not connect to PostgreSQL",
+						   .detail = uv_strerror(status)};
+
+		session_end(session, &error);
+		return;
+	}
+	session->phase = SESSION_AUTHENTICATING;
+	stream_limits(session->backend, SESSION_LOW_WATER, SESSION_HIGH_WATER);
+	stream_write(session->backend, buffer_data(&session->startup), session->startup.length);
+	pipeline_sent(&session->pipeline, 'S');
+	buffer_free(&session->startup);
+	stream_resume(session->backend);
+	relay_continue(session);
+}
+
+/* Read the start-up packet, which is whole, and set out for a backend. */
+static void
+begin_session(Session *session, const char *packet, uint32_t length)
+{
+	SessionServer *server = session->server;
+	WireMessage message = {0, packet + 8, length - 8};
+	WireReader reader;
+	const char *name;
+	const char *user = NULL;
+	const char *database = NULL;
+	bool replication = false;
+
+	wire_read(&reader, &message);
+	while ((name = wire_read_string(&reader)) != NULL && *name != '\0')
+	{
+		const char *value = wire_read_string(&reader);
+
+		if (value == NULL)
+			break;
+		if (strcmp(name, "user") == 0)
+			user = value;
+		else if (strcmp(name, "database") == 0)
+			database = value;
+		else if (strcmp(name, "replication") == 0)
+			replication = strcmp(value, "database") != 0;
+	}
+	if (!wire_read_done(&reader))
+	{
+		session_fail(session, "08P01",
+					 "invalid startup packet layout: expected terminator as last byte");
+		return;
+	}
+	if (server->unavailable != NULL)
+	{
+		session_fail(session, "57P03", server->unavailable);
+		return;
+	}
+	if (user == NULL)
+		user = "";
+	if (database == NULL || *database == '\0')
+		database = user;
+	session->user = strdup(user);
+	session->database = strdup(database);
+	buffer_append(&session->startup, packet, length);
+	if (!replication && find_alias(server, database) != NULL)
+	{
+		session->phase = SESSION_NAMING;
+		session->naming =
+			link_query(server->link, "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
+					   session->database, name_settled, session);
+		return;
+	}
+	connect_backend(session);
+}
+
+/* Answer a request for encryption; false if the session ended because of it. */
+static bool
+answer_encryption(Session *session, uint32_t code, bool more)
+{
+	if (code == GSS_REQUEST_CODE)
+	{
+		session->gss_refused = true;
+		stream_write(session->client, "N", 1);
+		return true;
+	}
+	/* What follows in clear could come from someone in between. */
+	if (more)
+	{
+		session_fail(session, "08P01", "received unencrypted data after SSL request");
+		return false;
+	}
+	session->encryption_settled = true;
+	stream_write(session->client, "S", 1);
+	if (!stream_start_tls(session->client, session->server->tls, NULL, 0))
+	{
+		session_close(session);
+		return false;
+	}
+	return true;
+}
+
+/* Deal with the first packet in `input`; true if there may be another one. */
+static bool
+read_packet(Session *session)
+{
+	const char *packet = buffer_data(&session->input);
+	WireMessage header = {0, packet, (uint32_t) session->input.length};
+	WireReader reader;
+	uint32_t length;
+	uint32_t code;
+
+	if (session->input.length < 4)
+		return false;
+	wire_read(&reader, &header);
+	length = wire_read_int32(&reader);
+	if (length < 8 || length > STARTUP_PACKET_MAX)
+	{
+		session_fail(session, "08P01", "invalid length of startup packet");
+		return false;
+	}
+	if (session->input.length < length)
+		return false;
+	code = wire_read_int32(&reader);
+
+	if ((code == SSL_REQUEST_CODE && !session->encryption_settled) ||
+		(code == GSS_REQUEST_CODE && !session->gss_refused))
+	{
+		bool more = session->input.length > length;
+
+		buffer_consume(&session->input, length);
+		return answer_encryption(session, code, more);
+	}
+	if (code == CANCEL_REQUEST_CODE)
+	{
+		uint32_t pid = wire_read_int32(&reader);
+		uint32_t key = wire_read_int32(&reader);
+
+		if (length != 16)
+			session_fail(session, "08P01", "invalid length of startup packet");
+		else
+			cancel(session, pid, key);
+		return false;
+	}
+	if (code >> 16 != 3)
+	{
+		WireError error = {.severity = "FATAL",
+						   .sqlstate = "0A000",
+						   .message = "unsupported frontend protocol",
+						   .detail = "The server supports version 3.0."};
+
+		session_end(session, &error);
+		return false;
+	}
+	begin_session(session, packet, length);
+	if (session->phase != SESSION_CLOSED)
+		buffer_consume(&session->input, length);
+	return false;
+}
+
+/* The first bytes of a client. */
+void
+startup_read(Session *session, const char *bytes, size_t count)
+{
+	if (session->input.length == 0 && (unsigned char) bytes[0] == TLS_HANDSHAKE &&
+		!session->encryption_settled)
+	{
+		session->encryption_settled = true;
+		if (!stream_start_tls(session->client, session->server->tls, bytes, count))
+			session_close(session);
+		return;
+	}
+	buffer_append(&session->input, bytes, count);
+	while (session->phase == SESSION_STARTUP && read_packet(session))
+		;
+}

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * tls.h
+ *	  TLS over bytes in memory: what the network brought goes in, plain bytes
+ *	  come out, and the reverse. No socket is touched here.
+ *
+ * Invariants:
+ *	- Every byte given to tls_receive is consumed before it returns.
+ *	- What must go to the network is appended to the caller's buffer at once;
+ *	  sending never waits.
+ *	- A context may be replaced at any time (SIGHUP); a connection keeps the
+ *	  one it began with.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_TLS_H
+#define FRESHET_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/buffer.h"
+
+typedef struct TlsContext TlsContext;
+typedef struct Tls Tls;
+
+/* Certificate chain and key, both PEM; on failure `problem` says why. */
+extern TlsContext *tls_context_open(const char *certificate, const char *key, char *problem,
+									size_t problem_size);
+extern void tls_context_close(TlsContext *context);
+
+/* A server's end. `out` gets what must go to the network. */
+extern Tls *tls_open(TlsContext *context, Buffer *out);
+extern void tls_close(Tls *tls);
+
+typedef enum TlsStatus
+{
+	TLS_OK,
+	TLS_ENDED, /* the other side said goodbye */
+	TLS_FAILED
+} TlsStatus;
+
+extern void tls_receive(Tls *tls, const char *bytes, size_t count);
+extern TlsStatus tls_read(Tls *tls, char *plain, size_t room, size_t *count);
+extern bool tls_write(Tls *tls, const void *plain, size_t count);
+extern void tls_goodbye(Tls *tls);
+
+#endif /* FRESHET_TLS_H */
