@@ -483,7 +483,7 @@ begin_postgres(char *problem)
 	{
 		if (!program_version(config->postgres_bin, server.version, sizeof server.version, problem,
 							 DIRECTORY_PROBLEM) ||
-			!choose_addresses(problem) ||
+			!cluster_await_predecessor(&server.directory, problem) || !choose_addresses(problem) ||
 			!cluster_make(&server.directory, config, problem))
 			return false;
 		server.sessions.server_role = SERVER_ROLE;

@@ -109,8 +109,8 @@ predecessor(const Directory *directory)
  * Wait until the postmaster of a server that was killed has ended. Where the
  * system cannot tell, PostgreSQL itself refuses to start beside it.
  */
-static bool
-await_predecessor(const Directory *directory, char *problem)
+bool
+cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PROBLEM])
 {
 	static const int signals[] = {SIGINT, SIGQUIT};
 	pid_t pid = predecessor(directory);
@@ -202,8 +202,7 @@ cluster_make(const Directory *directory, const Config *config, char problem[DIRE
 
 	if (stat(directory->pgdata, &status) != 0 && !make_cluster(directory, config, problem))
 		return false;
-	return check_version(directory, problem) && await_predecessor(directory, problem) &&
-		   settings_write(directory, config, problem);
+	return check_version(directory, problem) && settings_write(directory, config, problem);
 }
 
 /* Fork the postmaster. */

@@ -32,6 +32,10 @@ typedef struct ClusterEvents
 	void (*stopped)(void *owner);
 } ClusterEvents;
 
+/* Wait until the PostgreSQL of a server that was killed has ended; blocks. */
+extern bool cluster_await_predecessor(const Directory *directory,
+									  char problem[DIRECTORY_PROBLEM]);
+
 /* Make the cluster unless it is there; blocks. */
 extern bool cluster_make(const Directory *directory, const Config *config,
 						 char problem[DIRECTORY_PROBLEM]);
