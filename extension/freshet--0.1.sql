@@ -32,7 +32,8 @@ CREATE TABLE freshet.cut (
 	snapshot bytea NOT NULL,
 	lsn pg_lsn NOT NULL,
 	restart_lsn pg_lsn NOT NULL,
-	at_ms int8 NOT NULL
+	at_ms int8 NOT NULL,
+	behind oid[] NOT NULL
 ) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 1000);
 
 -- Keep a matview fresh from now on; let it be a plain one again.
@@ -86,5 +87,10 @@ COMMENT ON VIEW freshet.views IS
 GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 GRANT SELECT ON freshet.views TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION freshet.start_worker() FROM PUBLIC;
+
+-- The anti-filter of the delta queries; true outside of the worker.
+CREATE FUNCTION freshet.unchanged(sign int4, relation oid, version tid) RETURNS boolean
+AS 'MODULE_PATHNAME', 'freshet_unchanged'
+LANGUAGE C STRICT STABLE;
 
 SELECT freshet.start_worker();

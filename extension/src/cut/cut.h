@@ -25,14 +25,18 @@
 
 typedef struct Cut
 {
-	uint64		number;			/* grows by one with every cut of a database */
-	Snapshot	snapshot;		/* what is visible at the cut */
-	XLogRecPtr	lsn;			/* WAL has been read up to here */
-	XLogRecPtr	restart_lsn;	/* reading from here sees every record of the
+	uint64 number;          /* grows by one with every cut of a database */
+	Snapshot snapshot;      /* what is visible at the cut */
+	XLogRecPtr lsn;         /* WAL has been read up to here */
+	XLogRecPtr restart_lsn; /* reading from here sees every record of the
 								 * transactions still running at the cut */
-	int64		at_ms;			/* milliseconds since 1970, strictly growing
+	int64 at_ms;            /* milliseconds since 1970, strictly growing
 								 * with number */
-	uint64		completed;		/* count of completed transactions when the
+	bool current;           /* made by the transaction that is running: sees
+								 * what it has written */
+	Oid *behind;            /* maintained views whose content is older */
+	int behind_count;
+	uint64 completed; /* count of completed transactions when the
 								 * snapshot was taken; not kept over a restart */
 } Cut;
 
@@ -48,4 +52,8 @@ extern void cut_pop(void);
 extern void cut_reset(void);
 extern bool cut_pushed(void);
 
-#endif							/* FRESHET_CUT_H */
+/* indexes.c */
+extern void cut_install_hooks(void);
+extern uint64 cut_hidden_indexes(void);
+
+#endif /* FRESHET_CUT_H */

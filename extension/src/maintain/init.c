@@ -13,6 +13,7 @@
 #include "maintain/launcher.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
+#include "maintain/worker.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -54,24 +55,24 @@ init_startup_shmem(void)
 static void
 init_define_settings(void)
 {
-	DefineCustomIntVariable("freshet.max_databases",
-							"Sets how many databases of the server can have the extension.", NULL,
-							&frontier_max_databases, 16, 1, 4096, PGC_POSTMASTER, 0, NULL, NULL,
-							NULL);
-	DefineCustomIntVariable("freshet.max_views",
-							"Sets how many maintained views all databases together can have.",
-							NULL, &frontier_max_views, 1024, 16, 1048576, PGC_POSTMASTER, 0, NULL,
-							NULL, NULL);
+	DefineCustomIntVariable(
+	    "freshet.max_databases", "Sets how many databases of the server can have the extension.",
+	    NULL, &frontier_max_databases, 16, 1, 4096, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+	    "freshet.max_views", "Sets how many maintained views all databases together can have.",
+	    NULL, &frontier_max_views, 1024, 16, 1048576, PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("freshet.change_ring",
-							"Sets the memory in which the last changes are kept for subscribers.",
-							"A subscriber that has fallen behind it compares whole relations.",
-							&frontier_ring_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
-							NULL, NULL);
-	DefineCustomBoolVariable("freshet.maintain",
-							 "Keeps new materialized views always fresh.",
-							 "freshet.adopt and freshet.release change it for a view.",
-							 &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	                        "Sets the memory in which the last changes are kept for subscribers.",
+	                        "A subscriber that has fallen behind it compares whole relations.",
+	                        &frontier_ring_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
+	                        NULL, NULL);
+	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
+	                         "freshet.adopt and freshet.release change it for a view.",
+	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	barrier_define_settings();
+	DefineCustomIntVariable(
+	    "freshet.max_cut_age", "Sets how long a cut may be held for a reader or subscriber.", NULL,
+	    &worker_max_cut_age, 3600, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("freshet");
 }
 
@@ -81,16 +82,17 @@ _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("freshet must be loaded when the server starts"),
-				 errhint("Add freshet to shared_preload_libraries in postgresql.conf and restart "
-						 "the server.")));
+		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		         errmsg("freshet must be loaded when the server starts"),
+		         errhint("Add freshet to shared_preload_libraries in postgresql.conf and restart "
+		                 "the server.")));
 
 	init_define_settings();
 	init_previous_request = shmem_request_hook;
 	shmem_request_hook = init_request_shmem;
 	init_previous_startup = shmem_startup_hook;
 	shmem_startup_hook = init_startup_shmem;
+	cut_install_hooks();
 	wake_register();
 	barrier_register();
 	utility_register();

@@ -1,97 +1,255 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The worker of a database.
+ *	  The worker of a database: cycle after cycle, as soon as something has
+ *	  been committed.
  *
- * It leaves when the extension is not (or no longer) there, and when somebody
- * wants to drop, rename, move or copy the database.
+ * It goes on from the committed cut, after a crash as well. It leaves when the
+ * extension is not (or no longer) there, and when somebody wants to drop,
+ * rename, move or copy the database.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "cut/frontier.h"
+#include "access/xlog.h"
+#include "cut/retention.h"
 #include "maintain/launcher.h"
+#include "maintain/worker.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "view/catalog.h"
 
-/* Reads freshet.view; false: the extension is not there. */
-static bool
-worker_read_catalogs(FrontierDatabase *database, uint32 generation)
+/* Without a reader that waits, a cycle is followed by a rest (milliseconds). */
+#define REST_LEAST_MS 1
+#define REST_MOST_MS 20
+/* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
+#define LOOK_INTERVAL_MS 200
+/* Consecutive errors that are no view's fault, after which the worker restarts. */
+#define MOST_FAILURES 5
+
+int worker_max_cut_age = 3600; /* GUC, seconds */
+
+/* Leave for a reason the launcher is told. */
+static void
+worker_leave(LauncherOutcome outcome)
 {
-	bool		installed;
+	launcher_report(outcome);
+	proc_exit(0);
+}
+
+/* The settings under which everything of ours runs. */
+static void
+worker_configure(void)
+{
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "100ms", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * Take up the slot and the committed cut. If the slot does not cover the cut
+ * any more, everything is rebuilt at the first cut.
+ */
+static void
+worker_resume(Worker *worker)
+{
+	MemoryContext old;
+	Cut *cut;
+	XLogRecPtr start;
 
 	StartTransactionCommand();
-	installed = catalog_installed();
-	if (installed && database != NULL)
-		frontier_set_maintained(database, generation, 0);	/* it maintains none so far */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	retention_acquire(MyDatabaseId);
+	cut = catalog_cut_read();
+	old = MemoryContextSwitchTo(worker->context);
+	if (cut != NULL && retention_covers(cut))
+	{
+		worker->cut = cut_copy(cut);
+		worker->cut->completed = 0;
+		worker->persisted = true;
+		start = cut->restart_lsn;
+		(void) frontier_hold_xmin(worker->database, retention_xmin());
+		ereport(LOG, (errmsg("freshet worker goes on from cut %llu at %X/%X",
+		                     (unsigned long long) cut->number, LSN_FORMAT_ARGS(cut->lsn))));
+	}
+	else
+	{
+		/* numbers and times never go back, whatever was lost */
+		uint64 number = cut ? cut->number : 0;
+		int64 at_ms = cut ? cut->at_ms : 0;
+
+		start = cut_insert_position();
+		cut = cut_take(number + 1, at_ms);
+		worker->cut = cut_copy(cut);
+		worker->persisted = false;
+		retention_hold(frontier_hold_xmin(worker->database, worker->cut->snapshot->xmin), start);
+		retention_save();
+		ereport(LOG, (errmsg("freshet worker starts anew at %X/%X", LSN_FORMAT_ARGS(start))));
+	}
+	XLogFlush(start);
+	worker->capture = capture_create(worker->context, start);
+	MemoryContextSwitchTo(old);
+	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return installed;
+}
+
+/* Run a cycle; an error becomes the view's, or is thrown if it repeats. */
+static CycleResult
+worker_cycle(Worker *worker)
+{
+	static int failures = 0;
+	volatile CycleResult result = CYCLE_AGAIN;
+
+	PG_TRY();
+	{
+		result = cycle_run(worker);
+		failures = 0;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		if (worker->culprit == NULL && ++failures >= MOST_FAILURES)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(worker->context);
+		error = CopyErrorData();
+		if (worker->culprit == NULL)
+			EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		cut_reset();
+		cycle_failed(worker, error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/*
+ * Sleep until somebody wants something: at most until due_ms. Commits wake us
+ * only in a real sleep, not in the rest after a cycle.
+ */
+static void
+worker_sleep(Worker *worker, long timeout_ms, bool rest)
+{
+	FrontierDatabase *database = worker->database;
+
+	if (!rest)
+	{
+		pg_atomic_write_u32(&database->sleeping, 1);
+		pg_memory_barrier();
+		if (cycle_pending(worker) || load_needed(worker))
+			timeout_ms = Min(timeout_ms, REST_LEAST_MS);
+	}
+	if (pg_atomic_read_u32(&database->waiters) == 0 || !cycle_pending(worker))
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+		                 PG_WAIT_EXTENSION);
+	pg_atomic_write_u32(&database->sleeping, 0);
+	ResetLatch(MyLatch);
+}
+
+/* Interrupts, settings, requests to leave. */
+static void
+worker_housekeeping(Worker *worker)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	if (*(volatile int *) &worker->database->stop_requested != 0)
+		worker_leave(LAUNCHER_LEFT);
 }
 
 /* The worker's main function. */
 void
 freshet_worker_main(Datum dboid)
 {
+	Worker *worker;
 	FrontierDatabase *database;
-	uint32		generation;
+	bool installed;
 
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(dboid), InvalidOid, 0);
+	worker_configure();
 
-	if (!worker_read_catalogs(NULL, 0))
+	StartTransactionCommand();
+	installed = catalog_installed();
+	CommitTransactionCommand();
+	if (!installed)
 	{
-		launcher_report(LAUNCHER_NO_EXTENSION);
-		proc_exit(0);
+		retention_drop(MyDatabaseId);
+		worker_leave(LAUNCHER_NO_EXTENSION);
 	}
 	database = frontier_database(MyDatabaseId, true);
+	if (database == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many databases have the extension freshet"),
+		                errhint("Increase freshet.max_databases and restart the server.")));
 	if (!frontier_worker_attach(database))
-	{
-		launcher_report(LAUNCHER_LEFT);
-		proc_exit(0);
-	}
+		worker_leave(LAUNCHER_LEFT);
 
-	generation = pg_atomic_read_u32(&database->catalog_generation) - 1;
+	worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
+	worker->database = database;
+	worker->context =
+	    AllocSetContextCreate(TopMemoryContext, "freshet worker", ALLOCSET_DEFAULT_SIZES);
+	worker->cycle_context =
+	    AllocSetContextCreate(TopMemoryContext, "freshet cycle", ALLOCSET_DEFAULT_SIZES);
+	worker->generation = pg_atomic_read_u32(&database->catalog_generation) - 1;
+	load_initialize(worker);
+	frontier_ring_create(database);
+	worker_resume(worker);
+
 	for (;;)
 	{
-		uint32		now;
+		int64 begun;
 
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
+		worker_housekeeping(worker);
+		begun = worker_now_ms();
+		if (load_needed(worker) && !load_catalogs(worker))
 		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
-		if (*(volatile int *) &database->stop_requested != 0)
-		{
-			launcher_report(LAUNCHER_LEFT);
-			proc_exit(0);
-		}
-		now = pg_atomic_read_u32(&database->catalog_generation);
-		if (now != generation && !worker_read_catalogs(database, now))
-		{
+			retention_drop(MyDatabaseId);
 			frontier_forget_database(MyDatabaseId);
-			launcher_report(LAUNCHER_NO_EXTENSION);
-			proc_exit(0);
+			worker_leave(LAUNCHER_NO_EXTENSION);
 		}
-		generation = now;
+		if (cycle_wanted(worker))
+		{
+			if (worker_cycle(worker) == CYCLE_AGAIN)
+				continue;
+			frontier_drop_pins(database, begun - (int64) worker_max_cut_age * 1000);
+			/* under load, leave the writers at least as much time as we took */
+			if (pg_atomic_read_u32(&database->waiters) == 0)
+				worker_sleep(worker, Min(Max(worker_now_ms() - begun, REST_LEAST_MS), REST_MOST_MS),
+				             true);
+		}
+		if (!cycle_wanted(worker) && !load_needed(worker))
+		{
+			int64 timeout = LOOK_INTERVAL_MS;
+			int64 due = cycle_next_due_ms(worker);
 
-		pg_atomic_write_u32(&database->sleeping, 1);
-		pg_memory_barrier();
-		if (generation == pg_atomic_read_u32(&database->catalog_generation))
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10000,
-							 PG_WAIT_EXTENSION);
-		pg_atomic_write_u32(&database->sleeping, 0);
+			if (due != 0)
+				timeout = Max(Min(timeout, due - worker_now_ms()), REST_LEAST_MS);
+			worker_sleep(worker, timeout, false);
+		}
 	}
 }

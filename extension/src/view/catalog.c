@@ -45,45 +45,46 @@
 #include "view/catalog.h"
 
 /* columns of freshet.view */
-#define Anum_view_view		1
-#define Anum_view_maintain	2
-#define Anum_view_settings	3
-#define Anum_view_adopted	4
-#define Anum_view_strategy	5
-#define Anum_view_reason	6
-#define Anum_view_error		7
-#define Anum_view_sqlstate	8
-#define Anum_view_retry_at	9
-#define Natts_view			9
+#define Anum_view_view 1
+#define Anum_view_maintain 2
+#define Anum_view_settings 3
+#define Anum_view_adopted 4
+#define Anum_view_strategy 5
+#define Anum_view_reason 6
+#define Anum_view_error 7
+#define Anum_view_sqlstate 8
+#define Anum_view_retry_at 9
+#define Natts_view 9
 
 /* columns of freshet.cut */
-#define Anum_cut_db			1
-#define Anum_cut_number		2
-#define Anum_cut_snapshot	3
-#define Anum_cut_lsn		4
+#define Anum_cut_db 1
+#define Anum_cut_number 2
+#define Anum_cut_snapshot 3
+#define Anum_cut_lsn 4
 #define Anum_cut_restart_lsn 5
-#define Anum_cut_at_ms		6
-#define Natts_cut			6
+#define Anum_cut_at_ms 6
+#define Anum_cut_behind 7
+#define Natts_cut 7
 
 /* Where the extension's tables are in this database. */
 typedef struct CatalogPlace
 {
-	bool		known;			/* the rest is up to date */
-	bool		installed;
-	Oid			schema;
-	Oid			view;
-	Oid			view_index;
-	Oid			cut;
+	bool known; /* the rest is up to date */
+	bool installed;
+	Oid schema;
+	Oid view;
+	Oid view_index;
+	Oid cut;
 } CatalogPlace;
 
 /* Is a view maintained? */
 typedef struct CatalogMaintained
 {
-	Oid			view;
-	bool		maintained;
+	Oid view;
+	bool maintained;
 } CatalogMaintained;
 
-bool		catalog_maintain_default = true;
+bool catalog_maintain_default = true;
 
 static CatalogPlace catalog_place;
 static bool catalog_callbacks = false;
@@ -94,24 +95,24 @@ static uint64 catalog_invalidation_count = 0;
 
 /* What a query's result may depend on beside the data. */
 static const char *const catalog_settings[] = {
-	"search_path",
-	"TimeZone",
-	"timezone_abbreviations",
-	"DateStyle",
-	"IntervalStyle",
-	"extra_float_digits",
-	"bytea_output",
-	"xmlbinary",
-	"xmloption",
-	"lc_monetary",
-	"lc_numeric",
-	"lc_time",
-	"default_text_search_config",
-	"quote_all_identifiers",
-	"array_nulls",
-	"standard_conforming_strings",
-	"transform_null_equals",
-	"backslash_quote",
+    "search_path",
+    "TimeZone",
+    "timezone_abbreviations",
+    "DateStyle",
+    "IntervalStyle",
+    "extra_float_digits",
+    "bytea_output",
+    "xmlbinary",
+    "xmloption",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "default_text_search_config",
+    "quote_all_identifiers",
+    "array_nulls",
+    "standard_conforming_strings",
+    "transform_null_equals",
+    "backslash_quote",
 };
 
 /* Schema freshet may have come, gone or been renamed. */
@@ -127,7 +128,7 @@ catalog_relation_callback(Datum arg, Oid relation)
 {
 	catalog_invalidation_count++;
 	if (!catalog_place.installed || relation == InvalidOid || relation == catalog_place.view ||
-		relation == catalog_place.cut || relation == catalog_place.view_index)
+	    relation == catalog_place.cut || relation == catalog_place.view_index)
 		catalog_place.known = false;
 	if (catalog_maintained == NULL)
 		return;
@@ -148,10 +149,9 @@ catalog_relation_callback(Datum arg, Oid relation)
 static Oid
 catalog_table(const char *name, Oid schema, Oid extension)
 {
-	Oid			relation = get_relname_relid(name, schema);
+	Oid relation = get_relname_relid(name, schema);
 
-	if (OidIsValid(relation) &&
-		getExtensionOfObject(RelationRelationId, relation) != extension)
+	if (OidIsValid(relation) && getExtensionOfObject(RelationRelationId, relation) != extension)
 		return InvalidOid;
 	return relation;
 }
@@ -175,7 +175,7 @@ catalog_find(void)
 	place.schema = get_namespace_oid("freshet", true);
 	if (OidIsValid(place.schema))
 	{
-		Oid			extension = get_extension_oid("freshet", true);
+		Oid extension = get_extension_oid("freshet", true);
 
 		if (OidIsValid(extension) && !(creating_extension && CurrentExtensionObject == extension))
 		{
@@ -183,18 +183,18 @@ catalog_find(void)
 			place.cut = catalog_table("cut", place.schema, extension);
 			if (OidIsValid(place.view))
 			{
-				Relation	relation = table_open(place.view, AccessShareLock);
+				Relation relation = table_open(place.view, AccessShareLock);
 
 				place.view_index = RelationGetPrimaryKeyIndex(relation);
 				if (RelationGetNumberOfAttributes(relation) != Natts_view)
 					place.view = InvalidOid;
 				table_close(relation, AccessShareLock);
 			}
-			place.installed = OidIsValid(place.view) && OidIsValid(place.cut) &&
-				OidIsValid(place.view_index);
+			place.installed =
+			    OidIsValid(place.view) && OidIsValid(place.cut) && OidIsValid(place.view_index);
 		}
 		else if (OidIsValid(extension))
-			place.known = false;	/* our own CREATE EXTENSION is under way */
+			place.known = false; /* our own CREATE EXTENSION is under way */
 	}
 	place.known = place.known && catalog_place.known;
 	if (place.cut != catalog_place.cut)
@@ -216,10 +216,9 @@ Oid
 catalog_schema(void)
 {
 	if (!catalog_installed())
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"freshet\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION freshet.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+		                errmsg("extension \"freshet\" is not installed in this database"),
+		                errhint("Run CREATE EXTENSION freshet.")));
 	return catalog_place.schema;
 }
 
@@ -235,13 +234,13 @@ catalog_open_view(LOCKMODE mode)
 static List *
 catalog_list_of_array(Datum array)
 {
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	List	   *list = NIL;
+	Datum *elements;
+	bool *nulls;
+	int count;
+	List *list = NIL;
 
 	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  &nulls, &count);
+	                  &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{
 		if (!nulls[i])
@@ -254,9 +253,9 @@ catalog_list_of_array(Datum array)
 static Datum
 catalog_array_of_list(List *list)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(list), 1));
-	int			count = 0;
-	ListCell   *cell;
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(list), 1));
+	int count = 0;
+	ListCell *cell;
 
 	foreach (cell, list)
 		elements[count++] = CStringGetTextDatum((char *) lfirst(cell));
@@ -267,9 +266,9 @@ catalog_array_of_list(List *list)
 static ViewRow *
 catalog_row(HeapTuple tuple, TupleDesc descriptor)
 {
-	ViewRow    *row = palloc0(sizeof(ViewRow));
-	Datum		values[Natts_view];
-	bool		nulls[Natts_view];
+	ViewRow *row = palloc0(sizeof(ViewRow));
+	Datum values[Natts_view];
+	bool nulls[Natts_view];
 
 	heap_deform_tuple(tuple, descriptor, values, nulls);
 	row->view = DatumGetObjectId(values[Anum_view_view - 1]);
@@ -303,10 +302,10 @@ catalog_scan(Relation relation, Oid view)
 List *
 catalog_views(void)
 {
-	Relation	relation = catalog_open_view(AccessShareLock);
+	Relation relation = catalog_open_view(AccessShareLock);
 	SysScanDesc scan = catalog_scan(relation, InvalidOid);
-	HeapTuple	tuple;
-	List	   *rows = NIL;
+	HeapTuple tuple;
+	List *rows = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		rows = lappend(rows, catalog_row(tuple, RelationGetDescr(relation)));
@@ -319,10 +318,10 @@ catalog_views(void)
 ViewRow *
 catalog_view(Oid view)
 {
-	Relation	relation = catalog_open_view(AccessShareLock);
+	Relation relation = catalog_open_view(AccessShareLock);
 	SysScanDesc scan = catalog_scan(relation, view);
-	HeapTuple	tuple = systable_getnext(scan);
-	ViewRow    *row = NULL;
+	HeapTuple tuple = systable_getnext(scan);
+	ViewRow *row = NULL;
 
 	if (HeapTupleIsValid(tuple))
 		row = catalog_row(tuple, RelationGetDescr(relation));
@@ -339,17 +338,17 @@ bool
 catalog_view_maintained(Oid view)
 {
 	CatalogMaintained *entry;
-	bool		maintained = false;
-	HeapTuple	tuple;
+	bool maintained = false;
+	HeapTuple tuple;
 
 	if (!catalog_installed())
 		return false;
 	if (catalog_maintained == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(CatalogMaintained)};
+		HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(CatalogMaintained)};
 
 		catalog_maintained =
-			hash_create("freshet maintained views", 64, &control, HASH_ELEM | HASH_BLOBS);
+		    hash_create("freshet maintained views", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	entry = hash_search(catalog_maintained, &view, HASH_FIND, NULL);
 	if (entry != NULL)
@@ -362,7 +361,7 @@ catalog_view_maintained(Oid view)
 
 		if (form->relkind == RELKIND_MATVIEW && form->relispopulated)
 		{
-			ViewRow    *row = catalog_view(view);
+			ViewRow *row = catalog_view(view);
 
 			maintained = row != NULL && row->maintain;
 		}
@@ -377,14 +376,14 @@ catalog_view_maintained(Oid view)
 static void
 catalog_view_update(Oid view, Datum *values, bool *nulls, bool *replace)
 {
-	Relation	relation = catalog_open_view(RowExclusiveLock);
+	Relation relation = catalog_open_view(RowExclusiveLock);
 	SysScanDesc scan = catalog_scan(relation, view);
-	HeapTuple	tuple = systable_getnext(scan);
+	HeapTuple tuple = systable_getnext(scan);
 
 	if (HeapTupleIsValid(tuple))
 	{
-		HeapTuple	changed =
-			heap_modify_tuple(tuple, RelationGetDescr(relation), values, nulls, replace);
+		HeapTuple changed =
+		    heap_modify_tuple(tuple, RelationGetDescr(relation), values, nulls, replace);
 
 		CatalogTupleUpdate(relation, &tuple->t_self, changed);
 		heap_freetuple(changed);
@@ -409,10 +408,10 @@ catalog_view_changed(Oid view)
 void
 catalog_view_insert(Oid view, bool maintain, List *settings)
 {
-	Relation	relation;
-	Datum		values[Natts_view] = {0};
-	bool		nulls[Natts_view] = {0};
-	HeapTuple	tuple;
+	Relation relation;
+	Datum values[Natts_view] = {0};
+	bool nulls[Natts_view] = {0};
+	HeapTuple tuple;
 
 	catalog_view_delete(view);
 	relation = catalog_open_view(RowExclusiveLock);
@@ -437,9 +436,9 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 void
 catalog_view_set_maintain(Oid view, bool maintain)
 {
-	Datum		values[Natts_view] = {0};
-	bool		nulls[Natts_view] = {0};
-	bool		replace[Natts_view] = {0};
+	Datum values[Natts_view] = {0};
+	bool nulls[Natts_view] = {0};
+	bool replace[Natts_view] = {0};
 
 	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
 	replace[Anum_view_maintain - 1] = true;
@@ -453,9 +452,9 @@ catalog_view_set_maintain(Oid view, bool maintain)
 void
 catalog_view_set_adopted(Oid view, bool adopted)
 {
-	Datum		values[Natts_view] = {0};
-	bool		nulls[Natts_view] = {0};
-	bool		replace[Natts_view] = {0};
+	Datum values[Natts_view] = {0};
+	bool nulls[Natts_view] = {0};
+	bool replace[Natts_view] = {0};
 
 	values[Anum_view_adopted - 1] = BoolGetDatum(adopted);
 	replace[Anum_view_adopted - 1] = true;
@@ -475,9 +474,9 @@ catalog_set_text(int attribute, const char *text, Datum *values, bool *nulls, bo
 void
 catalog_view_set_strategy(Oid view, const char *strategy, const char *reason)
 {
-	Datum		values[Natts_view] = {0};
-	bool		nulls[Natts_view] = {0};
-	bool		replace[Natts_view] = {0};
+	Datum values[Natts_view] = {0};
+	bool nulls[Natts_view] = {0};
+	bool replace[Natts_view] = {0};
 
 	catalog_set_text(Anum_view_strategy, strategy, values, nulls, replace);
 	catalog_set_text(Anum_view_reason, reason, values, nulls, replace);
@@ -488,9 +487,9 @@ catalog_view_set_strategy(Oid view, const char *strategy, const char *reason)
 void
 catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 {
-	Datum		values[Natts_view] = {0};
-	bool		nulls[Natts_view] = {0};
-	bool		replace[Natts_view] = {0};
+	Datum values[Natts_view] = {0};
+	bool nulls[Natts_view] = {0};
+	bool replace[Natts_view] = {0};
 
 	catalog_set_text(Anum_view_error, error, values, nulls, replace);
 	catalog_set_text(Anum_view_sqlstate, sqlstate, values, nulls, replace);
@@ -501,10 +500,10 @@ catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 void
 catalog_view_delete(Oid view)
 {
-	Relation	relation = catalog_open_view(RowExclusiveLock);
+	Relation relation = catalog_open_view(RowExclusiveLock);
 	SysScanDesc scan = catalog_scan(relation, view);
-	HeapTuple	tuple = systable_getnext(scan);
-	bool		found = HeapTupleIsValid(tuple);
+	HeapTuple tuple = systable_getnext(scan);
+	bool found = HeapTupleIsValid(tuple);
 
 	if (found)
 		CatalogTupleDelete(relation, &tuple->t_self);
@@ -517,14 +516,30 @@ catalog_view_delete(Oid view)
 	}
 }
 
+/* Takes the oids of the views that were behind at a cut. */
+static void
+catalog_cut_behind(Cut *cut, ArrayType *behind)
+{
+	Datum *oids;
+	int count;
+
+	deconstruct_array(behind, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, NULL, &count);
+	cut->behind_count = count;
+	if (count == 0)
+		return;
+	cut->behind = palloc(count * sizeof(Oid));
+	for (int i = 0; i < count; i++)
+		cut->behind[i] = DatumGetObjectId(oids[i]);
+}
+
 /* The committed cut; its "completed" is 0, which covers nothing. */
 Cut *
 catalog_cut_read(void)
 {
-	Relation	relation;
+	Relation relation;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	Cut		   *cut = NULL;
+	HeapTuple tuple;
+	Cut *cut = NULL;
 
 	(void) catalog_schema();
 	relation = table_open(catalog_place.cut, AccessShareLock);
@@ -532,8 +547,8 @@ catalog_cut_read(void)
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		Datum		values[Natts_cut];
-		bool		nulls[Natts_cut];
+		Datum values[Natts_cut];
+		bool nulls[Natts_cut];
 
 		heap_deform_tuple(tuple, RelationGetDescr(relation), values, nulls);
 		if (DatumGetObjectId(values[Anum_cut_db - 1]) == MyDatabaseId)
@@ -544,6 +559,7 @@ catalog_cut_read(void)
 			cut->lsn = DatumGetLSN(values[Anum_cut_lsn - 1]);
 			cut->restart_lsn = DatumGetLSN(values[Anum_cut_restart_lsn - 1]);
 			cut->at_ms = DatumGetInt64(values[Anum_cut_at_ms - 1]);
+			catalog_cut_behind(cut, DatumGetArrayTypeP(values[Anum_cut_behind - 1]));
 		}
 	}
 	systable_endscan(scan);
@@ -560,13 +576,13 @@ static bool
 catalog_cut_locate(Relation relation, ItemPointer tid)
 {
 	SysScanDesc scan;
-	HeapTuple	found;
+	HeapTuple found;
 
 	if (ItemPointerIsValid(&catalog_cut_tid) &&
-		ItemPointerGetBlockNumber(&catalog_cut_tid) < RelationGetNumberOfBlocks(relation))
+	    ItemPointerGetBlockNumber(&catalog_cut_tid) < RelationGetNumberOfBlocks(relation))
 	{
 		HeapTupleData tuple;
-		Buffer		buffer;
+		Buffer buffer;
 
 		tuple.t_self = catalog_cut_tid;
 		if (heap_fetch(relation, SnapshotSelf, &tuple, &buffer, false))
@@ -590,10 +606,11 @@ catalog_cut_locate(Relation relation, ItemPointer tid)
 void
 catalog_cut_write(const Cut *cut)
 {
-	Relation	relation;
-	Datum		values[Natts_cut];
-	bool		nulls[Natts_cut] = {0};
-	HeapTuple	tuple;
+	Relation relation;
+	Datum values[Natts_cut];
+	bool nulls[Natts_cut] = {0};
+	Datum *behind;
+	HeapTuple tuple;
 	ItemPointerData tid;
 
 	(void) catalog_schema();
@@ -604,6 +621,11 @@ catalog_cut_write(const Cut *cut)
 	values[Anum_cut_lsn - 1] = LSNGetDatum(cut->lsn);
 	values[Anum_cut_restart_lsn - 1] = LSNGetDatum(cut->restart_lsn);
 	values[Anum_cut_at_ms - 1] = Int64GetDatum(cut->at_ms);
+	behind = palloc(Max(cut->behind_count, 1) * sizeof(Datum));
+	for (int i = 0; i < cut->behind_count; i++)
+		behind[i] = ObjectIdGetDatum(cut->behind[i]);
+	values[Anum_cut_behind - 1] = PointerGetDatum(
+	    construct_array(behind, cut->behind_count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 
 	if (catalog_cut_locate(relation, &tid))
@@ -628,7 +650,7 @@ catalog_changed(void)
 bool
 catalog_take_changed(void)
 {
-	bool		changed = catalog_has_changed;
+	bool changed = catalog_has_changed;
 
 	catalog_has_changed = false;
 	return changed;
@@ -649,7 +671,7 @@ catalog_invalidations(void)
 List *
 catalog_capture_settings(void)
 {
-	List	   *settings = NIL;
+	List *settings = NIL;
 
 	for (int i = 0; i < lengthof(catalog_settings); i++)
 	{

@@ -1,0 +1,475 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture.c
+ *	  Reading WAL for the places at which watched relations changed.
+ *
+ * Only insert, delete, update and multi-insert records of the heap matter:
+ * pruning, freezing, locking and hint bits never change what a snapshot sees.
+ * A place is a (relation, block, offset); bulk records give the whole block.
+ * Places are kept per transaction, packed into 64 bits, and made unique
+ * whenever the array would grow, so memory is bounded by the distinct places a
+ * running transaction touched.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam_xlog.h"
+#include "access/rmgr.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+#include "common/hashfn.h"
+#include "cut/capture.h"
+#include "lib/qunique.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* A multi-insert of more rows than this gives its whole block. */
+#define PLACES_PER_RECORD 8
+
+typedef struct WatchEntry
+{
+	Oid relnode; /* key: the file's number */
+	char status;
+	RelFileNode node;
+	Oid relid;
+	uint16 index; /* into Capture.relids */
+} WatchEntry;
+
+#define SH_PREFIX watch
+#define SH_ELEMENT_TYPE WatchEntry
+#define SH_KEY_TYPE Oid
+#define SH_KEY relnode
+#define SH_HASH_KEY(tb, key) murmurhash32(key)
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+typedef struct PendingEntry
+{
+	TransactionId xid; /* key: a transaction or subtransaction */
+	char status;
+	bool collected; /* handed out by capture_collect */
+	XLogRecPtr first_lsn;
+	uint64 *places;
+	int count;
+	int capacity;
+} PendingEntry;
+
+#define SH_PREFIX pending
+#define SH_ELEMENT_TYPE PendingEntry
+#define SH_KEY_TYPE TransactionId
+#define SH_KEY xid
+#define SH_HASH_KEY(tb, key) murmurhash32(key)
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct Capture
+{
+	MemoryContext context;
+	XLogReaderState *reader;
+	ReadLocalXLogPageNoWaitPrivate reader_private;
+	XLogRecPtr position; /* end of the last record read */
+	watch_hash *watched;
+	Oid *relids; /* by WatchEntry.index */
+	int relid_count;
+	int relid_capacity;
+	pending_hash *pending;
+	/* xids whose places capture_collect has handed out */
+	TransactionId *collected;
+	int collected_count;
+	int collected_capacity;
+};
+
+#define PLACE(index, block, offset)                                                                \
+	(((uint64) (index) << 48) | ((uint64) (block) << 16) | (uint64) (offset))
+#define PLACE_INDEX(place) ((uint16) ((place) >> 48))
+#define PLACE_BLOCK(place) ((BlockNumber) ((place) >> 16))
+#define PLACE_OFFSET(place) ((OffsetNumber) (place))
+
+/*
+ * Create a capture that reads WAL from start on, which must be the start of a
+ * record or the end of one.
+ */
+Capture *
+capture_create(MemoryContext parent, XLogRecPtr start)
+{
+	MemoryContext context =
+	    AllocSetContextCreate(parent, "freshet capture", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Capture *capture = palloc0(sizeof(Capture));
+
+	capture->context = context;
+	capture->position = start;
+	capture->watched = watch_create(context, 64, NULL);
+	capture->pending = pending_create(context, 64, NULL);
+	capture->relid_capacity = 64;
+	capture->relids = palloc(capture->relid_capacity * sizeof(Oid));
+	capture->collected_capacity = 64;
+	capture->collected = palloc(capture->collected_capacity * sizeof(TransactionId));
+	capture->reader = XLogReaderAllocate(wal_segment_size, NULL,
+	                                     XL_ROUTINE(.page_read = &read_local_xlog_page_no_wait,
+	                                                .segment_open = &wal_segment_open,
+	                                                .segment_close = &wal_segment_close),
+	                                     &capture->reader_private);
+	if (capture->reader == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+		                errdetail("Failed while allocating a WAL reading processor.")));
+	MemoryContextSwitchTo(old);
+	return capture;
+}
+
+/* From the records read from now on, keep those of this relation's file. */
+void
+capture_watch(Capture *capture, Oid relid, RelFileNode node)
+{
+	bool found;
+	WatchEntry *entry = watch_insert(capture->watched, node.relNode, &found);
+
+	if (found)
+		return;
+	if (capture->relid_count > PG_UINT16_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		                errmsg("too many relations are watched in one database")));
+	if (capture->relid_count == capture->relid_capacity)
+	{
+		capture->relid_capacity *= 2;
+		capture->relids = repalloc(capture->relids, capture->relid_capacity * sizeof(Oid));
+	}
+	entry->node = node;
+	entry->relid = relid;
+	entry->index = (uint16) capture->relid_count;
+	capture->relids[capture->relid_count++] = relid;
+}
+
+/* Is the relation watched? If so, give the file it was watched under. */
+bool
+capture_watches(Capture *capture, Oid relid, RelFileNode *node)
+{
+	watch_iterator iterator;
+	WatchEntry *entry;
+
+	watch_start_iterate(capture->watched, &iterator);
+	while ((entry = watch_iterate(capture->watched, &iterator)) != NULL)
+	{
+		if (entry->relid == relid)
+		{
+			*node = entry->node;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Watch nothing any more. Indexes of relations are kept, because pending
+ * places refer to them; a relation watched again gets a new index.
+ */
+void
+capture_unwatch_all(Capture *capture)
+{
+	watch_reset(capture->watched);
+}
+
+/* Order places: by relation, block and offset. */
+static int
+place_compare(const void *left, const void *right)
+{
+	uint64 a = *(const uint64 *) left;
+	uint64 b = *(const uint64 *) right;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Sort an array of places and drop duplicates; returns how many are left. */
+static int
+places_unique(uint64 *places, int count)
+{
+	if (count < 2)
+		return count;
+	qsort(places, count, sizeof(uint64), place_compare);
+	return qunique(places, count, sizeof(uint64), place_compare);
+}
+
+/* Remember a place under the transaction that touched it. */
+static void
+capture_add(Capture *capture, PendingEntry *entry, uint64 place)
+{
+	if (entry->count > 0 && entry->places[entry->count - 1] == place)
+		return;
+	if (entry->count == entry->capacity)
+	{
+		entry->count = places_unique(entry->places, entry->count);
+		if (entry->count > entry->capacity / 2)
+		{
+			entry->capacity *= 2;
+			entry->places = repalloc_huge(entry->places, (Size) entry->capacity * sizeof(uint64));
+		}
+	}
+	entry->places[entry->count++] = place;
+}
+
+/* The pending entry of the record's transaction. */
+static PendingEntry *
+capture_pending(Capture *capture, TransactionId xid, XLogRecPtr lsn)
+{
+	bool found;
+	PendingEntry *entry = pending_insert(capture->pending, xid, &found);
+
+	if (!found)
+	{
+		entry->collected = false;
+		entry->first_lsn = lsn;
+		entry->count = 0;
+		entry->capacity = 8;
+		entry->places = MemoryContextAlloc(capture->context, entry->capacity * sizeof(uint64));
+	}
+	return entry;
+}
+
+/*
+ * The watched relation a record's block belongs to, or NULL; its block number
+ * goes to *block.
+ */
+static WatchEntry *
+capture_record_block(Capture *capture, int block_id, BlockNumber *block)
+{
+	RelFileNode node;
+	ForkNumber fork;
+	WatchEntry *entry;
+
+	if (!XLogRecGetBlockTagExtended(capture->reader, block_id, &node, &fork, block, NULL) ||
+	    fork != MAIN_FORKNUM)
+		return NULL;
+	entry = watch_lookup(capture->watched, node.relNode);
+	if (entry == NULL || !RelFileNodeEquals(entry->node, node))
+		return NULL;
+	return entry;
+}
+
+/* Keep what a heap or heap2 record says about watched relations. */
+static void
+capture_record(Capture *capture)
+{
+	XLogReaderState *record = capture->reader;
+	uint8 info = XLogRecGetInfo(record);
+	TransactionId xid = XLogRecGetXid(record);
+	char *data = XLogRecGetData(record);
+	BlockNumber block;
+	WatchEntry *watch = capture_record_block(capture, 0, &block);
+	PendingEntry *pending;
+
+	if (watch == NULL || !TransactionIdIsValid(xid))
+		return;
+
+	if (XLogRecGetRmid(record) == RM_HEAP2_ID)
+	{
+		xl_heap_multi_insert *insert = (xl_heap_multi_insert *) data;
+
+		if ((info & XLOG_HEAP_OPMASK) != XLOG_HEAP2_MULTI_INSERT)
+			return;
+		pending = capture_pending(capture, xid, record->ReadRecPtr);
+		if ((info & XLOG_HEAP_INIT_PAGE) || insert->ntuples > PLACES_PER_RECORD)
+			capture_add(capture, pending, PLACE(watch->index, block, InvalidOffsetNumber));
+		else
+			for (int i = 0; i < insert->ntuples; i++)
+				capture_add(capture, pending, PLACE(watch->index, block, insert->offsets[i]));
+		return;
+	}
+
+	switch (info & XLOG_HEAP_OPMASK)
+	{
+		case XLOG_HEAP_INSERT:
+			pending = capture_pending(capture, xid, record->ReadRecPtr);
+			capture_add(capture, pending,
+			            PLACE(watch->index, block, ((xl_heap_insert *) data)->offnum));
+			break;
+		case XLOG_HEAP_DELETE:
+			pending = capture_pending(capture, xid, record->ReadRecPtr);
+			capture_add(capture, pending,
+			            PLACE(watch->index, block, ((xl_heap_delete *) data)->offnum));
+			break;
+		case XLOG_HEAP_UPDATE:
+		case XLOG_HEAP_HOT_UPDATE:
+		{
+			xl_heap_update *update = (xl_heap_update *) data;
+			BlockNumber old_block = block;
+
+			/* block 1 is the old version's, if it is another one */
+			if (XLogRecHasBlockRef(record, 1))
+				XLogRecGetBlockTag(record, 1, NULL, NULL, &old_block);
+			pending = capture_pending(capture, xid, record->ReadRecPtr);
+			capture_add(capture, pending, PLACE(watch->index, block, update->new_offnum));
+			capture_add(capture, pending, PLACE(watch->index, old_block, update->old_offnum));
+			break;
+		}
+		default:
+			break;
+	}
+}
+
+/*
+ * Read the WAL from where the last call ended up to upto, the end of a record
+ * that is flushed already.
+ */
+void
+capture_read_wal(Capture *capture, XLogRecPtr upto)
+{
+	XLogReaderState *reader = capture->reader;
+	MemoryContext old;
+
+	if (capture->position >= upto)
+		return;
+	/* the reader keeps what it allocates, whenever it does */
+	old = MemoryContextSwitchTo(capture->context);
+	XLogBeginRead(reader, capture->position);
+	while (capture->position < upto)
+	{
+		char *error;
+		XLogRecord *record = XLogReadRecord(reader, &error);
+		RmgrId rmid;
+
+		if (record == NULL)
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read WAL at %X/%X: %s",
+			                                                  LSN_FORMAT_ARGS(capture->position),
+			                                                  error ? error : "end of WAL")));
+		capture->position = reader->EndRecPtr;
+		rmid = XLogRecGetRmid(reader);
+		if (rmid == RM_HEAP_ID || rmid == RM_HEAP2_ID)
+			capture_record(capture);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Where reading must begin again after a restart, once the transactions handed
+ * out by capture_collect have been dealt with.
+ */
+XLogRecPtr
+capture_restart_lsn(Capture *capture)
+{
+	XLogRecPtr result = capture->position;
+	pending_iterator iterator;
+	PendingEntry *entry;
+
+	pending_start_iterate(capture->pending, &iterator);
+	while ((entry = pending_iterate(capture->pending, &iterator)) != NULL)
+		if (!entry->collected && entry->first_lsn < result)
+			result = entry->first_lsn;
+	return result;
+}
+
+/*
+ * What may have changed between the two snapshots, as a list of
+ * RelationChange in the current memory context, one per relation, places
+ * sorted. Transactions still running at the new one stay pending. The others
+ * are forgotten by capture_finish, so that a cycle that fails is repeated with
+ * the same places.
+ */
+List *
+capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
+{
+	List *result = NIL;
+	uint64 *places = NULL;
+	int64 count = 0;
+	int64 capacity = 0;
+	pending_iterator iterator;
+	PendingEntry *entry;
+
+	capture->collected_count = 0;
+	pending_start_iterate(capture->pending, &iterator);
+	while ((entry = pending_iterate(capture->pending, &iterator)) != NULL)
+	{
+		if (XidInMVCCSnapshot(entry->xid, new_snapshot))
+			continue;
+		entry->collected = true;
+		if (capture->collected_count == capture->collected_capacity)
+		{
+			capture->collected_capacity *= 2;
+			capture->collected = repalloc_huge(
+			    capture->collected, (Size) capture->collected_capacity * sizeof(TransactionId));
+		}
+		capture->collected[capture->collected_count++] = entry->xid;
+
+		/* finished before the old cut (read again after a restart), or aborted */
+		if (!XidInMVCCSnapshot(entry->xid, old_snapshot) || !TransactionIdDidCommit(entry->xid))
+			continue;
+
+		if (count + entry->count > capacity)
+		{
+			capacity = Max(Max(capacity * 2, count + entry->count), 256);
+			places = places
+			             ? repalloc_huge(places, capacity * sizeof(uint64))
+			             : MemoryContextAllocHuge(CurrentMemoryContext, capacity * sizeof(uint64));
+		}
+		memcpy(places + count, entry->places, entry->count * sizeof(uint64));
+		count += entry->count;
+	}
+	if (count == 0)
+		return NIL;
+	if (count > PG_INT32_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		                errmsg("too many row versions changed between two cuts")));
+
+	count = places_unique(places, (int) count);
+	for (int64 i = 0; i < count;)
+	{
+		uint16 index = PLACE_INDEX(places[i]);
+		RelationChange *change = palloc0(sizeof(RelationChange));
+		int64 end = i;
+		BlockNumber whole_block = InvalidBlockNumber;
+
+		while (end < count && PLACE_INDEX(places[end]) == index)
+			end++;
+		change->relid = capture->relids[index];
+		change->places =
+		    MemoryContextAllocHuge(CurrentMemoryContext, (end - i) * sizeof(ItemPointerData));
+		for (; i < end; i++)
+		{
+			BlockNumber block = PLACE_BLOCK(places[i]);
+
+			/* offset 0 sorts first and stands for all others of its block */
+			if (block == whole_block)
+				continue;
+			if (PLACE_OFFSET(places[i]) == InvalidOffsetNumber)
+				whole_block = block;
+			ItemPointerSet(&change->places[change->place_count], block, PLACE_OFFSET(places[i]));
+			change->place_count++;
+		}
+		result = lappend(result, change);
+	}
+	pfree(places);
+	return result;
+}
+
+/*
+ * The transactions handed out by the last capture_collect have been dealt with
+ * (keep false), or will be asked for again (keep true).
+ */
+void
+capture_finish(Capture *capture, bool keep)
+{
+	for (int i = 0; i < capture->collected_count; i++)
+	{
+		PendingEntry *entry = pending_lookup(capture->pending, capture->collected[i]);
+
+		if (entry == NULL)
+			continue;
+		entry->collected = false;
+		if (keep)
+			continue;
+		pfree(entry->places);
+		pending_delete_item(capture->pending, entry);
+	}
+	capture->collected_count = 0;
+}

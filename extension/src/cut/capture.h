@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture.h
+ *	  From the WAL between two cuts to the row versions that differ.
+ *
+ * Invariants:
+ *	- Every version of a watched relation whose visibility differs between two
+ *	  cuts was touched by a heap record of a transaction that became visible
+ *	  between them; its position is pending under that transaction's xid until
+ *	  then, so a long transaction costs nothing per cycle.
+ *	- The WAL is only a hint where to look. Whether a version appeared (+1) or
+ *	  disappeared (-1) is decided by its visibility under the two snapshots.
+ *	- Capture.restart_lsn is never after the first record of a pending
+ *	  transaction: reading again from there finds everything again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_CAPTURE_H
+#define FRESHET_CAPTURE_H
+
+#include "postgres.h"
+
+#include "cut/cut.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+typedef struct Capture Capture;
+
+/* What changed in one relation between two cuts. */
+typedef struct RelationChange
+{
+	Oid relid;
+	bool whole; /* too much to list, or the relation's file was
+								 * replaced: anything may have changed */
+	/* positions found in the WAL, sorted; offset 0 means the whole block */
+	ItemPointerData *places;
+	int place_count;
+
+	/* filled by change_read */
+	bool read;
+	TupleDesc descriptor;
+	Tuplestorestate *plus;       /* versions visible at the new cut only */
+	Tuplestorestate *minus;      /* versions visible at the old cut only */
+	ItemPointerData *plus_tids;  /* sorted */
+	ItemPointerData *minus_tids; /* sorted */
+	int64 plus_count;
+	int64 minus_count;
+	int64 plus_capacity;
+	int64 minus_capacity;
+} RelationChange;
+
+extern Capture *capture_create(MemoryContext parent, XLogRecPtr start);
+extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
+extern void capture_unwatch_all(Capture *capture);
+extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
+extern void capture_read_wal(Capture *capture, XLogRecPtr upto);
+extern XLogRecPtr capture_restart_lsn(Capture *capture);
+extern List *capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot);
+extern void capture_finish(Capture *capture, bool keep);
+
+extern void change_read(RelationChange *change, Relation relation, Snapshot old_snapshot,
+                        Snapshot new_snapshot);
+extern void change_begin(RelationChange *change, TupleDesc descriptor);
+extern void change_add(RelationChange *change, HeapTuple tuple, int sign);
+extern void change_end(RelationChange *change);
+extern void change_free(RelationChange *change);
+extern bool change_contains(const RelationChange *change, int sign, ItemPointer tid);
+
+#endif /* FRESHET_CAPTURE_H */

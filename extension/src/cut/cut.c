@@ -1,0 +1,346 @@
+/*-------------------------------------------------------------------------
+ *
+ * cut.c
+ *	  Taking a cut, keeping it beyond its transaction, and reading under it.
+ *
+ * A snapshot does not outlive its transaction by itself: the rows it sees are
+ * kept by the slot's xmin (retention.c), and pg_subtrans may be truncated or
+ * zeroed under it. Therefore a cut's snapshot lists every running transaction
+ * and subtransaction in one array and is never overflowed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/subtrans.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "cut/cut.h"
+#include "lib/qunique.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* TransactionXmin of the surrounding transaction, while a cut is pushed. */
+static TransactionId saved_transaction_xmin = InvalidTransactionId;
+static int pushed = 0;
+
+/* Order xids by value, for duplicate removal only. */
+static int
+xid_compare(const void *left, const void *right)
+{
+	TransactionId a = *(const TransactionId *) left;
+	TransactionId b = *(const TransactionId *) right;
+
+	return a < b ? -1 : a > b;
+}
+
+/*
+ * Make a snapshot in the current memory context in which exactly the listed
+ * transactions, and those from xmax on, are invisible.
+ *
+ * copied is false, so that the snapshot manager works on copies of its own and
+ * never frees ours.
+ */
+static Snapshot
+snapshot_make(TransactionId xmax, const TransactionId *running, int count)
+{
+	Snapshot snapshot = palloc0(sizeof(SnapshotData) + count * sizeof(TransactionId));
+
+	snapshot->snapshot_type = SNAPSHOT_MVCC;
+	snapshot->xmax = xmax;
+	snapshot->xmin = xmax;
+	snapshot->xip = (TransactionId *) (snapshot + 1);
+	for (int i = 0; i < count; i++)
+	{
+		if (!TransactionIdPrecedes(running[i], xmax))
+			continue;
+		snapshot->xip[snapshot->xcnt++] = running[i];
+		if (TransactionIdPrecedes(running[i], snapshot->xmin))
+			snapshot->xmin = running[i];
+	}
+	snapshot->curcid = FirstCommandId;
+	snapshot->whenTaken = GetCurrentTimestamp();
+	return snapshot;
+}
+
+/*
+ * Copy a snapshot that the snapshot manager gave us, every running
+ * subtransaction included.
+ *
+ * If the list of subtransactions overflowed, they are found through
+ * pg_subtrans, which still covers everything from the snapshot's xmin on as
+ * long as the surrounding transaction holds that xmin.
+ */
+static Snapshot
+snapshot_resolve(Snapshot source)
+{
+	int capacity = source->xcnt + Max(source->subxcnt, 0) + 16;
+	TransactionId *running = palloc(capacity * sizeof(TransactionId));
+	int count = source->xcnt;
+	Snapshot result;
+
+	memcpy(running, source->xip, source->xcnt * sizeof(TransactionId));
+	if (!source->suboverflowed)
+	{
+		memcpy(running + count, source->subxip, source->subxcnt * sizeof(TransactionId));
+		count += source->subxcnt;
+	}
+	else
+	{
+		TransactionId xid = source->xmin;
+
+		while (TransactionIdPrecedes(xid, source->xmax))
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (XidInMVCCSnapshot(xid, source))
+			{
+				if (count == capacity)
+				{
+					capacity *= 2;
+					running = repalloc_huge(running, capacity * sizeof(TransactionId));
+				}
+				running[count++] = xid;
+			}
+			TransactionIdAdvance(xid);
+		}
+		qsort(running, count, sizeof(TransactionId), xid_compare);
+		count = qunique(running, count, sizeof(TransactionId), xid_compare);
+	}
+
+	result = snapshot_make(source->xmax, running, count);
+	if (TransactionIdPrecedes(source->xmin, result->xmin))
+		result->xmin = source->xmin;
+	pfree(running);
+	return result;
+}
+
+/*
+ * The end of the WAL inserted so far, as the end of its last record: a
+ * position just behind a page header means the end of the page before, which
+ * is how the WAL reader and XLogFlush count.
+ */
+XLogRecPtr
+cut_insert_position(void)
+{
+	XLogRecPtr position = GetXLogInsertRecPtr();
+	uint32 segment_offset = XLogSegmentOffset(position, wal_segment_size);
+
+	if (segment_offset == SizeOfXLogLongPHD)
+		return position - SizeOfXLogLongPHD;
+	if (position % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		return position - SizeOfXLogShortPHD;
+	return position;
+}
+
+/*
+ * Take a cut now, in the current memory context.
+ *
+ * The snapshot comes first and the WAL position after it: every transaction
+ * visible in the snapshot then has all its records before the position.
+ * restart_lsn is set by the capture, which knows the running transactions.
+ * previous_ms is the time of the cut before, or 0.
+ */
+Cut *
+cut_take(uint64 number, int64 previous_ms)
+{
+	Cut *cut = palloc0(sizeof(Cut));
+	Snapshot latest = GetLatestSnapshot();
+	TimestampTz now = GetCurrentTimestamp();
+
+	cut->number = number;
+	cut->current = true;
+	cut->completed = latest->snapXactCompletionCount;
+	cut->snapshot = snapshot_resolve(latest);
+	cut->lsn = cut_insert_position();
+	cut->restart_lsn = cut->lsn;
+	cut->at_ms =
+	    (now / 1000) + ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY * 1000;
+	if (cut->at_ms <= previous_ms)
+		cut->at_ms = previous_ms + 1;
+	return cut;
+}
+
+/* Copy a cut into the current memory context. */
+Cut *
+cut_copy(const Cut *cut)
+{
+	Cut *copy = palloc(sizeof(Cut));
+
+	*copy = *cut;
+	copy->snapshot = snapshot_make(cut->snapshot->xmax, cut->snapshot->xip, cut->snapshot->xcnt);
+	copy->snapshot->xmin = cut->snapshot->xmin;
+	copy->current = false;
+	copy->behind = NULL;
+	if (cut->behind_count > 0)
+	{
+		copy->behind = palloc(cut->behind_count * sizeof(Oid));
+		memcpy(copy->behind, cut->behind, cut->behind_count * sizeof(Oid));
+	}
+	return copy;
+}
+
+/* Free a cut and its snapshot. */
+void
+cut_free(Cut *cut)
+{
+	if (cut == NULL)
+		return;
+	pfree(cut->snapshot);
+	if (cut->behind)
+		pfree(cut->behind);
+	pfree(cut);
+}
+
+/*
+ * Make the current transaction, and its subtransactions committed so far,
+ * visible in the cut: what it wrote is the views' content at this cut. Call it
+ * when nothing more will be written. Transactions that began after the
+ * snapshot and before ours stay invisible.
+ */
+void
+cut_include_own_transaction(Cut *cut)
+{
+	TransactionId top = GetTopTransactionIdIfAny();
+	Snapshot old = cut->snapshot;
+	TransactionId *children;
+	int child_count;
+	TransactionId *own;
+	int own_count = 0;
+	TransactionId newest;
+	TransactionId *running;
+	int count = 0;
+	int gap;
+	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(cut));
+
+	if (!TransactionIdIsValid(top))
+	{
+		MemoryContextSwitchTo(context);
+		return;
+	}
+
+	child_count = xactGetCommittedChildren(&children);
+	own = palloc((child_count + 1) * sizeof(TransactionId));
+	own[own_count++] = top;
+	newest = top;
+	for (int i = 0; i < child_count; i++)
+	{
+		own[own_count++] = children[i];
+		if (TransactionIdFollows(children[i], newest))
+			newest = children[i];
+	}
+
+	gap = TransactionIdFollowsOrEquals(newest, old->xmax) ? (int) (newest - old->xmax) + 1 : 0;
+	running = palloc_extended((old->xcnt + gap) * sizeof(TransactionId) + 1, MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < old->xcnt; i++)
+	{
+		bool is_own = false;
+
+		for (int j = 0; j < own_count && !is_own; j++)
+			is_own = old->xip[i] == own[j];
+		if (!is_own)
+			running[count++] = old->xip[i];
+	}
+	if (gap > 0)
+	{
+		TransactionId end = newest;
+
+		TransactionIdAdvance(end);
+		for (TransactionId xid = old->xmax; xid != end;)
+		{
+			bool is_own = false;
+
+			for (int j = 0; j < own_count && !is_own; j++)
+				is_own = xid == own[j];
+			if (!is_own)
+				running[count++] = xid;
+			TransactionIdAdvance(xid);
+		}
+		cut->snapshot = snapshot_make(end, running, count);
+	}
+	else
+		cut->snapshot = snapshot_make(old->xmax, running, count);
+
+	/* An older xmin only costs look-ups; a younger one could be wrong. */
+	if (TransactionIdPrecedes(old->xmin, cut->snapshot->xmin))
+		cut->snapshot->xmin = old->xmin;
+
+	pfree(running);
+	pfree(own);
+	pfree(old);
+	MemoryContextSwitchTo(context);
+}
+
+/* The cut's snapshot as bytes, for freshet.cut. */
+bytea *
+cut_serialize_snapshot(const Cut *cut)
+{
+	Size size = EstimateSnapshotSpace(cut->snapshot);
+	bytea *result = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(result, VARHDRSZ + size);
+	SerializeSnapshot(cut->snapshot, VARDATA(result));
+	return result;
+}
+
+/* The reverse of cut_serialize_snapshot, in the current memory context. */
+Snapshot
+cut_restore_snapshot(const bytea *serialized)
+{
+	Snapshot restored;
+	Snapshot result;
+
+	if (VARSIZE_ANY_EXHDR(serialized) < 24)
+		ereport(ERROR,
+		        (errcode(ERRCODE_DATA_CORRUPTED), errmsg("stored snapshot of a cut is too short")));
+	restored = RestoreSnapshot(VARDATA_ANY(serialized));
+	result = snapshot_make(restored->xmax, restored->xip, restored->xcnt);
+	result->xmin = restored->xmin;
+	pfree(restored);
+	return result;
+}
+
+/*
+ * Make the cut's snapshot the active one. What it sees must be retained by the
+ * slot or a pin. TransactionXmin goes back with it, for subtransaction
+ * look-ups and for indexes that are not yet usable for old snapshots.
+ */
+void
+cut_push(const Cut *cut)
+{
+	if (pushed++ == 0)
+		saved_transaction_xmin = TransactionXmin;
+	PushActiveSnapshot(cut->snapshot);
+	if (cut->current)
+		UpdateActiveSnapshotCommandId();
+	if (!TransactionIdIsValid(TransactionXmin) ||
+	    TransactionIdPrecedes(cut->snapshot->xmin, TransactionXmin))
+		TransactionXmin = cut->snapshot->xmin;
+}
+
+/* Undo cut_push. Not called when an error unwinds; see cut_reset. */
+void
+cut_pop(void)
+{
+	PopActiveSnapshot();
+	if (--pushed == 0)
+		TransactionXmin = saved_transaction_xmin;
+}
+
+/* Forget pushed cuts after an error: the transaction's abort popped them. */
+void
+cut_reset(void)
+{
+	pushed = 0;
+}
+
+/* Is a cut's snapshot active? */
+bool
+cut_pushed(void)
+{
+	return pushed > 0;
+}

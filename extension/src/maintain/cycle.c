@@ -1,0 +1,581 @@
+/*-------------------------------------------------------------------------
+ *
+ * cycle.c
+ *	  From one cut to the next: all views in one transaction.
+ *
+ * The order of a cycle:
+ *	1. take the new cut, flush the WAL up to it, read the WAL;
+ *	2. decide which views have something to do; if none, the new cut takes the
+ *	   old one's place without a transaction id;
+ *	3. lock what those views read, and see that no DDL came in between;
+ *	4. read the changed rows, bring the views to the new cut, in order of depth;
+ *	5. write the cut and commit; publish it.
+ *
+ * An error undoes the whole cycle. The view that was being worked on falls
+ * behind alone (cycle_failed), and the cycle is repeated without it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "cut/retention.h"
+#include "maintain/worker.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "view/catalog.h"
+
+/* A cut without work is persisted this often, so that the slot can advance. */
+#define PERSIST_INTERVAL_MS 1000
+/* The slot is written to disk this often, besides checkpoints. */
+#define SAVE_INTERVAL_MS 10000
+/* A view in error is tried again after this long, doubling each time. */
+#define RETRY_FIRST_MS 250
+#define RETRY_MOST_MS 60000
+/* A recomputation that took t is not repeated before RECOMPUTE_REST * t. */
+#define RECOMPUTE_REST 4
+/* Recomputations shorter than this belong to every cycle. */
+#define RECOMPUTE_CHEAP_US 3000
+/* Views that read the clock are recomputed this often. */
+#define CLOCK_INTERVAL_MS 1000
+
+/* What a cycle does with a view. */
+typedef enum CycleAction
+{
+	ACTION_NONE, /* nothing changed for it */
+	ACTION_FOLLOW,
+	ACTION_REBUILD,
+	ACTION_WAIT /* it falls, or stays, behind */
+} CycleAction;
+
+/* Milliseconds since 1970. */
+int64
+worker_now_ms(void)
+{
+	return GetCurrentTimestamp() / 1000 +
+	       ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY * 1000;
+}
+
+/* Does any of the view's relations appear among the changes? */
+static bool
+cycle_concerns(MaintainedView *view, List *changes)
+{
+	ListCell *cell;
+	ListCell *base;
+
+	foreach (cell, changes)
+	{
+		RelationChange *change = lfirst(cell);
+
+		foreach (base, view->plan->relations)
+			if (((PlanRelation *) lfirst(base))->relid == change->relid)
+				return true;
+	}
+	return false;
+}
+
+/* May a recomputation that is due run now? */
+static bool
+cycle_may_rebuild(WorkerView *entry, int64 now)
+{
+	MaintainedView *view = entry->view;
+
+	if (view->retry_at_ms > now)
+		return false;
+	return view->rebuild_us < RECOMPUTE_CHEAP_US || now >= view->rebuild_at_ms ||
+	       pg_atomic_read_u32(&view->shared->wanted) != 0;
+}
+
+/* What to do with a view, given the changes known so far. */
+static CycleAction
+cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
+{
+	MaintainedView *view = entry->view;
+	bool concerned;
+
+	if (entry->writers != NIL)
+	{
+		entry->dirty = true;
+		if (load_writers_done(&entry->writers))
+			view->adopted = false; /* once more, now that nothing is unseen */
+	}
+	concerned = cycle_concerns(view, changes);
+	if (view->plan->clock && now >= view->clock_at_ms)
+		entry->dirty = true;
+	if (view->adopted && !entry->dirty && view->plan->strategy == PLAN_ALGEBRAIC)
+		return concerned ? ACTION_FOLLOW : ACTION_NONE;
+	if (concerned || !view->adopted)
+		entry->dirty = true;
+	if (!entry->dirty)
+		return ACTION_NONE;
+	return cycle_may_rebuild(entry, now) ? ACTION_REBUILD : ACTION_WAIT;
+}
+
+/* Lock what a view needs; false: somebody else holds a conflicting lock. */
+static bool
+cycle_lock(WorkerView *entry)
+{
+	ListCell *cell;
+
+	foreach (cell, entry->view->plan->relations)
+	{
+		PlanRelation *base = lfirst(cell);
+
+		if (!ConditionalLockRelationOid(base->relid, AccessShareLock))
+			return false;
+	}
+	return ConditionalLockRelationOid(entry->view->view, RowExclusiveLock);
+}
+
+/* Read the changes of relations that views of strategy A look at. */
+static void
+cycle_read_changes(Worker *worker, ViewCycle *cycle)
+{
+	ListCell *cell;
+
+	foreach (cell, cycle->changes)
+	{
+		RelationChange *change = lfirst(cell);
+		RelFileNode watched;
+		Relation relation;
+
+		if (change->read || change->whole)
+			continue;
+		relation = try_relation_open(change->relid, AccessShareLock);
+		if (relation == NULL)
+		{
+			change->whole = true;
+			continue;
+		}
+		if (!capture_watches(worker->capture, change->relid, &watched) ||
+		    !RelFileNodeEquals(watched, relation->rd_node))
+			change->whole = true;
+		else
+		{
+			change_read(change, relation, cycle->old_cut->snapshot, cycle->new_cut->snapshot);
+			delta_register_change(cycle->environment, change);
+		}
+		relation_close(relation, NoLock);
+	}
+}
+
+/* Tell readers about a view; behind views are not at the frontier. */
+static void
+cycle_show(Worker *worker, MaintainedView *view, bool behind, bool failed)
+{
+	FrontierView *shared = view->shared;
+	bool changed = pg_atomic_read_u32(&shared->behind) != behind ||
+	               pg_atomic_read_u32(&shared->failed) != failed;
+
+	if (!behind)
+	{
+		pg_atomic_write_u64(&shared->completed, worker->cut->completed);
+		pg_atomic_write_u64(&shared->lsn, worker->cut->lsn);
+		pg_atomic_write_u64(&shared->at_ms, worker->cut->at_ms);
+	}
+	if (!changed)
+		return;
+	pg_write_barrier();
+	pg_atomic_write_u32(&shared->behind, behind);
+	pg_atomic_write_u32(&shared->failed, failed);
+}
+
+/* Let the slot follow the cuts whose commit records are flushed. */
+static void
+cycle_release(Worker *worker, int64 now)
+{
+	XLogRecPtr flushed = GetFlushRecPtr(NULL);
+	CommittedCut *last = NULL;
+
+	while (worker->committed != NIL)
+	{
+		CommittedCut *first = linitial(worker->committed);
+
+		if (first->commit_lsn > flushed)
+			break;
+		if (last)
+			pfree(last);
+		last = first;
+		worker->committed = list_delete_first(worker->committed);
+	}
+	if (last)
+	{
+		retention_hold(frontier_hold_xmin(worker->database, last->xmin), last->restart_lsn);
+		pfree(last);
+	}
+	if (now - worker->saved_at_ms >= SAVE_INTERVAL_MS)
+	{
+		retention_save();
+		worker->saved_at_ms = now;
+	}
+}
+
+/* The views that are not at the cut, as the cut records them. */
+static void
+cycle_record_behind(Worker *worker, Cut *cut)
+{
+	ListCell *cell;
+
+	cut->behind = palloc(Max(list_length(worker->views), 1) * sizeof(Oid));
+	cut->behind_count = 0;
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (!entry->view->adopted || entry->dirty || entry->writers != NIL)
+			cut->behind[cut->behind_count++] = entry->view->view;
+	}
+}
+
+/* Make a cut the worker's own, and show it to everybody. */
+static void
+cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
+{
+	MemoryContext old = MemoryContextSwitchTo(worker->context);
+	ListCell *cell;
+
+	cut_free(worker->cut);
+	worker->cut = cut_copy(cut);
+	worker->own = own;
+	worker->persisted = persisted;
+	MemoryContextSwitchTo(old);
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		cycle_show(worker, entry->view, !entry->view->adopted || entry->dirty,
+		           entry->view->retry_at_ms != 0);
+	}
+	frontier_ring_commit();
+	frontier_publish(worker->database, worker->cut, own);
+}
+
+/* Bring one view to the new cut. */
+static void
+cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle *cycle)
+{
+	MaintainedView *view = entry->view;
+	ViewOutcome outcome = {0};
+	instr_time start;
+	instr_time end;
+
+	worker->culprit = entry;
+	INSTR_TIME_SET_CURRENT(start);
+	if (action == ACTION_FOLLOW && view_can_follow(view, cycle))
+		view_follow(view, cycle, &outcome);
+	else
+	{
+		bool was_adopted = view->adopted;
+
+		view_rebuild(view, cycle, &outcome);
+		view->adopted = true;
+		entry->dirty = false;
+		if (!was_adopted || view->retry_at_ms != 0)
+			catalog_view_set_adopted(view->view, true);
+		if (view->retry_at_ms != 0)
+			catalog_view_set_error(view->view, NULL, NULL);
+		view->retry_at_ms = 0;
+		view->failures = 0;
+		pg_atomic_write_u32(&view->shared->wanted, 0);
+	}
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	if (action == ACTION_REBUILD)
+	{
+		int64 now = worker_now_ms();
+
+		view->rebuild_us = (int64) INSTR_TIME_GET_MICROSEC(end);
+		view->rebuild_at_ms = now + view->rebuild_us * RECOMPUTE_REST / 1000;
+		view->clock_at_ms = now + Max(CLOCK_INTERVAL_MS, view->rebuild_us * RECOMPUTE_REST / 1000);
+	}
+	worker->culprit = NULL;
+
+	if (outcome.change != NULL && outcome.change->plus_count + outcome.change->minus_count > 0)
+	{
+		cycle->changes = lappend(cycle->changes, outcome.change);
+		delta_set_changes(cycle->changes);
+		delta_register_change(cycle->environment, outcome.change);
+	}
+	if (outcome.tid_count > 0)
+		frontier_ring_add(view->view, outcome.tids, outcome.tid_count);
+	pg_atomic_fetch_add_u64(&view->shared->rows_in, outcome.rows_in);
+	pg_atomic_fetch_add_u64(&view->shared->rows_out, outcome.rows_out);
+	pg_atomic_fetch_add_u64(&view->shared->cycles, 1);
+	pg_atomic_write_u64(&view->shared->last_cycle_us, (uint64) INSTR_TIME_GET_MICROSEC(end));
+}
+
+/* Put the changes of relations that subscribers watch into the ring. */
+static void
+cycle_ring(List *changes)
+{
+	ListCell *cell;
+
+	foreach (cell, changes)
+	{
+		RelationChange *change = lfirst(cell);
+
+		if (change->whole || !change->read)
+		{
+			frontier_ring_whole(change->relid);
+			continue;
+		}
+		frontier_ring_add(change->relid, change->plus_tids, (int) change->plus_count);
+		frontier_ring_add(change->relid, change->minus_tids, (int) change->minus_count);
+	}
+}
+
+/*
+ * Do relations that subscribers watch need a committed cut: because they
+ * changed, were taken up, or became fully known?
+ */
+static bool
+cycle_watched_changed(Worker *worker, List *changes)
+{
+	bool result = false;
+	ListCell *cell;
+	ListCell *other;
+
+	foreach (cell, worker->watched)
+	{
+		WatchedRelation *watched = lfirst(cell);
+
+		foreach (other, changes)
+			result |= ((RelationChange *) lfirst(other))->relid == watched->relid;
+		result |= watched->fresh;
+		watched->fresh = false;
+		if (watched->writers != NIL)
+		{
+			/* what they wrote before is unknown until they have ended */
+			frontier_ring_whole(watched->relid);
+			result |= load_writers_done(&watched->writers);
+		}
+	}
+	return result;
+}
+
+/* Run one cycle. The caller catches errors and calls cycle_failed. */
+CycleResult
+cycle_run(Worker *worker)
+{
+	MemoryContext context = worker->cycle_context;
+	MemoryContext old;
+	ViewCycle cycle = {0};
+	Cut *cut;
+	List *changes = NIL;
+	List *todo = NIL;
+	ListCell *cell;
+	int64 now = worker_now_ms();
+	bool watched;
+	bool rebuilds = false;
+
+	MemoryContextReset(context);
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(context);
+
+	/* 1 */
+	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
+	XLogFlush(cut->lsn);
+	capture_read_wal(worker->capture, cut->lsn);
+	changes = capture_collect(worker->capture, worker->cut->snapshot, cut->snapshot);
+	cut->restart_lsn = capture_restart_lsn(worker->capture);
+	frontier_ring_begin(worker->database, cut->number);
+
+	/* what we write ourselves is known from writing it */
+	foreach (cell, changes)
+	{
+		ListCell *other;
+
+		foreach (other, worker->views)
+		{
+			if (((WorkerView *) lfirst(other))->view->view !=
+			    ((RelationChange *) lfirst(cell))->relid)
+				continue;
+			changes = foreach_delete_current(changes, cell);
+			break;
+		}
+	}
+
+	/* 2 */
+	watched = cycle_watched_changed(worker, changes);
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+		CycleAction action = cycle_decide(worker, entry, changes, now);
+
+		if (action == ACTION_FOLLOW || action == ACTION_REBUILD || entry->view->depth > 1)
+			todo = lappend(todo, entry);
+		rebuilds |= action == ACTION_REBUILD;
+	}
+	/* a view over views alone has nothing to do by itself */
+	if (!rebuilds && changes == NIL)
+		todo = NIL;
+	if (todo == NIL && !watched && now - worker->persisted_at_ms < PERSIST_INTERVAL_MS)
+	{
+		MemoryContextSwitchTo(old);
+		CommitTransactionCommand();
+		capture_finish(worker->capture, false);
+		cycle_advance(worker, cut, 0, false);
+		cycle_release(worker, now);
+		return CYCLE_IDLE;
+	}
+
+	/* 3 */
+	foreach (cell, todo)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (!cycle_lock(entry))
+		{
+			entry->dirty = true;
+			entry->view->adopted = false;
+			todo = foreach_delete_current(todo, cell);
+		}
+	}
+	if (load_needed(worker))
+	{
+		MemoryContextSwitchTo(old);
+		AbortCurrentTransaction();
+		capture_finish(worker->capture, true);
+		return CYCLE_AGAIN;
+	}
+
+	/* 4; the transaction id early, so that few others lie between it and the cut */
+	(void) GetTopTransactionId();
+	cycle.old_cut = worker->cut;
+	cycle.new_cut = cut;
+	cycle.changes = changes;
+	cycle.environment = create_queryEnv();
+	cycle.context = context;
+	delta_set_changes(cycle.changes);
+	cycle_read_changes(worker, &cycle);
+	cycle_ring(changes);
+	foreach (cell, todo)
+	{
+		WorkerView *entry = lfirst(cell);
+		CycleAction action = cycle_decide(worker, entry, cycle.changes, now);
+
+		if (action == ACTION_FOLLOW || action == ACTION_REBUILD)
+			cycle_maintain(worker, entry, action, &cycle);
+	}
+	delta_set_changes(NIL);
+
+	/* 5 */
+	cut_include_own_transaction(cut);
+	cycle_record_behind(worker, cut);
+	catalog_cut_write(cut);
+	foreach (cell, cycle.changes)
+		change_free(lfirst(cell));
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+
+	capture_finish(worker->capture, false);
+	old = MemoryContextSwitchTo(worker->context);
+	{
+		CommittedCut *committed = palloc(sizeof(CommittedCut));
+
+		committed->commit_lsn = XactLastCommitEnd;
+		committed->xmin = cut->snapshot->xmin;
+		committed->restart_lsn = cut->restart_lsn;
+		worker->committed = lappend(worker->committed, committed);
+	}
+	MemoryContextSwitchTo(old);
+	worker->persisted_at_ms = now;
+	cycle_advance(worker, cut, 1, true);
+	cycle_release(worker, now);
+	return CYCLE_WORKED;
+}
+
+/*
+ * After an error, outside of a transaction: the view that was being worked on
+ * falls behind, says why, and is left alone for a while.
+ */
+void
+cycle_failed(Worker *worker, ErrorData *error)
+{
+	WorkerView *culprit = worker->culprit;
+	MaintainedView *view;
+
+	delta_set_changes(NIL);
+	capture_finish(worker->capture, true);
+	worker->culprit = NULL;
+	if (culprit == NULL)
+		return;
+	view = culprit->view;
+	view->adopted = false;
+	culprit->dirty = true;
+	view->retry_at_ms =
+	    worker_now_ms() + Min((int64) RETRY_FIRST_MS << Min(view->failures, 16), RETRY_MOST_MS);
+	view->failures++;
+	view->queries = NIL;
+	cycle_show(worker, view, true, true);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (ConditionalLockRelationOid(view->view, RowExclusiveLock))
+		catalog_view_set_error(view->view, unpack_sql_state(error->sqlerrcode), error->message);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	ereport(LOG, (errmsg("materialized view %u falls behind: %s", view->view, error->message),
+	              error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+/* When something is due without anybody's commit; 0: nothing is. */
+int64
+cycle_next_due_ms(Worker *worker)
+{
+	int64 result = 0;
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+		MaintainedView *view = entry->view;
+		int64 due = 0;
+
+		if (view->retry_at_ms != 0)
+			due = view->retry_at_ms;
+		else if (!view->adopted || entry->dirty || entry->writers != NIL)
+			due = Max(view->rebuild_at_ms, 1);
+		else if (view->plan->clock)
+			due = view->clock_at_ms;
+		if (due != 0 && (result == 0 || due < result))
+			result = due;
+	}
+	return result;
+}
+
+/* Has any transaction completed that the cut does not see? */
+bool
+cycle_pending(Worker *worker)
+{
+	return frontier_completed_now() != worker->cut->completed + worker->own;
+}
+
+/* Is there a reason to run a cycle now? */
+bool
+cycle_wanted(Worker *worker)
+{
+	int64 now = worker_now_ms();
+	int64 due = cycle_next_due_ms(worker);
+	ListCell *cell;
+
+	if (cycle_pending(worker) || (due != 0 && due <= now) ||
+	    (!worker->persisted && now - worker->persisted_at_ms >= PERSIST_INTERVAL_MS))
+		return true;
+	foreach (cell, worker->watched)
+	{
+		WatchedRelation *watched = lfirst(cell);
+
+		if (watched->fresh || watched->writers != NIL)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,449 @@
+/*-------------------------------------------------------------------------
+ *
+ * load.c
+ *	  What the worker maintains and watches: read from the catalogs, kept in
+ *	  step with DDL.
+ *
+ * Invariants:
+ *	- A relation is watched before the first cut at which a view over it is
+ *	  adopted. Transactions that may have written to it before that are waited
+ *	  for: until they have ended, the view is rebuilt with every cut.
+ *	- A view whose relations, their files, or whose query changed is rebuilt.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/relation.h"
+#include "maintain/worker.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "view/catalog.h"
+
+/* How many relations can be subscribed to at a time. */
+#define MAX_WATCHED 1024
+
+/* When to try again to load a view that is locked or in error. */
+#define LOAD_RETRY_MS 200
+
+static Worker *load_worker = NULL;
+static bool load_pending = false; /* some view is invalid */
+
+/* A relation changed: views over it have to be planned again. */
+static void
+load_relation_changed(Datum argument, Oid relid)
+{
+	ListCell *cell;
+
+	if (load_worker == NULL)
+		return;
+	foreach (cell, load_worker->views)
+	{
+		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
+		bool concerned = relid == InvalidOid || relid == view->view;
+		ListCell *base;
+
+		foreach (base, view->plan->relations)
+		{
+			if (concerned)
+				break;
+			concerned = ((PlanRelation *) lfirst(base))->relid == relid;
+		}
+		if (concerned)
+			view->invalid = load_pending = true;
+	}
+}
+
+/* Listen to what changes. */
+void
+load_initialize(Worker *worker)
+{
+	load_worker = worker;
+	CacheRegisterRelcacheCallback(load_relation_changed, (Datum) 0);
+}
+
+/* Must the catalogs be read, or a view planned again? */
+bool
+load_needed(Worker *worker)
+{
+	return (load_pending && worker_now_ms() >= worker->load_retry_at_ms) ||
+	       worker->generation != pg_atomic_read_u32(&worker->database->catalog_generation);
+}
+
+/* Transactions that hold a lock with which one writes to the relation. */
+static List *
+load_writers(Worker *worker, Oid relid)
+{
+	LOCKTAG tag;
+	VirtualTransactionId *writers;
+	int count;
+	List *result = NIL;
+	MemoryContext old = MemoryContextSwitchTo(worker->context);
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	writers = GetLockConflicts(&tag, ShareLock, &count);
+	for (int i = 0; i < count; i++)
+	{
+		VirtualTransactionId *writer = palloc(sizeof(VirtualTransactionId));
+
+		*writer = writers[i];
+		result = lappend(result, writer);
+	}
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+/* Have all these transactions ended? Those that have are forgotten. */
+bool
+load_writers_done(List **writers)
+{
+	ListCell *cell;
+
+	foreach (cell, *writers)
+	{
+		VirtualTransactionId *writer = lfirst(cell);
+
+		if (VirtualXactLock(*writer, false))
+		{
+			*writers = foreach_delete_current(*writers, cell);
+			pfree(writer);
+		}
+	}
+	return *writers == NIL;
+}
+
+/* Is this relation a view that we maintain ourselves? */
+static WorkerView *
+load_find(Worker *worker, Oid relid)
+{
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *view = lfirst(cell);
+
+		if (view->view->view == relid)
+			return view;
+	}
+	return NULL;
+}
+
+/*
+ * Watch a base relation under its present file. Returns transactions that may
+ * have written to it unseen.
+ */
+static List *
+load_watch(Worker *worker, Oid relid, RelFileNode node)
+{
+	RelFileNode watched;
+
+	if (load_find(worker, relid) != NULL || node.relNode == InvalidOid)
+		return NIL;
+	if (capture_watches(worker->capture, relid, &watched) && RelFileNodeEquals(watched, node))
+		return NIL;
+	capture_watch(worker->capture, relid, node);
+	return load_writers(worker, relid);
+}
+
+/* Do two loads of a view read the same relations by the same query? */
+static bool
+load_same(WorkerView *before, MaintainedView *now, RelFileNode node)
+{
+	ListCell *left;
+	ListCell *right;
+	ViewPlan *old_plan = before->view->plan;
+
+	if (!RelFileNodeEquals(before->node, node) || old_plan->strategy != now->plan->strategy ||
+	    old_plan->owner != now->plan->owner || !equal(old_plan->query, now->plan->query) ||
+	    list_length(old_plan->relations) != list_length(now->plan->relations))
+		return false;
+	forboth(left, old_plan->relations, right, now->plan->relations)
+	{
+		PlanRelation *a = lfirst(left);
+		PlanRelation *b = lfirst(right);
+
+		if (a->relid != b->relid || !RelFileNodeEquals(a->node, b->node))
+			return false;
+	}
+	return true;
+}
+
+/* Load one view of the catalog, or load it again. */
+static void
+load_view(Worker *worker, ViewRow *row, bool from_cut)
+{
+	WorkerView *entry = load_find(worker, row->view);
+	MaintainedView *view;
+	RelFileNode node = {0};
+	Relation relation;
+	MemoryContext old;
+	ListCell *cell;
+	bool keep;
+
+	if (entry != NULL && !entry->view->invalid && entry->view->adopted == row->adopted &&
+	    entry->view->retry_at_ms == 0)
+		return;
+	if (entry != NULL && !entry->view->invalid && row->adopted)
+		return;
+
+	view = view_load(row->view, row->settings);
+	if (view == NULL || view->plan->strategy == PLAN_NONE)
+	{
+		if (view != NULL)
+		{
+			catalog_view_set_strategy(row->view, "none", view->plan->reason);
+			view_unload(view);
+		}
+		if (entry != NULL)
+		{
+			worker->views = list_delete_ptr(worker->views, entry);
+			view_unload(entry->view);
+			pfree(entry);
+		}
+		return;
+	}
+	relation = relation_open(row->view, AccessShareLock);
+	node = relation->rd_node;
+	relation_close(relation, AccessShareLock);
+
+	view->shared = frontier_view(MyDatabaseId, row->view, true);
+	old = MemoryContextSwitchTo(worker->context);
+	if (entry == NULL)
+	{
+		entry = palloc0(sizeof(WorkerView));
+		view->adopted = from_cut && row->adopted;
+		worker->views = lappend(worker->views, entry);
+	}
+	else
+	{
+		keep = load_same(entry, view, node);
+		view->adopted = entry->view->adopted && row->adopted && keep;
+		view->rebuild_us = entry->view->rebuild_us;
+		view->failures = entry->view->failures;
+		/* a changed view gets another chance at once */
+		view->retry_at_ms = keep ? entry->view->retry_at_ms : 0;
+		view_unload(entry->view);
+	}
+	entry->view = view;
+	entry->node = node;
+	if (!view->adopted)
+		entry->dirty = true;
+	MemoryContextSwitchTo(old);
+
+	foreach (cell, view->plan->relations)
+	{
+		PlanRelation *base = lfirst(cell);
+		List *writers = load_watch(worker, base->relid, base->node);
+
+		/* reading goes on from a cut that knew the relation: nothing is unseen */
+		if (from_cut && view->adopted)
+			continue;
+		old = MemoryContextSwitchTo(worker->context);
+		entry->writers = list_concat(entry->writers, writers);
+		MemoryContextSwitchTo(old);
+	}
+	if (row->strategy == NULL || row->strategy[0] != (char) view->plan->strategy ||
+	    row->reason == NULL || strcmp(row->reason, view->plan->reason) != 0)
+		catalog_view_set_strategy(row->view, view->plan->strategy == PLAN_ALGEBRAIC ? "A" : "C",
+		                          view->plan->reason);
+}
+
+/* Order views so that those read by others come first. */
+static void
+load_order(Worker *worker)
+{
+	List *ordered = NIL;
+	ListCell *cell;
+	int depth = 1;
+	MemoryContext old = MemoryContextSwitchTo(worker->context);
+
+	foreach (cell, worker->views)
+	{
+		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
+
+		view->depth = 0;
+		view->has_readers = false;
+	}
+	/* a view's depth is known when those of all views it reads are */
+	while (list_length(ordered) < list_length(worker->views))
+	{
+		foreach (cell, worker->views)
+		{
+			WorkerView *entry = lfirst(cell);
+			ListCell *base;
+			bool ready = entry->view->depth == 0;
+
+			foreach (base, entry->view->plan->relations)
+			{
+				WorkerView *below = load_find(worker, ((PlanRelation *) lfirst(base))->relid);
+
+				if (below == NULL)
+					continue;
+				below->view->has_readers = true;
+				if (below->view->depth == 0 || below->view->depth == depth)
+					ready = false;
+			}
+			if (ready)
+			{
+				entry->view->depth = depth;
+				ordered = lappend(ordered, entry);
+			}
+		}
+		depth++;
+	}
+	list_free(worker->views);
+	worker->views = ordered;
+	MemoryContextSwitchTo(old);
+}
+
+/* Take up relations that subscribers ask for, and drop those nobody wants. */
+static void
+load_watched(Worker *worker)
+{
+	Oid *relids = palloc(MAX_WATCHED * sizeof(Oid));
+	int count = frontier_watched(worker->database, relids, MAX_WATCHED);
+	List *kept = NIL;
+	MemoryContext old = MemoryContextSwitchTo(worker->context);
+
+	for (int i = 0; i < count; i++)
+	{
+		WatchedRelation *watched = NULL;
+		Relation relation;
+		ListCell *cell;
+
+		foreach (cell, worker->watched)
+			if (((WatchedRelation *) lfirst(cell))->relid == relids[i])
+				watched = lfirst(cell);
+		if (ConditionalLockRelationOid(relids[i], AccessShareLock))
+		{
+			relation = try_relation_open(relids[i], NoLock);
+			if (relation != NULL)
+			{
+				if (watched == NULL)
+				{
+					watched = palloc0(sizeof(WatchedRelation));
+					watched->relid = relids[i];
+					watched->fresh = true;
+				}
+				watched->writers =
+				    list_concat(watched->writers, load_watch(worker, relids[i], relation->rd_node));
+				relation_close(relation, NoLock);
+			}
+			UnlockRelationOid(relids[i], AccessShareLock);
+		}
+		if (watched != NULL)
+			kept = lappend(kept, watched);
+	}
+	list_free(worker->watched);
+	worker->watched = kept;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Read the catalogs. Returns false if the extension is gone. Runs its own
+ * transactions, one per view, so that a view that cannot be planned is in error
+ * by itself.
+ */
+bool
+load_catalogs(Worker *worker)
+{
+	uint32 generation = pg_atomic_read_u32(&worker->database->catalog_generation);
+	List *volatile rows = NIL;
+	ListCell *cell;
+	bool from_cut = worker->views == NIL && worker->persisted;
+	MemoryContext old;
+	volatile uint32 maintained = 0;
+
+	load_pending = false;
+	StartTransactionCommand();
+	if (!catalog_installed())
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+	old = MemoryContextSwitchTo(worker->cycle_context);
+	foreach (cell, catalog_views())
+	{
+		ViewRow *row = lfirst(cell);
+
+		if (!row->maintain)
+			continue;
+		maintained++;
+		rows = lappend(rows, row);
+	}
+	MemoryContextSwitchTo(old);
+	load_watched(worker);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	/* views that are not maintained any more */
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+		bool found = false;
+		ListCell *other;
+
+		foreach (other, rows)
+			found |= ((ViewRow *) lfirst(other))->view == entry->view->view;
+		if (!found)
+		{
+			worker->views = foreach_delete_current(worker->views, cell);
+			view_unload(entry->view);
+			pfree(entry);
+		}
+	}
+
+	foreach (cell, rows)
+	{
+		ViewRow *row = lfirst(cell);
+
+		StartTransactionCommand();
+		PG_TRY();
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			if (ConditionalLockRelationOid(row->view, RowExclusiveLock))
+			{
+				bool was_behind = false;
+
+				for (int i = 0; from_cut && worker->cut && i < worker->cut->behind_count; i++)
+					was_behind |= worker->cut->behind[i] == row->view;
+				load_view(worker, row, from_cut && !was_behind);
+			}
+			else
+			{
+				load_pending = true;
+				worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
+			}
+			PopActiveSnapshot();
+			CommitTransactionCommand();
+		}
+		PG_CATCH();
+		{
+			ErrorData *error;
+
+			MemoryContextSwitchTo(worker->cycle_context);
+			error = CopyErrorData();
+			FlushErrorState();
+			AbortCurrentTransaction();
+			cut_reset();
+			ereport(LOG,
+			        (errmsg("could not load materialized view %u: %s", row->view, error->message)));
+			load_pending = true;
+			worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
+		}
+		PG_END_TRY();
+	}
+	load_order(worker);
+	worker->generation = generation;
+	frontier_set_maintained(worker->database, generation, maintained);
+	return true;
+}

@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  The state of a database's worker.
+ *
+ * Lock order of a cycle: base relations of the affected views (ACCESS SHARE)
+ * and the views (ROW EXCLUSIVE), all conditionally, in the order of the views;
+ * then freshet.view and freshet.cut. Shared memory locks are taken last and
+ * held shortly. The worker never waits for a lock a user holds.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_WORKER_H
+#define FRESHET_WORKER_H
+
+#include "postgres.h"
+
+#include "cut/capture.h"
+#include "cut/cut.h"
+#include "cut/frontier.h"
+#include "storage/lock.h"
+#include "view/view.h"
+
+/* A committed cut whose commit record is not yet known to be flushed. */
+typedef struct CommittedCut
+{
+	XLogRecPtr commit_lsn;
+	TransactionId xmin;
+	XLogRecPtr restart_lsn;
+} CommittedCut;
+
+/* A relation watched for subscribers. */
+typedef struct WatchedRelation
+{
+	Oid relid;
+	bool fresh;    /* taken up since the last cut */
+	List *writers; /* of VirtualTransactionId *: may have written
+								 * before it was watched */
+} WatchedRelation;
+
+/* A view and what only the worker knows of it. */
+typedef struct WorkerView
+{
+	MaintainedView *view;
+	RelFileNode node; /* of the view itself */
+	List *writers;    /* as in WatchedRelation; while there are any, the
+								 * view is rebuilt with every cut */
+	bool dirty;       /* something changed since its content was made */
+} WorkerView;
+
+typedef struct Worker
+{
+	FrontierDatabase *database;
+	MemoryContext context;
+	MemoryContext cycle_context;
+	Capture *capture;
+	Cut *cut;               /* where the views are */
+	uint64 own;             /* our transactions completed since */
+	List *views;            /* of WorkerView *, those below others first */
+	List *watched;          /* of WatchedRelation * */
+	List *committed;        /* of CommittedCut *, oldest first */
+	uint32 generation;      /* of the catalogs read last */
+	int64 load_retry_at_ms; /* something could not be loaded: not before */
+	bool persisted;         /* cut is the committed one */
+	int64 persisted_at_ms;
+	int64 saved_at_ms;   /* the slot */
+	WorkerView *culprit; /* the view being worked on, for error handling */
+} Worker;
+
+/* cycle.c */
+typedef enum CycleResult
+{
+	CYCLE_IDLE, /* a cut without work */
+	CYCLE_WORKED,
+	CYCLE_AGAIN /* relations changed under us: load them anew */
+} CycleResult;
+
+extern CycleResult cycle_run(Worker *worker);
+extern void cycle_failed(Worker *worker, ErrorData *error);
+extern int64 cycle_next_due_ms(Worker *worker);
+extern bool cycle_pending(Worker *worker);
+extern bool cycle_wanted(Worker *worker);
+
+/* load.c */
+extern void load_initialize(Worker *worker);
+extern bool load_catalogs(Worker *worker);
+extern bool load_needed(Worker *worker);
+extern bool load_writers_done(List **writers);
+
+extern int64 worker_now_ms(void);
+extern int worker_max_cut_age;
+
+#endif /* FRESHET_WORKER_H */

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.h
+ *	  A view's query, taken apart: which strategy keeps it, why, and the
+ *	  queries its deltas are made of.
+ *
+ * A view's query is a tree of joins, filters, projections and UNION ALL over
+ * leaves (occurrences of base relations), with at most one grouping on top.
+ * Where it has that shape it is kept by strategy A: delta queries that scan
+ * the changed rows of one leaf and join them with the other leaves under one
+ * ordinary snapshot. Everything else is kept by strategy C: run the query and
+ * compare.
+ *
+ * Delta for leaves L1 ... Ln, at the new cut (sign +1):
+ *
+ *	sum over i of  (L1 without L1+) x ... x (L(i-1) without L(i-1)+) x Li+ x L(i+1) x ... x Ln
+ *
+ * and likewise at the old cut with the versions that disappeared (sign -1).
+ * Rows made only of versions that are in both cuts are the same in both, so
+ * the difference of the two sums is exactly the difference of the query.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_PLAN_H
+#define FRESHET_PLAN_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "utils/rel.h"
+
+typedef enum PlanStrategy
+{
+	PLAN_ALGEBRAIC = 'A',
+	PLAN_RECOMPUTE = 'C',
+	PLAN_NONE = '-' /* not maintained: reason says why */
+} PlanStrategy;
+
+/* A relation the view's query reads; its changes concern the view. */
+typedef struct PlanRelation
+{
+	Oid relid;
+	char relkind;
+	RelFileNode node;
+} PlanRelation;
+
+/* An occurrence of a base relation in the query of strategy A. */
+typedef struct PlanLeaf
+{
+	Oid relid;
+} PlanLeaf;
+
+/* How an aggregate's state follows a deletion. */
+typedef enum PlanInverse
+{
+	PLAN_INVERSE_FUNCTION, /* by its inverse transition function */
+	PLAN_INVERSE_EXTREME,  /* min, max: recompute if the extreme leaves */
+	PLAN_INVERSE_NONE      /* recompute the group */
+} PlanInverse;
+
+/* One aggregate call of a grouped query. */
+typedef struct PlanAggregate
+{
+	Aggref *aggref;
+	int first_argument; /* column of the inner query, from 1 */
+	int argument_count;
+	int filter; /* column of the inner query; 0: none */
+	PlanInverse inverse;
+	Oid transition_type; /* resolved; INTERNALOID possible */
+	Oid stored_type;     /* of the state's column; BYTEAOID for internal */
+	Oid transition_function;
+	Oid inverse_function; /* InvalidOid: none */
+	Oid final_function;   /* InvalidOid: the state is the result */
+	bool final_extra;
+	Oid serialize_function;
+	Oid deserialize_function;
+	char *initial_value;  /* NULL: none */
+	Oid extreme_operator; /* "=" of min's and max's type */
+} PlanAggregate;
+
+typedef struct ViewPlan
+{
+	Oid view;
+	Oid owner;
+	PlanStrategy strategy;
+	char *reason;
+	bool clock;      /* reads the clock or other things no cut sees:
+								 * recomputed on a timer as well */
+	Query *query;    /* rewritten, as REFRESH would run it */
+	List *relations; /* of PlanRelation *, each once */
+
+	/* strategy A */
+	Query *inner; /* what the delta queries are made from */
+	List *leaves; /* of PlanLeaf * */
+
+	/* grouped on top */
+	bool grouped;
+	bool global;       /* no keys: the one group is always there */
+	int key_count;     /* the inner query's first columns */
+	Oid *key_equality; /* operators */
+	List *aggregates;  /* of PlanAggregate * */
+	List *output;      /* TargetEntry list over (keys, aggregates) as
+								 * attributes of relation 1 */
+	Node *having;      /* likewise, or NULL */
+} ViewPlan;
+
+extern ViewPlan *plan_view(Relation view);
+extern Query *plan_view_query(Relation view);
+extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
+extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);
+extern char *plan_relation_name(Oid relid, int sign);
+
+/* name of the ephemeral relation of group keys in plan_recompute_groups */
+#define PLAN_KEYS_NAME "freshet keys"
+
+#endif /* FRESHET_PLAN_H */

@@ -1,0 +1,250 @@
+/*-------------------------------------------------------------------------
+ *
+ * term.c
+ *	  The delta queries of strategy A, as query trees.
+ *
+ * Leaves are numbered in the order in which plan_check_query met them; the
+ * functions here walk copies of the inner query in the same order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
+#include "parser/parsetree.h"
+#include "plan/plan.h"
+#include "utils/lsyscache.h"
+
+typedef struct TermContext
+{
+	int target; /* the leaf that is replaced by its changes */
+	int sign;
+	double rows; /* how many changes the planner should expect */
+	int next;    /* number of the next leaf met */
+} TermContext;
+
+/* The name under which a relation's changes of one sign are registered. */
+char *
+plan_relation_name(Oid relid, int sign)
+{
+	return psprintf("freshet %c%u", sign > 0 ? '+' : '-', relid);
+}
+
+/* Turn a leaf's entry into a scan of its changes. */
+static void
+term_replace_leaf(RangeTblEntry *rte, TermContext *context)
+{
+	Relation relation = table_open(rte->relid, AccessShareLock);
+	TupleDesc descriptor = RelationGetDescr(relation);
+
+	rte->rtekind = RTE_NAMEDTUPLESTORE;
+	rte->enrname = plan_relation_name(rte->relid, context->sign);
+	rte->enrtuples = context->rows;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->inh = false;
+	rte->requiredPerms = 0;
+	rte->selectedCols = NULL;
+	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		bool dropped = attribute->attisdropped;
+
+		rte->coltypes = lappend_oid(rte->coltypes, dropped ? InvalidOid : attribute->atttypid);
+		rte->coltypmods = lappend_int(rte->coltypmods, dropped ? 0 : attribute->atttypmod);
+		rte->colcollations =
+		    lappend_oid(rte->colcollations, dropped ? InvalidOid : attribute->attcollation);
+	}
+	table_close(relation, AccessShareLock);
+}
+
+/* Restrict a leaf before the target to versions that are in both cuts. */
+static void
+term_exclude_changes(Query *query, int rtindex, Oid relid, TermContext *context)
+{
+	Oid types[3] = {INT4OID, OIDOID, TIDOID};
+	List *name = list_make2(makeString("freshet"), makeString("unchanged"));
+	Oid function = LookupFuncName(name, 3, types, false);
+	List *arguments;
+
+	arguments =
+	    list_make3(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(context->sign), false, true),
+	               makeConst(OIDOID, -1, InvalidOid, 4, ObjectIdGetDatum(relid), false, true),
+	               makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0));
+	query->jointree->quals = make_and_qual(
+	    query->jointree->quals, (Node *) makeFuncExpr(function, BOOLOID, arguments, InvalidOid,
+	                                                  InvalidOid, COERCE_EXPLICIT_CALL));
+}
+
+static void term_query(Query *query, TermContext *context);
+
+/* Walk a FROM item. */
+static void
+term_from(Query *query, Node *node, TermContext *context)
+{
+	ListCell *cell;
+
+	if (IsA(node, RangeTblRef))
+	{
+		int rtindex = ((RangeTblRef *) node)->rtindex;
+		RangeTblEntry *rte = rt_fetch(rtindex, query->rtable);
+
+		if (rte->rtekind == RTE_RELATION)
+		{
+			if (context->next < context->target)
+				term_exclude_changes(query, rtindex, rte->relid, context);
+			else if (context->next == context->target)
+				term_replace_leaf(rte, context);
+			context->next++;
+		}
+		else if (rte->rtekind == RTE_SUBQUERY)
+			term_query(rte->subquery, context);
+		return;
+	}
+	if (IsA(node, JoinExpr))
+	{
+		term_from(query, ((JoinExpr *) node)->larg, context);
+		term_from(query, ((JoinExpr *) node)->rarg, context);
+		return;
+	}
+	foreach (cell, castNode(FromExpr, node)->fromlist)
+		term_from(query, lfirst(cell), context);
+}
+
+/* Walk a tree of UNION ALL; branches without the target give no rows. */
+static void
+term_union(Query *query, Node *node, TermContext *context)
+{
+	if (IsA(node, RangeTblRef))
+	{
+		Query *branch = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable)->subquery;
+		int first = context->next;
+
+		term_query(branch, context);
+		if (context->target < first || context->target >= context->next)
+		{
+			if (branch->setOperations == NULL)
+				branch->jointree->quals = (Node *) makeBoolConst(false, false);
+			else
+				branch->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, 8,
+				                                        Int64GetDatum(0), false, FLOAT8PASSBYVAL);
+		}
+		return;
+	}
+	term_union(query, ((SetOperationStmt *) node)->larg, context);
+	term_union(query, ((SetOperationStmt *) node)->rarg, context);
+}
+
+/* Walk a query. */
+static void
+term_query(Query *query, TermContext *context)
+{
+	if (query->setOperations)
+		term_union(query, query->setOperations, context);
+	else
+		term_from(query, (Node *) query->jointree, context);
+}
+
+/*
+ * The delta query for the changes of one leaf (from 0) with one sign. Its
+ * columns are the inner query's. rows is the expected number of changes.
+ */
+Query *
+plan_term(const ViewPlan *plan, int leaf, int sign, double rows)
+{
+	Query *query = copyObject(plan->inner);
+	TermContext context = {.target = leaf, .sign = sign, .rows = rows};
+
+	term_query(query, &context);
+	return query;
+}
+
+/*
+ * The inner query restricted to the group keys registered as PLAN_KEYS_NAME.
+ * Keys with NULLs need a comparison that no index serves, so they are asked
+ * for apart (with_nulls).
+ */
+Query *
+plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
+{
+	Query *query = makeNode(Query);
+	RangeTblEntry *inner = makeNode(RangeTblEntry);
+	RangeTblEntry *keys = makeNode(RangeTblEntry);
+	List *quals = NIL;
+	List *inner_names = NIL;
+	List *key_names = NIL;
+	RangeTblRef *inner_ref = makeNode(RangeTblRef);
+	RangeTblRef *keys_ref = makeNode(RangeTblRef);
+	ListCell *cell;
+	int i = 0;
+
+	foreach (cell, plan->inner->targetList)
+	{
+		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
+		Oid type = exprType(expression);
+		int32 typmod = exprTypmod(expression);
+		Oid collation = exprCollation(expression);
+		Var *inner_var = makeVar(1, i + 1, type, typmod, collation, 0);
+
+		query->targetList =
+		    lappend(query->targetList,
+		            makeTargetEntry((Expr *) inner_var, i + 1, psprintf("c%d", i + 1), false));
+		inner_names = lappend(inner_names, makeString(psprintf("c%d", i + 1)));
+		if (i < plan->key_count)
+		{
+			Var *key_var = makeVar(2, i + 1, type, typmod, collation, 0);
+			Expr *equal =
+			    make_opclause(plan->key_equality[i], BOOLOID, false, (Expr *) copyObject(inner_var),
+			                  (Expr *) key_var, InvalidOid, collation);
+
+			set_opfuncid((OpExpr *) equal);
+			if (with_nulls)
+			{
+				NullTest *left = makeNode(NullTest);
+				NullTest *right = makeNode(NullTest);
+
+				left->arg = (Expr *) copyObject(inner_var);
+				right->arg = (Expr *) copyObject(key_var);
+				left->nulltesttype = right->nulltesttype = IS_NULL;
+				left->location = right->location = -1;
+				equal = makeBoolExpr(
+				    OR_EXPR, list_make2(equal, makeBoolExpr(AND_EXPR, list_make2(left, right), -1)),
+				    -1);
+			}
+			quals = lappend(quals, equal);
+			keys->coltypes = lappend_oid(keys->coltypes, type);
+			keys->coltypmods = lappend_int(keys->coltypmods, typmod);
+			keys->colcollations = lappend_oid(keys->colcollations, collation);
+			key_names = lappend(key_names, makeString(psprintf("k%d", i + 1)));
+		}
+		i++;
+	}
+
+	inner->rtekind = RTE_SUBQUERY;
+	inner->subquery = copyObject(plan->inner);
+	inner->eref = makeAlias("inner", inner_names);
+	inner->inFromCl = true;
+	keys->rtekind = RTE_NAMEDTUPLESTORE;
+	keys->enrname = PLAN_KEYS_NAME;
+	keys->enrtuples = rows;
+	keys->eref = makeAlias("keys", key_names);
+	keys->inFromCl = true;
+	inner_ref->rtindex = 1;
+	keys_ref->rtindex = 2;
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = plan->key_count > 0 ? list_make2(inner, keys) : list_make1(inner);
+	query->jointree =
+	    makeFromExpr(plan->key_count > 0 ? list_make2(inner_ref, keys_ref) : list_make1(inner_ref),
+	                 quals ? (Node *) make_ands_explicit(quals) : NULL);
+	return query;
+}

@@ -1,0 +1,284 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Inserting, updating and deleting rows of a materialized view.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "view/apply.h"
+
+/* Rows written by one multi-insert. */
+#define BATCH_ROWS 256
+
+/*
+ * Prepare for writing a view that is open and locked, in the current memory
+ * context. What is written is added to change, unless it is NULL.
+ */
+ViewTarget *
+apply_open(Relation relation, RelationChange *change)
+{
+	ViewTarget *target = palloc0(sizeof(ViewTarget));
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+
+	target->relation = relation;
+	target->context = CurrentMemoryContext;
+	target->change = change;
+	target->estate = CreateExecutorState();
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(relation);
+	rte->relkind = relation->rd_rel->relkind;
+	rte->rellockmode = RowExclusiveLock;
+	ExecInitRangeTable(target->estate, list_make1(rte));
+	target->estate->es_output_cid = GetCurrentCommandId(true);
+	target->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(target->result, relation, 1, NULL, 0);
+	ExecOpenIndices(target->result, false);
+	target->slot = table_slot_create(relation, NULL);
+	target->batch = palloc0(BATCH_ROWS * sizeof(TupleTableSlot *));
+	return target;
+}
+
+/* Remember a version that came or went. */
+static void
+apply_note(ViewTarget *target, ItemPointer tid)
+{
+	if (target->tid_count == target->tid_capacity)
+	{
+		target->tid_capacity = Max(target->tid_capacity * 2, 64);
+		target->tids =
+		    target->tids
+		        ? repalloc_huge(target->tids, target->tid_capacity * sizeof(ItemPointerData))
+		        : MemoryContextAlloc(target->context,
+		                             target->tid_capacity * sizeof(ItemPointerData));
+	}
+	target->tids[target->tid_count++] = *tid;
+}
+
+/* Add the version in a slot to the view's own change. */
+static void
+apply_record(ViewTarget *target, TupleTableSlot *row, int sign)
+{
+	bool free_tuple;
+	HeapTuple tuple;
+
+	apply_note(target, &row->tts_tid);
+	if (target->change == NULL)
+		return;
+	tuple = ExecFetchSlotHeapTuple(row, false, &free_tuple);
+	tuple->t_self = row->tts_tid;
+	change_add(target->change, tuple, sign);
+	if (free_tuple)
+		heap_freetuple(tuple);
+}
+
+/* Index entries and bookkeeping of a version just written. */
+static void
+apply_written(ViewTarget *target, TupleTableSlot *row, bool update)
+{
+	if (target->result->ri_NumIndices > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(target->estate));
+
+		ExecInsertIndexTuples(target->result, row, target->estate, update, false, NULL, NIL);
+		MemoryContextSwitchTo(old);
+		ResetPerTupleExprContext(target->estate);
+	}
+	apply_record(target, row, 1);
+	locator_inserted(target, row, &row->tts_tid);
+}
+
+/* Write the waiting rows. */
+void
+apply_flush(ViewTarget *target)
+{
+	if (target->batch_count == 0)
+		return;
+	if (target->bulk == NULL)
+		target->bulk = GetBulkInsertState();
+	table_multi_insert(target->relation, target->batch, target->batch_count,
+	                   target->estate->es_output_cid, 0, target->bulk);
+	for (int i = 0; i < target->batch_count; i++)
+	{
+		apply_written(target, target->batch[i], false);
+		ExecClearTuple(target->batch[i]);
+	}
+	target->inserted += target->batch_count;
+	target->batch_count = 0;
+}
+
+/* Put values into a slot of the view's own kind. */
+static void
+apply_copy_row(TupleTableSlot *to, TupleTableSlot *from)
+{
+	int natts = to->tts_tupleDescriptor->natts;
+
+	slot_getallattrs(from);
+	ExecClearTuple(to);
+	memcpy(to->tts_values, from->tts_values, natts * sizeof(Datum));
+	memcpy(to->tts_isnull, from->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(to);
+	ExecMaterializeSlot(to);
+}
+
+/* Insert a row, at the latest with the next apply_flush. */
+void
+apply_insert(ViewTarget *target, TupleTableSlot *row)
+{
+	TupleTableSlot **place = &target->batch[target->batch_count];
+
+	if (*place == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(target->context);
+
+		*place = table_slot_create(target->relation, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	apply_copy_row(*place, row);
+	if (++target->batch_count == BATCH_ROWS)
+		apply_flush(target);
+}
+
+/* Insert a row now, and say where it is. */
+void
+apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+{
+	apply_copy_row(target->slot, row);
+	if (target->bulk == NULL)
+		target->bulk = GetBulkInsertState();
+	table_tuple_insert(target->relation, target->slot, target->estate->es_output_cid, 0,
+	                   target->bulk);
+	apply_written(target, target->slot, false);
+	*tid = target->slot->tts_tid;
+	target->inserted++;
+}
+
+/* Fetch the live version at a tid, or raise an error. */
+TupleTableSlot *
+apply_fetch(ViewTarget *target, ItemPointer tid)
+{
+	if (!table_tuple_fetch_row_version(target->relation, tid, SnapshotSelf, target->slot))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+		                errmsg("row (%u,%u) of materialized view \"%s\" is not where it should be",
+		                       ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+		                       RelationGetRelationName(target->relation))));
+	return target->slot;
+}
+
+/* Raise an error unless a write succeeded: nobody else writes the view. */
+static void
+apply_check(ViewTarget *target, TM_Result result)
+{
+	if (result != TM_Ok)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+		                errmsg("materialized view \"%s\" was written by somebody else",
+		                       RelationGetRelationName(target->relation))));
+}
+
+/* Delete the version at a tid. */
+void
+apply_delete(ViewTarget *target, ItemPointer tid)
+{
+	TM_FailureData failure;
+	ItemPointerData where = *tid;
+
+	if (target->change != NULL || target->locator != NULL)
+	{
+		TupleTableSlot *row = apply_fetch(target, &where);
+
+		locator_deleted(target, row, &where);
+		apply_record(target, row, -1);
+		ExecClearTuple(row);
+	}
+	else
+		apply_note(target, &where);
+	apply_check(target, table_tuple_delete(target->relation, &where, target->estate->es_output_cid,
+	                                       SnapshotSelf, InvalidSnapshot, true, &failure, false));
+	target->deleted++;
+}
+
+/*
+ * May rows be updated where they are, when their values in the fixed
+ * attributes identify them and never change? Not if some unique index could
+ * see two rows of the cycle exchange values.
+ */
+bool
+apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed)
+{
+	for (int i = 0; i < target->result->ri_NumIndices; i++)
+	{
+		IndexInfo *index = target->result->ri_IndexRelationInfo[i];
+		int covered = 0;
+
+		if (!index->ii_Unique && index->ii_ExclusionOps == NULL)
+			continue;
+		for (int j = 0; j < attributes; j++)
+			for (int k = 0; k < index->ii_NumIndexKeyAttrs; k++)
+				if (index->ii_IndexAttrNumbers[k] == fixed[j])
+				{
+					covered++;
+					break;
+				}
+		if (attributes == 0 || covered < attributes)
+			return false;
+	}
+	return true;
+}
+
+/* Replace the version at a tid, and say where the new one is. */
+void
+apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+	bool update_indexes;
+	ItemPointerData where = *tid;
+
+	if (target->change != NULL || target->locator != NULL)
+	{
+		TupleTableSlot *old = apply_fetch(target, &where);
+
+		locator_deleted(target, old, &where);
+		apply_record(target, old, -1);
+		ExecClearTuple(old);
+	}
+	else
+		apply_note(target, &where);
+	apply_copy_row(target->slot, row);
+	apply_check(target, table_tuple_update(
+	                        target->relation, &where, target->slot, target->estate->es_output_cid,
+	                        SnapshotSelf, InvalidSnapshot, true, &failure, &mode, &update_indexes));
+	if (update_indexes)
+		apply_written(target, target->slot, false);
+	else
+	{
+		apply_record(target, target->slot, 1);
+		locator_inserted(target, target->slot, &target->slot->tts_tid);
+	}
+	*new_tid = target->slot->tts_tid;
+	target->inserted++;
+	target->deleted++;
+}
+
+/* Write what waits and release everything but the relation itself. */
+void
+apply_close(ViewTarget *target)
+{
+	apply_flush(target);
+	if (target->bulk)
+		FreeBulkInsertState(target->bulk);
+	locator_close(target);
+	ExecDropSingleTupleTableSlot(target->slot);
+	for (int i = 0; i < BATCH_ROWS && target->batch[i]; i++)
+		ExecDropSingleTupleTableSlot(target->batch[i]);
+	ExecCloseIndices(target->result);
+	FreeExecutorState(target->estate);
+}

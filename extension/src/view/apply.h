@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.h
+ *	  Writing a view's rows.
+ *
+ * A matview is written through the table and index access methods, by the
+ * worker only, under RowExclusiveLock. Everything written is noted for those
+ * who read this view's changes in the same cycle (views over it) or later
+ * (subscriptions).
+ *
+ * Unique indexes of users: all deletions of a cycle come before its
+ * insertions, and an update touches unique columns only if no other row of the
+ * cycle can hold the same value in between (apply_update decides).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_APPLY_H
+#define FRESHET_APPLY_H
+
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "cut/capture.h"
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+
+typedef struct ViewLocator ViewLocator;
+
+typedef struct ViewTarget
+{
+	Relation relation;
+	EState *estate;
+	ResultRelInfo *result;
+	MemoryContext context; /* lives as long as the target */
+	BulkInsertState bulk;
+	TupleTableSlot **batch; /* rows waiting for apply_flush */
+	int batch_count;
+	TupleTableSlot *slot;   /* for a row fetched by tid */
+	RelationChange *change; /* NULL: nobody reads this view's changes now */
+	ViewLocator *locator;   /* NULL: not needed so far */
+	ItemPointerData *tids;  /* every version that came or went */
+	int tid_count;
+	int tid_capacity;
+	int64 inserted;
+	int64 deleted;
+} ViewTarget;
+
+extern ViewTarget *apply_open(Relation relation, RelationChange *change);
+extern void apply_insert(ViewTarget *target, TupleTableSlot *row);
+extern void apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void apply_delete(ViewTarget *target, ItemPointer tid);
+extern bool apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed);
+extern void
+apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid);
+extern TupleTableSlot *apply_fetch(ViewTarget *target, ItemPointer tid);
+extern void apply_flush(ViewTarget *target);
+extern void apply_close(ViewTarget *target);
+
+/* locator.c: from a row's image to where it is */
+extern Oid locator_relation(Oid view);
+extern void locator_open(ViewTarget *target, bool build);
+extern int
+locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, ItemPointerData *tids);
+extern void locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void locator_deleted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void locator_close(ViewTarget *target);
+extern void locator_drop(Oid view);
+
+/* hidden.c: tables of the extension's own that belong to one view */
+extern Oid hidden_relation(const char *prefix, Oid view);
+extern Oid hidden_create(const char *prefix, Oid view, const char *columns);
+extern Oid hidden_create_index(const char *prefix, Oid view, const char *columns);
+extern Oid hidden_index(Oid relation);
+extern void hidden_drop(const char *prefix, Oid view);
+extern void hidden_drop_all(Oid view);
+
+#endif /* FRESHET_APPLY_H */

@@ -1,0 +1,318 @@
+/*-------------------------------------------------------------------------
+ *
+ * locator.c
+ *	  Finding a view's row again by its image, to delete it.
+ *
+ * Through a unique index that a user made, or else through a hidden table of
+ * (row hash, tid), built when a row first has to be found. Either only gives
+ * candidates: a row is taken if its image is the same. A keyless view may hold
+ * the same row many times; as many as wanted are given.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/nbtree.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "delta/image.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "view/apply.h"
+
+#define ROWS_HASH 1
+#define ROWS_TID 2
+
+struct ViewLocator
+{
+	Relation rows; /* freshet.rows_<oid>; NULL: none */
+	Relation rows_index;
+	IndexScanDesc rows_scan;
+	TupleTableSlot *rows_slot;
+	IndexInfo *rows_info;
+	EState *estate;
+	BulkInsertState bulk;
+	Relation unique; /* the user's index; NULL: none */
+	IndexScanDesc unique_scan;
+	TupleTableSlot *candidate;
+};
+
+/* The hidden table of a view's rows, or InvalidOid. */
+Oid
+locator_relation(Oid view)
+{
+	return hidden_relation("rows", view);
+}
+
+/* A unique index that identifies rows by plain columns, or NULL. */
+static Relation
+locator_unique_index(ViewTarget *target)
+{
+	for (int i = 0; i < target->result->ri_NumIndices; i++)
+	{
+		Relation index = target->result->ri_IndexRelationDescs[i];
+		Form_pg_index form = index->rd_index;
+		bool usable = form->indisunique && form->indisvalid && form->indimmediate &&
+		              RelationGetIndexPredicate(index) == NIL &&
+		              index->rd_rel->relam == BTREE_AM_OID;
+
+		for (int j = 0; j < form->indnkeyatts && usable; j++)
+			usable = form->indkey.values[j] > 0;
+		if (usable)
+			return index;
+	}
+	return NULL;
+}
+
+/* Write one entry of the rows table. */
+static void
+locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
+{
+	TupleTableSlot *slot = locator->rows_slot;
+	Datum values[1];
+	bool isnull[1] = {false};
+
+	ExecClearTuple(slot);
+	slot->tts_values[ROWS_HASH - 1] = Int64GetDatum((int64) hash);
+	slot->tts_values[ROWS_TID - 1] = PointerGetDatum(tid);
+	slot->tts_isnull[ROWS_HASH - 1] = slot->tts_isnull[ROWS_TID - 1] = false;
+	ExecStoreVirtualTuple(slot);
+	table_tuple_insert(locator->rows, slot, GetCurrentCommandId(true), 0, locator->bulk);
+	if (locator->rows_index)
+	{
+		values[0] = Int64GetDatum((int64) hash);
+		index_insert(locator->rows_index, values, isnull, &slot->tts_tid, locator->rows,
+		             UNIQUE_CHECK_NO, false, locator->rows_info);
+	}
+}
+
+/* Open the rows table and its index. */
+static void
+locator_open_rows(ViewLocator *locator, Oid rows)
+{
+	locator->rows = table_open(rows, RowExclusiveLock);
+	locator->rows_slot = table_slot_create(locator->rows, NULL);
+	locator->bulk = GetBulkInsertState();
+	locator->rows_index = index_open(hidden_index(rows), RowExclusiveLock);
+	locator->rows_info = BuildIndexInfo(locator->rows_index);
+	locator->rows_scan = index_beginscan(locator->rows, locator->rows_index, SnapshotSelf, 1, 0);
+}
+
+/* Make a rows table and fill it from the view; the index comes last. */
+static void
+locator_build(ViewTarget *target, ViewLocator *locator)
+{
+	Oid view = RelationGetRelid(target->relation);
+	Oid rows = hidden_create("rows", view, "h int8 NOT NULL, t tid NOT NULL");
+	TableScanDesc scan;
+
+	locator->rows = table_open(rows, RowExclusiveLock);
+	locator->rows_slot = table_slot_create(locator->rows, NULL);
+	locator->bulk = GetBulkInsertState();
+	scan = table_beginscan(target->relation, SnapshotSelf, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, locator->candidate))
+	{
+		CHECK_FOR_INTERRUPTS();
+		locator_write(locator, image_hash(locator->candidate), &locator->candidate->tts_tid);
+	}
+	table_endscan(scan);
+	FreeBulkInsertState(locator->bulk);
+	ExecDropSingleTupleTableSlot(locator->rows_slot);
+	table_close(locator->rows, NoLock);
+	CommandCounterIncrement();
+	hidden_create_index("rows", view, "h");
+	target->estate->es_output_cid = GetCurrentCommandId(true);
+	locator_open_rows(locator, rows);
+}
+
+/*
+ * Open the view's locator. With build, some way to find rows is there
+ * afterwards; without, only a rows table that exists already is opened, to be
+ * kept up to date.
+ */
+void
+locator_open(ViewTarget *target, bool build)
+{
+	Oid rows = locator_relation(RelationGetRelid(target->relation));
+	ViewLocator *locator = target->locator;
+	MemoryContext old = MemoryContextSwitchTo(target->context);
+
+	if (locator == NULL && (build || OidIsValid(rows)))
+	{
+		locator = palloc0(sizeof(ViewLocator));
+		locator->candidate = table_slot_create(target->relation, NULL);
+		target->locator = locator;
+		if (OidIsValid(rows))
+			locator_open_rows(locator, rows);
+	}
+	if (build && locator->unique == NULL && locator->rows == NULL)
+	{
+		locator->unique = locator_unique_index(target);
+		if (locator->unique)
+			locator->unique_scan = index_beginscan(target->relation, locator->unique, SnapshotSelf,
+			                                       locator->unique->rd_index->indnkeyatts, 0);
+		else
+		{
+			/* rows still waiting would be missed by the scan that builds it */
+			apply_flush(target);
+			locator_build(target, locator);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Take a candidate if its image is the row's and it is not taken already. */
+static int
+locator_take(ViewTarget *target, TupleTableSlot *row, TupleTableSlot *candidate,
+             ItemPointerData *tids, int found)
+{
+	if (!image_equal(row, candidate))
+		return found;
+	for (int i = 0; i < found; i++)
+		if (ItemPointerEquals(&tids[i], &candidate->tts_tid))
+			return found;
+	tids[found] = candidate->tts_tid;
+	return found + 1;
+}
+
+/*
+ * Find up to wanted live rows with the same image as row; their tids go to
+ * tids. Returns how many there are.
+ */
+int
+locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, ItemPointerData *tids)
+{
+	ViewLocator *locator;
+	int found = 0;
+
+	locator_open(target, true);
+	locator = target->locator;
+	slot_getallattrs(row);
+	if (locator->rows == NULL)
+	{
+		Form_pg_index form = locator->unique->rd_index;
+		ScanKeyData keys[INDEX_MAX_KEYS];
+
+		for (int i = 0; i < form->indnkeyatts; i++)
+		{
+			AttrNumber attribute = form->indkey.values[i];
+			Oid family = locator->unique->rd_opfamily[i];
+			Oid type = locator->unique->rd_opcintype[i];
+			Oid operator= get_opfamily_member(family, type, type, BTEqualStrategyNumber);
+
+			if (row->tts_isnull[attribute - 1])
+				ScanKeyEntryInitialize(&keys[i], SK_ISNULL | SK_SEARCHNULL, i + 1, InvalidStrategy,
+				                       InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
+			else
+				ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, type,
+				                       locator->unique->rd_indcollation[i], get_opcode(operator),
+				                       row->tts_values[attribute - 1]);
+		}
+		index_rescan(locator->unique_scan, keys, form->indnkeyatts, NULL, 0);
+		while (found < wanted &&
+		       index_getnext_slot(locator->unique_scan, ForwardScanDirection, locator->candidate))
+			found = locator_take(target, row, locator->candidate, tids, found);
+	}
+	else
+	{
+		ScanKeyData key;
+
+		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
+		            Int64GetDatum((int64) image_hash(row)));
+		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
+		while (found < wanted &&
+		       index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
+		{
+			bool isnull;
+			ItemPointer tid =
+			    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
+
+			if (table_tuple_fetch_row_version(target->relation, tid, SnapshotSelf,
+			                                  locator->candidate))
+				found = locator_take(target, row, locator->candidate, tids, found);
+		}
+	}
+	ExecClearTuple(locator->candidate);
+	return found;
+}
+
+/* A row was written: keep the rows table up to date. */
+void
+locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+{
+	if (target->locator && target->locator->rows)
+		locator_write(target->locator, image_hash(row), tid);
+}
+
+/* A row is about to be deleted: remove its entry. */
+void
+locator_deleted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+{
+	ViewLocator *locator = target->locator;
+	ScanKeyData key;
+
+	if (locator == NULL || locator->rows == NULL)
+		return;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) image_hash(row)));
+	index_rescan(locator->rows_scan, &key, 1, NULL, 0);
+	while (index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
+	{
+		bool isnull;
+		ItemPointer entry =
+		    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
+
+		if (ItemPointerEquals(entry, tid))
+		{
+			TM_FailureData failure;
+			ItemPointerData where = locator->rows_slot->tts_tid;
+
+			ExecClearTuple(locator->rows_slot);
+			if (table_tuple_delete(locator->rows, &where, GetCurrentCommandId(true), SnapshotSelf,
+			                       InvalidSnapshot, true, &failure, false) != TM_Ok)
+				elog(ERROR, "could not delete a locator entry");
+			return;
+		}
+	}
+}
+
+/* Release the locator. */
+void
+locator_close(ViewTarget *target)
+{
+	ViewLocator *locator = target->locator;
+
+	if (locator == NULL)
+		return;
+	if (locator->rows_scan)
+		index_endscan(locator->rows_scan);
+	if (locator->unique_scan)
+		index_endscan(locator->unique_scan);
+	if (locator->bulk)
+		FreeBulkInsertState(locator->bulk);
+	if (locator->rows_index)
+		index_close(locator->rows_index, NoLock);
+	if (locator->rows)
+	{
+		ExecDropSingleTupleTableSlot(locator->rows_slot);
+		table_close(locator->rows, NoLock);
+	}
+	ExecDropSingleTupleTableSlot(locator->candidate);
+	target->locator = NULL;
+}
+
+/* Forget where rows are: the view's contents were replaced. */
+void
+locator_drop(Oid view)
+{
+	hidden_drop("rows", view);
+}

@@ -1,0 +1,458 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintain.c
+ *	  One maintained view: loading it, its planned delta queries, and bringing
+ *	  its content to the cycle's cut.
+ *
+ * Queries run as the view's owner, security-restricted, under the settings the
+ * view was created with.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "delta/image.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "view/view.h"
+
+/* A delta bigger than this many times work_mem is not consolidated in memory. */
+#define BAG_WORK_MEM_FACTOR 16
+
+/* Settings that differ from the worker's own. */
+static List *
+view_differing_settings(List *settings)
+{
+	List *result = NIL;
+	ListCell *cell;
+
+	foreach (cell, settings)
+	{
+		char *setting = pstrdup(lfirst(cell));
+		char *value = strchr(setting, '=');
+		const char *ours;
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		ours = GetConfigOption(setting, true, false);
+		if (ours != NULL && strcmp(ours, value) != 0)
+			result = lappend(result, pstrdup(lfirst(cell)));
+	}
+	return result;
+}
+
+/* Who we are and what is set while a view's queries run. */
+typedef struct ViewEnvironment
+{
+	Oid user;
+	int security;
+	int settings; /* GUC nest level */
+} ViewEnvironment;
+
+/* Become the view's owner, under its settings. */
+static void
+view_enter(ViewEnvironment *saved, Oid owner, List *settings)
+{
+	ListCell *cell;
+
+	GetUserIdAndSecContext(&saved->user, &saved->security);
+	SetUserIdAndSecContext(owner, saved->security | SECURITY_RESTRICTED_OPERATION);
+	saved->settings = NewGUCNestLevel();
+	foreach (cell, settings)
+	{
+		char *setting = pstrdup(lfirst(cell));
+		char *value = strchr(setting, '=');
+
+		*value++ = '\0';
+		(void) set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+		                         WARNING, false);
+	}
+}
+
+/* Undo view_enter; after an error the transaction's abort does. */
+static void
+view_leave(ViewEnvironment *saved)
+{
+	AtEOXact_GUC(false, saved->settings);
+	SetUserIdAndSecContext(saved->user, saved->security);
+}
+
+/*
+ * Load a view: plan it, in a memory context of its own. The caller is in a
+ * transaction. Returns NULL if the view is gone or not populated.
+ */
+MaintainedView *
+view_load(Oid oid, List *settings)
+{
+	Relation relation = try_relation_open(oid, AccessShareLock);
+	MemoryContext context;
+	MemoryContext old;
+	MaintainedView *view;
+	ViewEnvironment environment;
+	ListCell *cell;
+
+	if (relation == NULL)
+		return NULL;
+	if (relation->rd_rel->relkind != RELKIND_MATVIEW || !RelationIsPopulated(relation))
+	{
+		relation_close(relation, AccessShareLock);
+		return NULL;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "freshet view", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	view = palloc0(sizeof(MaintainedView));
+	view->view = oid;
+	view->context = context;
+	view->settings = view_differing_settings(settings);
+	view_enter(&environment, relation->rd_rel->relowner, view->settings);
+	view->plan = plan_view(relation);
+	view_leave(&environment);
+	if (view->plan->strategy == PLAN_ALGEBRAIC && view->plan->grouped)
+		view->program = aggregate_program(view->plan->aggregates);
+	foreach (cell, view->plan->relations)
+	{
+		PlanRelation *base = lfirst(cell);
+
+		if (base->relid == oid)
+			view->plan->relations = foreach_delete_current(view->plan->relations, cell);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, TopMemoryContext);
+	relation_close(relation, AccessShareLock);
+	return view;
+}
+
+/* Forget a view. */
+void
+view_unload(MaintainedView *view)
+{
+	MemoryContextDelete(view->context);
+}
+
+/* The order of magnitude a plan is good for, and the rows it is made for. */
+static int
+view_magnitude(double rows, double *planned_rows)
+{
+	static const double limits[] = {32, 1024, 32768, 1048576};
+
+	for (int i = 0; i < lengthof(limits); i++)
+	{
+		if (rows <= limits[i])
+		{
+			*planned_rows = limits[i] / 4;
+			return i;
+		}
+	}
+	*planned_rows = rows;
+	return lengthof(limits);
+}
+
+/*
+ * The planned query of a kind (see ViewQuery), for a leaf's changes of a sign,
+ * good for about so many rows. Plans are kept with the view.
+ */
+PlannedStmt *
+view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows)
+{
+	double planned_rows;
+	int magnitude = view_magnitude(rows, &planned_rows);
+	ViewQuery *entry;
+	ListCell *cell;
+	Query *query;
+	PlannedStmt *planned;
+	MemoryContext old;
+
+	foreach (cell, view->queries)
+	{
+		entry = lfirst(cell);
+		if (entry->kind == kind && entry->leaf == leaf && entry->sign == sign &&
+		    entry->magnitude == magnitude)
+			return entry->planned;
+	}
+
+	switch (kind)
+	{
+		case 't':
+			query = plan_term(view->plan, leaf, sign, planned_rows);
+			break;
+		case 'k':
+			query = plan_recompute_groups(view->plan, false, planned_rows);
+			break;
+		case 'n':
+			query = plan_recompute_groups(view->plan, true, planned_rows);
+			break;
+		case 'i':
+			query = copyObject(view->plan->inner);
+			break;
+		default:
+			query = copyObject(view->plan->query);
+			break;
+	}
+	planned = delta_plan(query, cycle->old_cut);
+	if (planned->transientPlan)
+		return planned;
+
+	old = MemoryContextSwitchTo(view->context);
+	entry = palloc0(sizeof(ViewQuery));
+	entry->context =
+	    AllocSetContextCreate(view->context, "freshet delta query", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(entry->context);
+	entry->kind = kind;
+	entry->leaf = leaf;
+	entry->sign = sign;
+	entry->magnitude = magnitude;
+	entry->planned = copyObject(planned);
+	MemoryContextSwitchTo(view->context);
+	view->queries = lappend(view->queries, entry);
+	MemoryContextSwitchTo(old);
+	return entry->planned;
+}
+
+typedef struct SignedRow
+{
+	void (*row)(TupleTableSlot *slot, int sign, void *context);
+	void *context;
+	int sign;
+} SignedRow;
+
+/* Hand a row on with its sign. */
+static void
+view_signed_row(TupleTableSlot *slot, void *argument)
+{
+	SignedRow *signed_row = argument;
+
+	signed_row->row(slot, signed_row->sign, signed_row->context);
+}
+
+/*
+ * The delta of the view's inner query between the cycle's cuts, row by row,
+ * not consolidated.
+ */
+void
+view_delta(MaintainedView *view, ViewCycle *cycle,
+           void (*row)(TupleTableSlot *slot, int sign, void *context), void *context)
+{
+	SignedRow signed_row = {.row = row, .context = context};
+	ListCell *cell;
+	int leaf = 0;
+
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		if (change != NULL && change->minus_count > 0)
+		{
+			signed_row.sign = -1;
+			delta_execute(view_query(view, cycle, 't', leaf, -1, change->minus_count),
+			              cycle->old_cut, cycle->environment, view_signed_row, &signed_row);
+		}
+		if (change != NULL && change->plus_count > 0)
+		{
+			signed_row.sign = 1;
+			delta_execute(view_query(view, cycle, 't', leaf, 1, change->plus_count), cycle->new_cut,
+			              cycle->environment, view_signed_row, &signed_row);
+		}
+		leaf++;
+	}
+}
+
+/* Insert a row that came; nothing went in this cycle. */
+static void
+view_insert_row(TupleTableSlot *slot, int sign, void *context)
+{
+	apply_insert(context, slot);
+}
+
+/* Add a row to the consolidated delta. */
+static void
+view_bag_row(TupleTableSlot *slot, int sign, void *context)
+{
+	image_bag_add(context, slot, sign);
+}
+
+/* Apply a consolidated delta: deletions first. */
+static void
+view_apply_bag(ViewTarget *target, ImageBag *bag)
+{
+	TupleTableSlot *row =
+	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	int64 multiplicity;
+
+	image_bag_scan_begin(bag);
+	while (image_bag_scan_next(bag, row, &multiplicity))
+	{
+		ItemPointerData *tids;
+		int found;
+
+		if (multiplicity >= 0)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		tids = palloc_extended(-multiplicity * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
+		found = locator_find(target, row, -multiplicity, tids);
+		if (found < -multiplicity)
+			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+			                errmsg("a row to delete is not in materialized view \"%s\"",
+			                       RelationGetRelationName(target->relation))));
+		for (int i = 0; i < found; i++)
+			apply_delete(target, &tids[i]);
+		pfree(tids);
+	}
+	image_bag_scan_begin(bag);
+	while (image_bag_scan_next(bag, row, &multiplicity))
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int64 i = 0; i < multiplicity; i++)
+			apply_insert(target, row);
+	}
+	apply_flush(target);
+	ExecDropSingleTupleTableSlot(row);
+}
+
+/* Bring an ungrouped view of strategy A to the new cut. */
+static void
+view_follow_rows(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
+{
+	ImageBag *bag;
+	bool deletions = false;
+	ListCell *cell;
+
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		deletions |= change != NULL && change->minus_count > 0;
+	}
+	if (!deletions)
+	{
+		view_delta(view, cycle, view_insert_row, target);
+		apply_flush(target);
+		return;
+	}
+	bag = image_bag_create(CurrentMemoryContext, RelationGetDescr(target->relation));
+	view_delta(view, cycle, view_bag_row, bag);
+	view_apply_bag(target, bag);
+	image_bag_destroy(bag);
+}
+
+/*
+ * Can the view go from the old cut to the new one by its changes? Not if a
+ * relation's change is not known row by row, or is too big for a Z-set in
+ * memory.
+ */
+bool
+view_can_follow(MaintainedView *view, ViewCycle *cycle)
+{
+	ListCell *cell;
+	int64 rows = 0;
+
+	if (view->plan->strategy != PLAN_ALGEBRAIC)
+		return false;
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		if (change == NULL)
+			continue;
+		if (change->whole || !change->read)
+			return false;
+		if (change->minus_count > 0)
+			rows += change->minus_count + change->plus_count;
+	}
+	/* about 128 bytes a row */
+	return rows <= (int64) work_mem * 8 * BAG_WORK_MEM_FACTOR || view->plan->grouped;
+}
+
+/* Open a view for writing. */
+static ViewTarget *
+view_open(MaintainedView *view, ViewOutcome *outcome)
+{
+	Relation relation = table_open(view->view, RowExclusiveLock);
+
+	if (view->has_readers)
+	{
+		outcome->change = palloc0(sizeof(RelationChange));
+		outcome->change->relid = view->view;
+		change_begin(outcome->change, RelationGetDescr(relation));
+	}
+	return apply_open(relation, outcome->change);
+}
+
+/* Finish writing a view. */
+static void
+view_close(ViewTarget *target, ViewOutcome *outcome)
+{
+	apply_close(target);
+	outcome->rows_out += target->inserted + target->deleted;
+	outcome->tids = target->tids;
+	outcome->tid_count = target->tid_count;
+	if (outcome->change)
+		change_end(outcome->change);
+	table_close(target->relation, NoLock);
+	CommandCounterIncrement();
+}
+
+/* Bring an adopted view from the cycle's old cut to its new one. */
+void
+view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewEnvironment environment;
+	ViewTarget *target;
+	ListCell *cell;
+
+	view_enter(&environment, view->plan->owner, view->settings);
+	target = view_open(view, outcome);
+	locator_open(target, false);
+	foreach (cell, view->plan->relations)
+	{
+		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
+
+		if (change)
+			outcome->rows_in += change->plus_count + change->minus_count;
+	}
+	if (view->plan->grouped)
+		groups_follow(view, cycle, target, outcome);
+	else
+		view_follow_rows(view, cycle, target);
+	view_close(target, outcome);
+	view_leave(&environment);
+}
+
+/* Give a wanted row to the rebuild. */
+static void
+view_rebuild_row(TupleTableSlot *row, void *context)
+{
+	rebuild_row(context, row, 0);
+}
+
+/* Compute a view anew at the new cut and write the difference. */
+void
+view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewEnvironment environment;
+	ViewTarget *target;
+
+	locator_drop(view->view);
+	view_enter(&environment, view->plan->owner, view->settings);
+	target = view_open(view, outcome);
+	if (view->plan->strategy == PLAN_ALGEBRAIC && view->plan->grouped)
+		groups_rebuild(view, cycle, target, outcome);
+	else
+	{
+		Rebuild *rebuild = rebuild_begin(target);
+
+		hidden_drop("groups", view->view);
+		outcome->rows_in += delta_execute(view_query(view, cycle, 'q', -1, 1, 0), cycle->new_cut,
+		                                  NULL, view_rebuild_row, rebuild);
+		rebuild_end(rebuild, NULL, NULL);
+	}
+	view_close(target, outcome);
+	view_leave(&environment);
+}

@@ -1,0 +1,283 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuild.c
+ *	  Strategy C: make a view's rows equal to a stream of rows by image,
+ *	  writing only the difference.
+ *
+ * The wanted rows and the existing ones go through one sort by row hash that
+ * spills to disk, so memory is bounded by work_mem and by the rows that share
+ * a hash. Deletions come before insertions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "delta/image.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
+#include "view/view.h"
+
+/* "<" of int8 */
+#define INT8_LESS_OPERATOR 412
+
+/* leading columns of the sort */
+#define SORT_HASH 0
+#define SORT_TID 1 /* NULL: a wanted row */
+#define SORT_ORDINAL 2
+#define SORT_COLUMNS 3
+
+struct Rebuild
+{
+	ViewTarget *target;
+	MemoryContext context;
+	TupleDesc descriptor;
+	Tuplesortstate *sort;
+	TupleTableSlot *slot; /* of the sort */
+	TupleTableSlot *put;  /* likewise, virtual */
+	TupleTableSlot *row;  /* of the view's columns, virtual */
+	Tuplestorestate *inserts;
+};
+
+/* Begin a rebuild of the target's view, in the current memory context. */
+Rebuild *
+rebuild_begin(ViewTarget *target)
+{
+	Rebuild *rebuild = palloc0(sizeof(Rebuild));
+	TupleDesc view = RelationGetDescr(target->relation);
+	AttrNumber key = SORT_HASH + 1;
+	Oid operator= INT8_LESS_OPERATOR;
+	Oid collation = InvalidOid;
+	bool nulls_first = false;
+
+	rebuild->target = target;
+	rebuild->context = CurrentMemoryContext;
+	rebuild->descriptor = CreateTemplateTupleDesc(SORT_COLUMNS + view->natts);
+	TupleDescInitEntry(rebuild->descriptor, SORT_HASH + 1, "hash", INT8OID, -1, 0);
+	TupleDescInitEntry(rebuild->descriptor, SORT_TID + 1, "tid", TIDOID, -1, 0);
+	TupleDescInitEntry(rebuild->descriptor, SORT_ORDINAL + 1, "ordinal", INT8OID, -1, 0);
+	for (int i = 0; i < view->natts; i++)
+		TupleDescCopyEntry(rebuild->descriptor, SORT_COLUMNS + i + 1, view, i + 1);
+	rebuild->sort = tuplesort_begin_heap(rebuild->descriptor, 1, &key, &operator, & collation,
+	                                     &nulls_first, maintenance_work_mem, NULL, TUPLESORT_NONE);
+	rebuild->slot = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsMinimalTuple);
+	rebuild->put = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsVirtual);
+	rebuild->row = MakeSingleTupleTableSlot(view, &TTSOpsVirtual);
+	return rebuild;
+}
+
+/* Put a row into the sort. */
+static void
+rebuild_put(Rebuild *rebuild, TupleTableSlot *row, ItemPointer tid, int64 ordinal)
+{
+	TupleTableSlot *slot = rebuild->put;
+	int natts = rebuild->descriptor->natts - SORT_COLUMNS;
+
+	slot_getallattrs(row);
+	ExecClearTuple(slot);
+	slot->tts_values[SORT_HASH] = Int64GetDatum((int64) image_hash(row));
+	slot->tts_values[SORT_TID] = PointerGetDatum(tid);
+	slot->tts_isnull[SORT_TID] = tid == NULL;
+	slot->tts_values[SORT_ORDINAL] = Int64GetDatum(ordinal);
+	slot->tts_isnull[SORT_HASH] = slot->tts_isnull[SORT_ORDINAL] = false;
+	memcpy(slot->tts_values + SORT_COLUMNS, row->tts_values, natts * sizeof(Datum));
+	memcpy(slot->tts_isnull + SORT_COLUMNS, row->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(rebuild->sort, slot);
+}
+
+/* A row the view must have. ordinal is the caller's name for it. */
+void
+rebuild_row(Rebuild *rebuild, TupleTableSlot *row, int64 ordinal)
+{
+	rebuild_put(rebuild, row, NULL, ordinal);
+}
+
+/* A row of a run with the same hash. */
+typedef struct RunRow
+{
+	MinimalTuple tuple;
+	ItemPointerData tid;
+	int64 ordinal;
+	bool matched;
+} RunRow;
+
+/* Show the view's columns of a sorted tuple in a slot. */
+static void
+rebuild_show(Rebuild *rebuild, TupleTableSlot *sorted, MinimalTuple tuple, TupleTableSlot *row)
+{
+	int natts = row->tts_tupleDescriptor->natts;
+
+	ExecStoreMinimalTuple(tuple, sorted, false);
+	slot_getallattrs(sorted);
+	ExecClearTuple(row);
+	memcpy(row->tts_values, sorted->tts_values + SORT_COLUMNS, natts * sizeof(Datum));
+	memcpy(row->tts_isnull, sorted->tts_isnull + SORT_COLUMNS, natts * sizeof(bool));
+	ExecStoreVirtualTuple(row);
+}
+
+/* Match wanted and existing rows that share a hash. */
+static void
+rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left_sorted,
+            TupleTableSlot *left, TupleTableSlot *right_sorted, TupleTableSlot *right,
+            RebuildPlaced placed, void *context)
+{
+	ListCell *cell;
+	int first = 0; /* existing rows before this one are matched */
+
+	foreach (cell, wanted)
+	{
+		RunRow *want = lfirst(cell);
+
+		rebuild_show(rebuild, left_sorted, want->tuple, left);
+		while (first < list_length(existing) && ((RunRow *) list_nth(existing, first))->matched)
+			first++;
+		for (int i = first; i < list_length(existing); i++)
+		{
+			RunRow *have = list_nth(existing, i);
+
+			if (have->matched)
+				continue;
+			rebuild_show(rebuild, right_sorted, have->tuple, right);
+			if (!image_equal(left, right))
+				continue;
+			have->matched = want->matched = true;
+			if (placed)
+				placed(want->ordinal, &have->tid, context);
+			break;
+		}
+		if (!want->matched)
+			tuplestore_puttupleslot(rebuild->inserts, left_sorted);
+	}
+	foreach (cell, existing)
+	{
+		RunRow *have = lfirst(cell);
+
+		if (!have->matched)
+			apply_delete(rebuild->target, &have->tid);
+	}
+}
+
+/*
+ * All wanted rows were given: write the difference. placed, if not NULL, is
+ * told where each wanted row is.
+ */
+void
+rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context)
+{
+	ViewTarget *target = rebuild->target;
+	TableScanDesc scan;
+	TupleTableSlot *existing_row = table_slot_create(target->relation, NULL);
+	TupleTableSlot *left_sorted =
+	    MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsMinimalTuple);
+	TupleTableSlot *right_sorted =
+	    MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsMinimalTuple);
+	TupleTableSlot *right =
+	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsVirtual);
+	MemoryContext run_context =
+	    AllocSetContextCreate(rebuild->context, "freshet rebuild run", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	List *wanted = NIL;
+	List *existing = NIL;
+	int64 hash = 0;
+	bool more;
+
+	scan = table_beginscan(target->relation, SnapshotSelf, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, existing_row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		rebuild_put(rebuild, existing_row, &existing_row->tts_tid, 0);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(existing_row);
+	tuplesort_performsort(rebuild->sort);
+
+	rebuild->inserts = tuplestore_begin_heap(false, false, work_mem);
+	do
+	{
+		int64 this_hash = 0;
+		bool isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		more = tuplesort_gettupleslot(rebuild->sort, true, false, rebuild->slot, NULL);
+		if (more)
+			this_hash = DatumGetInt64(slot_getattr(rebuild->slot, SORT_HASH + 1, &isnull));
+		if (!more || this_hash != hash)
+		{
+			rebuild_run(rebuild, wanted, existing, left_sorted, rebuild->row, right_sorted, right,
+			            placed, context);
+			ExecClearTuple(left_sorted);
+			ExecClearTuple(right_sorted);
+			wanted = existing = NIL;
+			MemoryContextReset(run_context);
+			hash = this_hash;
+		}
+		if (more)
+		{
+			RunRow *run;
+			Datum tid = slot_getattr(rebuild->slot, SORT_TID + 1, &isnull);
+
+			old = MemoryContextSwitchTo(run_context);
+			run = palloc0(sizeof(RunRow));
+			run->tuple = ExecCopySlotMinimalTuple(rebuild->slot);
+			if (isnull)
+			{
+				run->ordinal =
+				    DatumGetInt64(slot_getattr(rebuild->slot, SORT_ORDINAL + 1, &isnull));
+				wanted = lappend(wanted, run);
+			}
+			else
+			{
+				run->tid = *(ItemPointer) DatumGetPointer(tid);
+				existing = lappend(existing, run);
+			}
+			MemoryContextSwitchTo(old);
+		}
+	} while (more);
+
+	/* now that all deletions are done, nothing old can clash with a new row */
+	CommandCounterIncrement();
+	target->estate->es_output_cid = GetCurrentCommandId(true);
+	while (tuplestore_gettupleslot(rebuild->inserts, true, false, left_sorted))
+	{
+		int natts = rebuild->row->tts_tupleDescriptor->natts;
+		bool isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(left_sorted);
+		ExecClearTuple(rebuild->row);
+		memcpy(rebuild->row->tts_values, left_sorted->tts_values + SORT_COLUMNS,
+		       natts * sizeof(Datum));
+		memcpy(rebuild->row->tts_isnull, left_sorted->tts_isnull + SORT_COLUMNS,
+		       natts * sizeof(bool));
+		ExecStoreVirtualTuple(rebuild->row);
+		if (placed)
+		{
+			ItemPointerData tid;
+
+			apply_insert_now(target, rebuild->row, &tid);
+			placed(DatumGetInt64(slot_getattr(left_sorted, SORT_ORDINAL + 1, &isnull)), &tid,
+			       context);
+		}
+		else
+			apply_insert(target, rebuild->row);
+	}
+	apply_flush(target);
+
+	tuplestore_end(rebuild->inserts);
+	tuplesort_end(rebuild->sort);
+	ExecDropSingleTupleTableSlot(rebuild->slot);
+	ExecDropSingleTupleTableSlot(rebuild->put);
+	ExecDropSingleTupleTableSlot(rebuild->row);
+	ExecDropSingleTupleTableSlot(left_sorted);
+	ExecDropSingleTupleTableSlot(right_sorted);
+	ExecDropSingleTupleTableSlot(right);
+	MemoryContextDelete(run_context);
+}

@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * view.h
+ *	  A maintained view in the worker's memory, and bringing it from one cut
+ *	  to the next.
+ *
+ * Invariants:
+ *	- Between cycles an adopted view's content and hidden state are those of
+ *	  the worker's cut. A view that could not follow is not adopted any more,
+ *	  keeps its last good content, and is rebuilt (strategy C) when it can be.
+ *	- All functions here run inside the cycle's transaction; an error means
+ *	  that the whole cycle is undone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_VIEW_H
+#define FRESHET_VIEW_H
+
+#include "postgres.h"
+
+#include "cut/capture.h"
+#include "cut/cut.h"
+#include "cut/frontier.h"
+#include "delta/aggregate.h"
+#include "delta/execute.h"
+#include "nodes/pg_list.h"
+#include "plan/plan.h"
+#include "view/apply.h"
+
+/* A delta query kept planned, for one leaf, sign and order of magnitude. */
+typedef struct ViewQuery
+{
+	int leaf; /* -1: see kind */
+	int sign;
+	int magnitude;
+	char kind; /* 't' term, 'k' groups by key, 'n' likewise with
+								 * NULL keys, 'i' the inner query, 'q' the whole */
+	PlannedStmt *planned;
+	MemoryContext context;
+} ViewQuery;
+
+typedef struct MaintainedView
+{
+	Oid view;
+	MemoryContext context; /* everything about it */
+	ViewPlan *plan;
+	List *queries; /* of ViewQuery * */
+	AggregateProgram *program;
+	List *settings; /* "name=value" that differ from the worker's own */
+	FrontierView *shared;
+	bool has_readers; /* another maintained view reads it */
+	int depth;        /* 1 + the deepest maintained view below it */
+
+	/* state */
+	bool adopted;      /* content is that of the worker's cut */
+	bool invalid;      /* a relation changed: plan again */
+	int64 retry_at_ms; /* 0: no error */
+	int failures;
+	int64 rebuild_at_ms; /* a costly recomputation waits until then */
+	int64 clock_at_ms;   /* next timer of a view that reads the clock */
+	int64 rebuild_us;    /* what the last recomputation took */
+} MaintainedView;
+
+/* What the views of a cycle share. */
+typedef struct ViewCycle
+{
+	const Cut *old_cut;
+	Cut *new_cut;
+	List *changes;                 /* of RelationChange *, read where a view needs it */
+	QueryEnvironment *environment; /* the changes as ephemeral relations */
+	MemoryContext context;         /* of the cycle */
+} ViewCycle;
+
+/* What maintaining a view came to. */
+typedef struct ViewOutcome
+{
+	int64 rows_in;
+	int64 rows_out;
+	ItemPointerData *tids; /* versions of the view that came or went */
+	int tid_count;
+	RelationChange *change; /* the view's own change, if has_readers */
+} ViewOutcome;
+
+extern MaintainedView *view_load(Oid view, List *settings);
+extern void view_unload(MaintainedView *view);
+extern void view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
+extern void view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
+extern bool view_can_follow(MaintainedView *view, ViewCycle *cycle);
+
+/* maintain.c */
+extern PlannedStmt *
+view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows);
+extern void view_delta(MaintainedView *view, ViewCycle *cycle,
+                       void (*row)(TupleTableSlot *slot, int sign, void *context), void *context);
+
+/* groups.c */
+extern void
+groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome);
+extern void
+groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome);
+
+/* rebuild.c: make the view's rows equal to a stream of rows */
+typedef struct Rebuild Rebuild;
+typedef void (*RebuildPlaced)(int64 ordinal, ItemPointer tid, void *context);
+
+extern Rebuild *rebuild_begin(ViewTarget *target);
+extern void rebuild_row(Rebuild *rebuild, TupleTableSlot *row, int64 ordinal);
+extern void rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context);
+
+#endif /* FRESHET_VIEW_H */
