@@ -39,6 +39,7 @@ typedef struct RelationChange
 
 	/* filled by change_read */
 	bool read;
+	MemoryContext context; /* of everything below */
 	TupleDesc descriptor;
 	Tuplestorestate *plus;       /* versions visible at the new cut only */
 	Tuplestorestate *minus;      /* versions visible at the old cut only */

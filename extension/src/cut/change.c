@@ -23,6 +23,7 @@
 void
 change_begin(RelationChange *change, TupleDesc descriptor)
 {
+	change->context = CurrentMemoryContext;
 	change->descriptor = CreateTupleDescCopyConstr(descriptor);
 	change->plus = tuplestore_begin_heap(true, false, work_mem);
 	change->minus = tuplestore_begin_heap(true, false, work_mem);
@@ -34,13 +35,15 @@ change_begin(RelationChange *change, TupleDesc descriptor)
 
 /* Append a tid to one of the two arrays. */
 static void
-tids_append(ItemPointerData **tids, int64 *count, int64 *capacity, ItemPointer tid)
+tids_append(RelationChange *change, ItemPointerData **tids, int64 *count, int64 *capacity,
+            ItemPointer tid)
 {
 	if (*count == *capacity)
 	{
 		*capacity = Max(*capacity * 2, 16);
-		*tids = *tids ? repalloc_huge(*tids, *capacity * sizeof(ItemPointerData))
-		              : palloc_extended(*capacity * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
+		*tids = *tids
+		            ? repalloc_huge(*tids, *capacity * sizeof(ItemPointerData))
+		            : MemoryContextAllocHuge(change->context, *capacity * sizeof(ItemPointerData));
 	}
 	(*tids)[(*count)++] = *tid;
 }
@@ -52,13 +55,13 @@ change_add(RelationChange *change, HeapTuple tuple, int sign)
 	if (sign > 0)
 	{
 		tuplestore_puttuple(change->plus, tuple);
-		tids_append(&change->plus_tids, &change->plus_count, &change->plus_capacity,
+		tids_append(change, &change->plus_tids, &change->plus_count, &change->plus_capacity,
 		            &tuple->t_self);
 	}
 	else
 	{
 		tuplestore_puttuple(change->minus, tuple);
-		tids_append(&change->minus_tids, &change->minus_count, &change->minus_capacity,
+		tids_append(change, &change->minus_tids, &change->minus_count, &change->minus_capacity,
 		            &tuple->t_self);
 	}
 }

@@ -25,35 +25,35 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define FRONTIER_MAX_WATCHES	1024
+#define FRONTIER_MAX_WATCHES 1024
 
 /* While waiting: how often a reader looks whether it is itself in the way. */
-#define FRONTIER_LOOK_MS		50
+#define FRONTIER_LOOK_MS 50
 
 /* A relation subscribed to; guarded by FrontierShared.lock. */
 typedef struct FrontierWatch
 {
-	Oid			dboid;			/* InvalidOid: free */
-	Oid			relation;
-	int			subscribers;
-	bool		seen;			/* the worker has taken it up */
-	TransactionId seen_xid;		/* next xid when it did */
-	bool		covered;		/* the ring knows all changes ... */
-	uint64		covered_after;	/* ... of the cuts after this one */
+	Oid dboid; /* InvalidOid: free */
+	Oid relation;
+	int subscribers;
+	bool seen;              /* the worker has taken it up */
+	TransactionId seen_xid; /* next xid when it did */
+	bool covered;           /* the ring knows all changes ... */
+	uint64 covered_after;   /* ... of the cuts after this one */
 } FrontierWatch;
 
 typedef struct FrontierShared
 {
-	LWLock	   *lock;
-	int			database_count;
-	int			view_count;
+	LWLock *lock;
+	int database_count;
+	int view_count;
 	FrontierWatch watches[FRONTIER_MAX_WATCHES];
 	/* the databases and then the views follow */
 } FrontierShared;
 
-int			frontier_max_databases = 16;
-int			frontier_max_views = 1024;
-int			frontier_ring_kb = 8192;
+int frontier_max_databases = 16;
+int frontier_max_views = 1024;
+int frontier_ring_kb = 8192;
 
 static FrontierShared *frontier_shared = NULL;
 static FrontierDatabase *frontier_databases = NULL;
@@ -63,7 +63,7 @@ static FrontierView *frontier_views = NULL;
 static bool frontier_exit_registered = false;
 static FrontierDatabase *frontier_waiting_for = NULL;
 static FrontierDatabase *frontier_pinned = NULL;
-static int	frontier_pin_count = 0;
+static int frontier_pin_count = 0;
 static FrontierDatabase *frontier_watching = NULL;
 static List *frontier_watch_list = NIL; /* of Oid, once per subscription */
 
@@ -74,7 +74,7 @@ static bool frontier_uncovered = false;
 static Size
 frontier_shmem_size(void)
 {
-	Size		size = MAXALIGN(sizeof(FrontierShared));
+	Size size = MAXALIGN(sizeof(FrontierShared));
 
 	size = add_size(size, mul_size(MAXALIGN(sizeof(FrontierDatabase)), frontier_max_databases));
 	size = add_size(size, mul_size(MAXALIGN(sizeof(FrontierView)), frontier_max_views));
@@ -93,14 +93,14 @@ frontier_request_shmem(void)
 void
 frontier_startup_shmem(void)
 {
-	bool		found;
-	static int	ring_tranche;
+	bool found;
+	static int ring_tranche;
 
 	frontier_shared = ShmemInitStruct("freshet frontier", frontier_shmem_size(), &found);
 	frontier_databases =
-		(FrontierDatabase *) ((char *) frontier_shared + MAXALIGN(sizeof(FrontierShared)));
+	    (FrontierDatabase *) ((char *) frontier_shared + MAXALIGN(sizeof(FrontierShared)));
 	frontier_views = (FrontierView *) ((char *) frontier_databases +
-									   MAXALIGN(sizeof(FrontierDatabase)) * frontier_max_databases);
+	                                   MAXALIGN(sizeof(FrontierDatabase)) * frontier_max_databases);
 	if (found)
 		return;
 
@@ -178,7 +178,7 @@ static int64
 frontier_now_ms(void)
 {
 	return GetCurrentTimestamp() / 1000 +
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
 }
 
 /* The entry of a database, or NULL. */
@@ -219,11 +219,10 @@ frontier_database(Oid dboid, bool create)
 	if (free_entry == NULL)
 	{
 		LWLockRelease(frontier_shared->lock);
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many databases with the extension freshet"),
-				 errhint("Increase freshet.max_databases, now %d, and restart the server.",
-						 frontier_max_databases)));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many databases with the extension freshet"),
+		                errhint("Increase freshet.max_databases, now %d, and restart the server.",
+		                        frontier_max_databases)));
 	}
 	free_entry->worker_pid = 0;
 	free_entry->worker_latch = NULL;
@@ -254,7 +253,7 @@ frontier_next_database(int *position)
 {
 	while (*position < frontier_shared->database_count)
 	{
-		Oid			dboid = frontier_databases[(*position)++].dboid;
+		Oid dboid = frontier_databases[(*position)++].dboid;
 
 		if (OidIsValid(dboid))
 			return dboid;
@@ -296,7 +295,7 @@ frontier_view(Oid dboid, Oid view, bool create)
 {
 	FrontierView *free_entry = NULL;
 	FrontierView *entry = NULL;
-	uint32		start;
+	uint32 start;
 
 	if (frontier_shared == NULL || !OidIsValid(dboid) || !OidIsValid(view))
 		return NULL;
@@ -382,14 +381,14 @@ frontier_completed_now(void)
 static bool
 frontier_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
 {
-	uint64		covered;
-	uint64		own;
-	int64		at_ms;
+	uint64 covered;
+	uint64 own;
+	int64 at_ms;
 
 	if (view != NULL && pg_atomic_read_u32(&view->failed) == 0 &&
-		pg_atomic_read_u32(&view->behind) != 0)
+	    pg_atomic_read_u32(&view->behind) != 0)
 		return pg_atomic_read_u64(&view->completed) >= completed ||
-			(since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
+		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
 
 	SpinLockAcquire(&database->lock);
 	covered = database->completed;
@@ -398,7 +397,7 @@ frontier_satisfied(FrontierDatabase *database, FrontierView *view, uint64 comple
 	SpinLockRelease(&database->lock);
 
 	if (covered == 0)
-		return false;			/* no cut since the server started */
+		return false; /* no cut since the server started */
 	if (covered >= completed)
 		return true;
 	if (since_ms > 0 && at_ms >= since_ms)
@@ -417,7 +416,7 @@ frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 complet
 void
 frontier_wake_worker(FrontierDatabase *database)
 {
-	Latch	   *latch;
+	Latch *latch;
 
 	SpinLockAcquire(&database->lock);
 	latch = database->worker_pid != 0 ? database->worker_latch : NULL;
@@ -432,11 +431,11 @@ frontier_wake_worker(FrontierDatabase *database)
 static bool
 frontier_blocked_by_me(FrontierDatabase *database)
 {
-	ArrayType  *array;
-	int32	   *pids;
-	int			count;
-	bool		mine = false;
-	pid_t		worker = database->worker_pid;
+	ArrayType *array;
+	int32 *pids;
+	int count;
+	bool mine = false;
+	pid_t worker = database->worker_pid;
 
 	if (worker == 0)
 		return false;
@@ -457,29 +456,29 @@ static bool
 frontier_worker_missing(FrontierDatabase *database)
 {
 	TimestampTz left;
-	bool		none;
+	bool none;
 
 	SpinLockAcquire(&database->lock);
 	none = database->worker_pid == 0;
 	left = database->worker_left;
 	SpinLockRelease(&database->lock);
 	return none &&
-		TimestampDifferenceExceeds(left, GetCurrentTimestamp(), FRONTIER_WORKER_GRACE_MS);
+	       TimestampDifferenceExceeds(left, GetCurrentTimestamp(), FRONTIER_WORKER_GRACE_MS);
 }
 
 /* The loop of frontier_wait. */
 static FrontierWait
-frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed,
-				   int64 since_ms, long timeout_ms)
+frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms,
+                   long timeout_ms)
 {
 	TimestampTz started = GetCurrentTimestamp();
-	Oid			dboid = database->dboid;
-	bool		looked = false;
+	Oid dboid = database->dboid;
+	bool looked = false;
 
 	ConditionVariablePrepareToSleep(&database->moved);
 	for (;;)
 	{
-		long		slice = FRONTIER_LOOK_MS;
+		long slice = FRONTIER_LOOK_MS;
 
 		if (database->dboid != dboid)
 			return FRONTIER_NO_WORKER;
@@ -489,7 +488,7 @@ frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 comple
 			return FRONTIER_NO_WORKER;
 		if (timeout_ms >= 0)
 		{
-			long		passed = TimestampDifferenceMilliseconds(started, GetCurrentTimestamp());
+			long passed = TimestampDifferenceMilliseconds(started, GetCurrentTimestamp());
 
 			if (passed >= timeout_ms)
 				return FRONTIER_TIMEOUT;
@@ -508,7 +507,7 @@ frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 comple
 /* Waits as frontier_wait, or for a cut at since_ms or later. */
 FrontierWait
 frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 completed,
-					int64 since_ms, long timeout_ms)
+                    int64 since_ms, long timeout_ms)
 {
 	volatile FrontierWait outcome = FRONTIER_TIMEOUT;
 
@@ -579,7 +578,7 @@ frontier_set_maintained(FrontierDatabase *database, uint32 generation, uint32 co
 void
 frontier_stop_worker(FrontierDatabase *database)
 {
-	pid_t		worker;
+	pid_t worker;
 
 	SpinLockAcquire(&database->lock);
 	database->stop_requested++;
@@ -611,9 +610,9 @@ frontier_allow_worker(FrontierDatabase *database)
 int
 frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 {
-	int			pin = -1;
-	bool		full = true;
-	int64		now = frontier_now_ms();
+	int pin = -1;
+	bool full = true;
+	int64 now = frontier_now_ms();
 
 	frontier_register_exit();
 	SpinLockAcquire(&database->lock);
@@ -636,10 +635,9 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 	SpinLockRelease(&database->lock);
 
 	if (full)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many subscriptions in this database"),
-				 errdetail("At most %d cuts can be read at a time.", FRONTIER_MAX_PINS)));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many subscriptions in this database"),
+		                errdetail("At most %d cuts can be read at a time.", FRONTIER_MAX_PINS)));
 	if (pin >= 0)
 	{
 		frontier_pinned = database;
@@ -652,7 +650,7 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 void
 frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin)
 {
-	int64		now = frontier_now_ms();
+	int64 now = frontier_now_ms();
 
 	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS && database->pins[pin].pid == MyProcPid);
 	SpinLockAcquire(&database->lock);
@@ -668,7 +666,7 @@ frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin)
 bool
 frontier_pin_lost(FrontierDatabase *database, int pin)
 {
-	bool		lost;
+	bool lost;
 
 	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS);
 	SpinLockAcquire(&database->lock);
@@ -714,7 +712,7 @@ frontier_worker_exit(int code, Datum arg)
 bool
 frontier_worker_attach(FrontierDatabase *database)
 {
-	bool		attached = false;
+	bool attached = false;
 
 	before_shmem_exit(frontier_worker_exit, PointerGetDatum(database));
 	SpinLockAcquire(&database->lock);
@@ -867,7 +865,7 @@ frontier_watch(FrontierDatabase *database, Oid relation)
 {
 	FrontierWatch *watch;
 	MemoryContext old;
-	bool		added = false;
+	bool added = false;
 
 	frontier_register_exit();
 	Assert(frontier_watch_list == NIL || frontier_watching == database);
@@ -892,13 +890,12 @@ frontier_watch(FrontierDatabase *database, Oid relation)
 
 	if (watch == NULL)
 	{
-		frontier_watch_list = list_truncate(frontier_watch_list,
-											list_length(frontier_watch_list) - 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many relations are subscribed to"),
-				 errdetail("At most %d relations can be watched at a time.",
-						   FRONTIER_MAX_WATCHES)));
+		frontier_watch_list =
+		    list_truncate(frontier_watch_list, list_length(frontier_watch_list) - 1);
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many relations are subscribed to"),
+		                errdetail("At most %d relations can be watched at a time.",
+		                          FRONTIER_MAX_WATCHES)));
 	}
 	if (added)
 	{
@@ -935,7 +932,7 @@ frontier_unwatch(FrontierDatabase *database, Oid relation)
 int
 frontier_watched(FrontierDatabase *database, Oid *relations, int max)
 {
-	int			count = 0;
+	int count = 0;
 
 	if (pg_atomic_read_u32(&database->watched) == 0)
 		return 0;
@@ -961,10 +958,10 @@ frontier_watched(FrontierDatabase *database, Oid *relations, int max)
 /* The changes of a watched relation in the cuts (after, upto]; see ring.c. */
 FrontierChanges
 frontier_ring_read(FrontierDatabase *database, Oid relation, uint64 after, uint64 upto,
-				   ItemPointerData **tids, int *count)
+                   ItemPointerData **tids, int *count)
 {
 	FrontierWatch *watch;
-	bool		covered;
+	bool covered;
 
 	*tids = NULL;
 	*count = 0;

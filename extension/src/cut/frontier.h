@@ -37,74 +37,74 @@
 #include "port/atomics.h"
 #include "cut/cut.h"
 
-#define FRONTIER_MAX_PINS	1024
+#define FRONTIER_MAX_PINS 1024
 
 /* FrontierDatabase.maintained when the worker has not counted (again) yet */
-#define FRONTIER_UNCOUNTED	UINT32_MAX
+#define FRONTIER_UNCOUNTED UINT32_MAX
 
 /* How long readers wait for a worker that is not there. */
-#define FRONTIER_WORKER_GRACE_MS	5000
+#define FRONTIER_WORKER_GRACE_MS 5000
 
 /* A cut somebody still reads: its xmin holds the database's slot back. */
 typedef struct FrontierPin
 {
-	pid_t		pid;			/* 0: free */
+	pid_t pid; /* 0: free */
 	TransactionId xmin;
-	int64		since_ms;
-	bool		lost;			/* older than freshet.max_cut_age: dropped */
+	int64 since_ms;
+	bool lost; /* older than freshet.max_cut_age: dropped */
 } FrontierPin;
 
 /* One database with the extension; its worker is the only writer. */
 typedef struct FrontierDatabase
 {
-	Oid			dboid;			/* InvalidOid: free */
-	slock_t		lock;
-	pid_t		worker_pid;		/* 0: none */
-	Latch	   *worker_latch;	/* valid while worker_pid != 0 */
-	TimestampTz worker_left;	/* when worker_pid became 0 */
-	int			stop_requested; /* number of backends about to drop, rename,
+	Oid dboid; /* InvalidOid: free */
+	slock_t lock;
+	pid_t worker_pid;                    /* 0: none */
+	Latch *worker_latch;                 /* valid while worker_pid != 0 */
+	TimestampTz worker_left;             /* when worker_pid became 0 */
+	int stop_requested;                  /* number of backends about to drop, rename,
 								 * move or copy the database: while not 0 the
 								 * worker leaves and none is started */
-	pg_atomic_uint32 sleeping;	/* 1 while the worker waits on its latch */
-	pg_atomic_uint32 waiters;	/* backends waiting for the frontier */
-	pg_atomic_uint32 catalog_generation;	/* grows with each committed change
+	pg_atomic_uint32 sleeping;           /* 1 while the worker waits on its latch */
+	pg_atomic_uint32 waiters;            /* backends waiting for the frontier */
+	pg_atomic_uint32 catalog_generation; /* grows with each committed change
 											 * of freshet's catalogs or DDL on
 											 * a view */
-	pg_atomic_uint32 maintained;	/* number of maintained views; 0: readers
+	pg_atomic_uint32 maintained;         /* number of maintained views; 0: readers
 									 * need not look further;
 									 * FRONTIER_UNCOUNTED: look at the catalog */
-	pg_atomic_uint32 watched;	/* number of relations subscribed to */
+	pg_atomic_uint32 watched;            /* number of relations subscribed to */
 
 	/* the frontier, under lock */
-	uint64		number;
-	XLogRecPtr	lsn;
-	int64		at_ms;
-	uint64		completed;		/* Cut.completed of the frontier */
-	uint64		own;			/* transactions of the worker itself completed
+	uint64 number;
+	XLogRecPtr lsn;
+	int64 at_ms;
+	uint64 completed;        /* Cut.completed of the frontier */
+	uint64 own;              /* transactions of the worker itself completed
 								 * since then */
-	TransactionId slot_xmin;	/* what the slot holds; no pin may be older */
-	int			pins_used;		/* pins from here on were never used */
+	TransactionId slot_xmin; /* what the slot holds; no pin may be older */
+	int pins_used;           /* pins from here on were never used */
 	FrontierPin pins[FRONTIER_MAX_PINS];
 
-	ConditionVariable moved;	/* broadcast whenever the frontier moves, a
+	ConditionVariable moved; /* broadcast whenever the frontier moves, a
 								 * view's state changes, a worker comes or
 								 * leaves */
-	uint32		ring_handle;	/* dsm_handle of the change ring; 0: none */
-	LWLock		ring_lock;		/* guards the ring's content */
+	uint32 ring_handle;      /* dsm_handle of the change ring; 0: none */
+	LWLock ring_lock;        /* guards the ring's content */
 } FrontierDatabase;
 
 /* Counters and state of one view; written by the worker only. */
 typedef struct FrontierView
 {
-	Oid			dboid;			/* InvalidOid: free */
-	Oid			view;
+	Oid dboid; /* InvalidOid: free */
+	Oid view;
 	pg_atomic_uint64 completed; /* as FrontierDatabase.completed, but for what
 								 * the view's own content covers */
-	pg_atomic_uint32 behind;	/* 1: the view is not at the database's
+	pg_atomic_uint32 behind;    /* 1: the view is not at the database's
 								 * frontier (being adopted, locked, in error,
 								 * or a costly recomputation is due) */
-	pg_atomic_uint32 failed;	/* 1: in error; readers do not wait for it */
-	pg_atomic_uint32 wanted;	/* a reader waits for it: recompute now */
+	pg_atomic_uint32 failed;    /* 1: in error; readers do not wait for it */
+	pg_atomic_uint32 wanted;    /* a reader waits for it: recompute now */
 	pg_atomic_uint64 lsn;
 	pg_atomic_uint64 at_ms;
 	pg_atomic_uint64 rows_in;
@@ -116,16 +116,16 @@ typedef struct FrontierView
 /* Outcome of frontier_wait. */
 typedef enum FrontierWait
 {
-	FRONTIER_FRESH,				/* reached */
-	FRONTIER_TIMEOUT,			/* not within the time given, or the worker
+	FRONTIER_FRESH,    /* reached */
+	FRONTIER_TIMEOUT,  /* not within the time given, or the worker
 								 * waits for a lock of this very transaction */
-	FRONTIER_NO_WORKER			/* no worker, and none came within five
+	FRONTIER_NO_WORKER /* no worker, and none came within five
 								 * seconds */
 } FrontierWait;
 
-extern int	frontier_max_databases; /* GUC freshet.max_databases */
-extern int	frontier_max_views; /* GUC freshet.max_views */
-extern int	frontier_ring_kb;	/* GUC freshet.change_ring */
+extern int frontier_max_databases; /* GUC freshet.max_databases */
+extern int frontier_max_views;     /* GUC freshet.max_views */
+extern int frontier_ring_kb;       /* GUC freshet.change_ring */
 
 extern void frontier_request_shmem(void);
 extern void frontier_startup_shmem(void);
@@ -145,21 +145,21 @@ extern void frontier_startup_shmem(void);
  */
 extern FrontierDatabase *frontier_database(Oid dboid, bool create);
 extern void frontier_forget_database(Oid dboid);
-extern Oid	frontier_next_database(int *position);
+extern Oid frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
 extern void frontier_forget_view(Oid dboid, Oid view);
 extern uint64 frontier_completed_now(void);
 extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);
-extern FrontierWait frontier_wait(FrontierDatabase *database, FrontierView *view,
-								  uint64 completed, long timeout_ms);
+extern FrontierWait
+frontier_wait(FrontierDatabase *database, FrontierView *view, uint64 completed, long timeout_ms);
 extern FrontierWait frontier_wait_since(FrontierDatabase *database, FrontierView *view,
-										uint64 completed, int64 since_ms, long timeout_ms);
+                                        uint64 completed, int64 since_ms, long timeout_ms);
 extern void frontier_wake_worker(FrontierDatabase *database);
 extern void frontier_catalogs_change(FrontierDatabase *database);
 extern void frontier_catalogs_changed(FrontierDatabase *database);
 extern void frontier_stop_worker(FrontierDatabase *database);
 extern void frontier_allow_worker(FrontierDatabase *database);
-extern int	frontier_pin(FrontierDatabase *database, TransactionId *xmin);
+extern int frontier_pin(FrontierDatabase *database, TransactionId *xmin);
 extern void frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin);
 extern bool frontier_pin_lost(FrontierDatabase *database, int pin);
 extern void frontier_unpin(FrontierDatabase *database, int pin);
@@ -202,15 +202,14 @@ extern void frontier_ring_commit(void);
 
 typedef enum FrontierChanges
 {
-	FRONTIER_CHANGES_NONE,		/* nothing changed between the cuts */
-	FRONTIER_CHANGES_TIDS,		/* tids holds every changed version */
-	FRONTIER_CHANGES_UNKNOWN	/* compare the whole relation */
+	FRONTIER_CHANGES_NONE,   /* nothing changed between the cuts */
+	FRONTIER_CHANGES_TIDS,   /* tids holds every changed version */
+	FRONTIER_CHANGES_UNKNOWN /* compare the whole relation */
 } FrontierChanges;
 
 /* *tids: sorted, without duplicates, palloc'd */
-extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relation,
-										  uint64 after, uint64 upto,
-										  ItemPointerData **tids, int *count);
+extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relation, uint64 after,
+                                          uint64 upto, ItemPointerData **tids, int *count);
 
 /*
  * Relations somebody subscribes to: the worker watches them as well. The ring
@@ -220,6 +219,6 @@ extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relati
  */
 extern void frontier_watch(FrontierDatabase *database, Oid relation);
 extern void frontier_unwatch(FrontierDatabase *database, Oid relation);
-extern int	frontier_watched(FrontierDatabase *database, Oid *relations, int max);
+extern int frontier_watched(FrontierDatabase *database, Oid *relations, int max);
 
-#endif							/* FRESHET_FRONTIER_H */
+#endif /* FRESHET_FRONTIER_H */

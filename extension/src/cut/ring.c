@@ -29,43 +29,43 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
-#define RING_MAGIC	0x46725269
-#define RING_WHOLE	UINT32_MAX
+#define RING_MAGIC 0x46725269
+#define RING_WHOLE UINT32_MAX
 
 typedef struct RingHeader
 {
-	uint32		magic;
-	Oid			dboid;
-	uint64		size;			/* of data */
-	uint64		head;
-	uint64		tail;
-	uint64		dropped;		/* cuts up to this one are not complete */
-	uint64		last;			/* the last cut added; 0: none */
-	char		data[FLEXIBLE_ARRAY_MEMBER];
+	uint32 magic;
+	Oid dboid;
+	uint64 size; /* of data */
+	uint64 head;
+	uint64 tail;
+	uint64 dropped; /* cuts up to this one are not complete */
+	uint64 last;    /* the last cut added; 0: none */
+	char data[FLEXIBLE_ARRAY_MEMBER];
 } RingHeader;
 
 typedef struct RingRecord
 {
-	uint32		length;			/* with header and footer */
-	uint32		count;			/* of tids; or RING_WHOLE */
-	uint64		number;			/* the cut */
-	Oid			relation;
-	uint32		unused;
+	uint32 length; /* with header and footer */
+	uint32 count;  /* of tids; or RING_WHOLE */
+	uint64 number; /* the cut */
+	Oid relation;
+	uint32 unused;
 } RingRecord;
 
 typedef struct RingFooter
 {
-	uint32		length;
-	uint32		unused;
+	uint32 length;
+	uint32 unused;
 } RingFooter;
 
 /* Changes of one relation in the cut being prepared. */
 typedef struct RingPending
 {
-	Oid			relation;
-	bool		whole;
-	int			count;
-	int			room;
+	Oid relation;
+	bool whole;
+	int count;
+	int room;
 	ItemPointerData *tids;
 } RingPending;
 
@@ -73,8 +73,8 @@ typedef struct RingPending
 static RingHeader *ring_own = NULL;
 static FrontierDatabase *ring_database = NULL;
 static MemoryContext ring_context = NULL;
-static uint64 ring_number = 0;	/* the cut being prepared; 0: none */
-static List *ring_pending = NIL;	/* of RingPending * */
+static uint64 ring_number = 0;   /* the cut being prepared; 0: none */
+static List *ring_pending = NIL; /* of RingPending * */
 static Size ring_pending_tids = 0;
 
 /* a reader's side */
@@ -85,8 +85,8 @@ static dsm_handle ring_segment_handle = DSM_HANDLE_INVALID;
 static void
 ring_put(RingHeader *ring, uint64 offset, const void *from, Size length)
 {
-	uint64		at = offset % ring->size;
-	Size		first = Min(length, ring->size - at);
+	uint64 at = offset % ring->size;
+	Size first = Min(length, ring->size - at);
 
 	memcpy(ring->data + at, from, first);
 	memcpy(ring->data, (const char *) from + first, length - first);
@@ -96,8 +96,8 @@ ring_put(RingHeader *ring, uint64 offset, const void *from, Size length)
 static void
 ring_get(RingHeader *ring, uint64 offset, void *to, Size length)
 {
-	uint64		at = offset % ring->size;
-	Size		first = Min(length, ring->size - at);
+	uint64 at = offset % ring->size;
+	Size first = Min(length, ring->size - at);
 
 	memcpy(to, ring->data + at, first);
 	memcpy((char *) to + first, ring->data, length - first);
@@ -116,7 +116,7 @@ void
 frontier_ring_create(FrontierDatabase *database)
 {
 	dsm_segment *segment;
-	Size		size = TYPEALIGN(MAXIMUM_ALIGNOF, (Size) frontier_ring_kb * 1024);
+	Size size = TYPEALIGN(MAXIMUM_ALIGNOF, (Size) frontier_ring_kb * 1024);
 
 	Assert(ring_own == NULL);
 	segment = dsm_create(offsetof(RingHeader, data) + size, 0);
@@ -128,8 +128,8 @@ frontier_ring_create(FrontierDatabase *database)
 	ring_own->dboid = database->dboid;
 	ring_own->size = size;
 
-	ring_context = AllocSetContextCreate(TopMemoryContext, "freshet change ring",
-										 ALLOCSET_DEFAULT_SIZES);
+	ring_context =
+	    AllocSetContextCreate(TopMemoryContext, "freshet change ring", ALLOCSET_DEFAULT_SIZES);
 	ring_database = database;
 	before_shmem_exit(ring_owner_exit, (Datum) 0);
 	pg_write_barrier();
@@ -155,7 +155,7 @@ ring_pending_of(Oid relation)
 {
 	RingPending *pending;
 	MemoryContext old;
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach (cell, ring_pending)
 	{
@@ -210,8 +210,8 @@ frontier_ring_add(Oid relation, const ItemPointerData *tids, int count)
 	{
 		pending->room = Max(pending->count + count, 2 * pending->room);
 		if (pending->tids == NULL)
-			pending->tids = MemoryContextAllocHuge(ring_context,
-												   pending->room * sizeof(ItemPointerData));
+			pending->tids =
+			    MemoryContextAllocHuge(ring_context, pending->room * sizeof(ItemPointerData));
 		else
 			pending->tids = repalloc_huge(pending->tids, pending->room * sizeof(ItemPointerData));
 	}
@@ -224,7 +224,7 @@ frontier_ring_add(Oid relation, const ItemPointerData *tids, int count)
 static void
 ring_drop_oldest(RingHeader *ring)
 {
-	RingRecord	record;
+	RingRecord record;
 
 	ring_get(ring, ring->tail, &record, sizeof(record));
 	ring->tail += record.length;
@@ -235,9 +235,9 @@ ring_drop_oldest(RingHeader *ring)
 static void
 ring_append(RingHeader *ring, const RingPending *pending)
 {
-	RingRecord	record = {0};
-	RingFooter	footer = {0};
-	Size		payload = pending->whole ? 0 : pending->count * sizeof(ItemPointerData);
+	RingRecord record = {0};
+	RingFooter footer = {0};
+	Size payload = pending->whole ? 0 : pending->count * sizeof(ItemPointerData);
 
 	record.length = sizeof(record) + MAXALIGN(payload) + sizeof(footer);
 	record.count = pending->whole ? RING_WHOLE : (uint32) pending->count;
@@ -265,7 +265,7 @@ ring_append(RingHeader *ring, const RingPending *pending)
 void
 frontier_ring_commit(void)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (ring_own == NULL || ring_number == 0)
 		return;
@@ -292,7 +292,7 @@ frontier_ring_commit(void)
 static RingHeader *
 ring_attach(FrontierDatabase *database)
 {
-	dsm_handle	handle = database->ring_handle;
+	dsm_handle handle = database->ring_handle;
 	RingHeader *ring;
 
 	if (ring_own != NULL && database == ring_database)
@@ -333,13 +333,13 @@ ring_tid_cmp(const void *left, const void *right)
  */
 FrontierChanges
 frontier_ring_scan(FrontierDatabase *database, Oid relation, uint64 after, uint64 upto,
-				   ItemPointerData **tids, int *count)
+                   ItemPointerData **tids, int *count)
 {
 	RingHeader *ring = ring_attach(database);
 	StringInfoData found;
-	bool		known;
-	uint64		at;
-	int			kept;
+	bool known;
+	uint64 at;
+	int kept;
 
 	*tids = NULL;
 	*count = 0;
@@ -352,9 +352,9 @@ frontier_ring_scan(FrontierDatabase *database, Oid relation, uint64 after, uint6
 	at = ring->head;
 	while (known && at > ring->tail)
 	{
-		RingRecord	record;
-		RingFooter	footer;
-		Size		payload;
+		RingRecord record;
+		RingFooter footer;
+		Size payload;
 
 		ring_get(ring, at - sizeof(footer), &footer, sizeof(footer));
 		at -= footer.length;

@@ -12,6 +12,6 @@
 #include "cut/frontier.h"
 
 extern FrontierChanges frontier_ring_scan(FrontierDatabase *database, Oid relation, uint64 after,
-										  uint64 upto, ItemPointerData **tids, int *count);
+                                          uint64 upto, ItemPointerData **tids, int *count);
 
-#endif							/* FRESHET_RING_H */
+#endif /* FRESHET_RING_H */

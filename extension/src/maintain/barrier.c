@@ -64,21 +64,21 @@ PG_FUNCTION_INFO_V1(freshet_wait_fresh);
 
 /* A snapshot that only one statement uses: its QueryDesc registered it, and at
  * most a portal that keeps it for rows to be fetched later. */
-#define BARRIER_OWN_REGISTRATIONS	2
+#define BARRIER_OWN_REGISTRATIONS 2
 
 /* For a subtransaction: which snapshot was active when it started. */
 typedef struct BarrierLevel
 {
-	Snapshot	snapshot;
-	uint32		active_count;
+	Snapshot snapshot;
+	uint32 active_count;
 } BarrierLevel;
 
-char	   *barrier_max_staleness = NULL;
+char *barrier_max_staleness = NULL;
 static int64 barrier_staleness_ms = 0;
 
 static ExecutorStart_hook_type barrier_previous_start = NULL;
 static BarrierLevel *barrier_levels = NULL;
-static int	barrier_level_room = 0;
+static int barrier_level_room = 0;
 
 /*
  * Could a reader in this session have to wait at all? The common answers take
@@ -89,12 +89,12 @@ barrier_needed(void)
 {
 	FrontierDatabase *database;
 
-	if (barrier_staleness_ms < 0 || IsParallelWorker() || IsBinaryUpgrade ||
-		!IsUnderPostmaster || RecoveryInProgress())
+	if (barrier_staleness_ms < 0 || IsParallelWorker() || IsBinaryUpgrade || !IsUnderPostmaster ||
+	    RecoveryInProgress())
 		return false;
 	database = frontier_database(MyDatabaseId, false);
 	if (database == NULL)
-		return true;			/* the worker may not have come up yet */
+		return true; /* the worker may not have come up yet */
 	if (pg_atomic_read_u32(&database->maintained) == 0)
 		return false;
 	return database->worker_pid != MyProcPid && !cut_pushed();
@@ -108,8 +108,8 @@ bool
 barrier_locked_by_me(Oid view)
 {
 	static const LOCKMODE modes[] = {ShareLock, ShareRowExclusiveLock, ExclusiveLock,
-		AccessExclusiveLock};
-	LOCKTAG		tag;
+	                                 AccessExclusiveLock};
+	LOCKTAG tag;
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
 	for (int i = 0; i < lengthof(modes); i++)
@@ -127,7 +127,7 @@ barrier_since(int64 staleness_ms)
 	if (staleness_ms <= 0)
 		return 0;
 	return GetCurrentTimestamp() / 1000 +
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000 - staleness_ms;
+	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000 - staleness_ms;
 }
 
 /* Readers go on with what there is, but shall know. */
@@ -135,10 +135,10 @@ void
 barrier_warn(void)
 {
 	ereport(WARNING,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("materialized views may be stale: no worker maintains them in database \"%s\"",
-					get_database_name(MyDatabaseId)),
-			 errhint("The server's log says why the freshet worker does not run.")));
+	        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+	         errmsg("materialized views may be stale: no worker maintains them in database \"%s\"",
+	                get_database_name(MyDatabaseId)),
+	         errhint("The server's log says why the freshet worker does not run.")));
 }
 
 /*
@@ -154,21 +154,21 @@ barrier_wait_view(Oid view, int64 staleness_ms)
 	if (OidIsValid(view) && !barrier_locked_by_me(view))
 		state = frontier_view(MyDatabaseId, view, true);
 	return frontier_wait_since(database, state, frontier_completed_now(),
-							   barrier_since(staleness_ms), -1);
+	                           barrier_since(staleness_ms), -1);
 }
 
 /* Notes the active snapshot at the start of each subtransaction. */
 static void
 barrier_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
-						 void *arg)
+                         void *arg)
 {
-	int			level = GetCurrentTransactionNestLevel();
+	int level = GetCurrentTransactionNestLevel();
 
 	if (event != SUBXACT_EVENT_START_SUB)
 		return;
 	if (level >= barrier_level_room)
 	{
-		int			room = Max(16, 2 * level);
+		int room = Max(16, 2 * level);
 
 		if (barrier_levels == NULL)
 			barrier_levels = MemoryContextAlloc(TopMemoryContext, room * sizeof(BarrierLevel));
@@ -178,52 +178,53 @@ barrier_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransacti
 	}
 	barrier_levels[level].snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
 	barrier_levels[level].active_count =
-		ActiveSnapshotSet() ? GetActiveSnapshot()->active_count : 0;
+	    ActiveSnapshotSet() ? GetActiveSnapshot()->active_count : 0;
 }
 
 /* Was the active snapshot pushed in the current (sub)transaction? */
 static bool
 barrier_active_is_local(void)
 {
-	int			level = GetCurrentTransactionNestLevel();
-	Snapshot	active = GetActiveSnapshot();
+	int level = GetCurrentTransactionNestLevel();
+	Snapshot active = GetActiveSnapshot();
 
 	if (level <= 1)
 		return true;
-	return level < barrier_level_room && (barrier_levels[level].snapshot != active ||
-										  barrier_levels[level].active_count < active->active_count);
+	return level < barrier_level_room &&
+	       (barrier_levels[level].snapshot != active ||
+	        barrier_levels[level].active_count < active->active_count);
 }
 
 /* Can the statement be given another snapshot? See the head of this file. */
 static bool
 barrier_owns_snapshot(QueryDesc *query)
 {
-	Snapshot	snapshot = query->snapshot;
+	Snapshot snapshot = query->snapshot;
 
 	if (snapshot == InvalidSnapshot || query->crosscheck_snapshot != InvalidSnapshot ||
-		snapshot->snapshot_type != SNAPSHOT_MVCC ||
-		snapshot->regd_count > BARRIER_OWN_REGISTRATIONS || !ActiveSnapshotSet() ||
-		GetActiveSnapshot() != snapshot || !barrier_active_is_local())
+	    snapshot->snapshot_type != SNAPSHOT_MVCC ||
+	    snapshot->regd_count > BARRIER_OWN_REGISTRATIONS || !ActiveSnapshotSet() ||
+	    GetActiveSnapshot() != snapshot || !barrier_active_is_local())
 		return false;
 	if (ActivePortal != NULL && ActivePortal->portalSnapshot == snapshot &&
-		snapshot->active_count == 1)
+	    snapshot->active_count == 1)
 		return false;
 	if (XactIsoLevel < XACT_REPEATABLE_READ)
 		return true;
 	return XactIsoLevel == XACT_REPEATABLE_READ && !IsTransactionBlock() &&
-		query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
-		query->plannedstmt->rowMarks == NIL && snapshot->regd_count == 1 &&
-		query->sourceText == debug_query_string;
+	       query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
+	       query->plannedstmt->rowMarks == NIL && snapshot->regd_count == 1 &&
+	       query->sourceText == debug_query_string;
 }
 
 /* Gives the statement a snapshot of now. */
 static void
 barrier_renew_snapshot(QueryDesc *query)
 {
-	Snapshot	old = query->snapshot;
-	CommandId	curcid = old->curcid;
-	Snapshot	renewed = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetLatestSnapshot()
-										   : GetTransactionSnapshot());
+	Snapshot old = query->snapshot;
+	CommandId curcid = old->curcid;
+	Snapshot renewed = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetLatestSnapshot()
+	                                                                : GetTransactionSnapshot());
 
 	renewed->curcid = curcid;
 	PopActiveSnapshot();
@@ -236,15 +237,15 @@ barrier_renew_snapshot(QueryDesc *query)
 static void
 barrier_wait_statement(QueryDesc *query)
 {
-	ListCell   *cell;
-	bool		waited = false;
+	ListCell *cell;
+	bool waited = false;
 
 	foreach (cell, query->plannedstmt->rtable)
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) lfirst(cell);
 
 		if (entry->rtekind != RTE_RELATION || entry->relkind != RELKIND_MATVIEW ||
-			!catalog_view_maintained(entry->relid))
+		    !catalog_view_maintained(entry->relid))
 			continue;
 		if (!waited && !barrier_owns_snapshot(query))
 			return;
@@ -263,7 +264,7 @@ barrier_wait_statement(QueryDesc *query)
 static bool
 barrier_reads_view(PlannedStmt *statement)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach (cell, statement->rtable)
 	{
@@ -280,7 +281,7 @@ static void
 barrier_executor_start(QueryDesc *query, int flags)
 {
 	if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && barrier_needed() &&
-		barrier_reads_view(query->plannedstmt))
+	    barrier_reads_view(query->plannedstmt))
 		barrier_wait_statement(query);
 
 	if (barrier_previous_start != NULL)
@@ -297,7 +298,7 @@ void
 barrier_wait_transaction(void)
 {
 	if (!IsolationUsesXactSnapshot() || FirstSnapshotSet || !IsTransactionState() ||
-		!barrier_needed())
+	    !barrier_needed())
 		return;
 	if (frontier_database(MyDatabaseId, false) == NULL && !catalog_installed())
 		return;
@@ -312,14 +313,14 @@ barrier_wait_transaction(void)
 static bool
 barrier_check_staleness(char **value, void **extra, GucSource source)
 {
-	int64	   *ms = malloc(sizeof(int64));
+	int64 *ms = malloc(sizeof(int64));
 	struct pg_itm_in parts;
-	char		work[MAXDATELEN + 1];
-	char	   *fields[MAXDATEFIELDS];
-	int			types[MAXDATEFIELDS];
-	int			count;
-	int			type;
-	int			error;
+	char work[MAXDATELEN + 1];
+	char *fields[MAXDATEFIELDS];
+	int types[MAXDATEFIELDS];
+	int count;
+	int type;
+	int error;
 
 	if (ms == NULL)
 		return false;
@@ -334,19 +335,19 @@ barrier_check_staleness(char **value, void **extra, GucSource source)
 		error = DecodeInterval(fields, types, count, INTERVAL_FULL_RANGE, &type, &parts);
 	if (error == 0 && type != DTK_DELTA)
 		error = DTERR_BAD_FORMAT;
-	if (error == 0 && (parts.tm_usec < 0 || parts.tm_mday < 0 || parts.tm_mon < 0 ||
-					   parts.tm_year < 0 || parts.tm_year > 1000 || parts.tm_mon > 12000 ||
-					   parts.tm_mday > 365000))
+	if (error == 0 &&
+	    (parts.tm_usec < 0 || parts.tm_mday < 0 || parts.tm_mon < 0 || parts.tm_year < 0 ||
+	     parts.tm_year > 1000 || parts.tm_mon > 12000 || parts.tm_mday > 365000))
 		error = DTERR_INTERVAL_OVERFLOW;
 	if (error != 0)
 	{
-		GUC_check_errdetail("It is 0 (always fresh), an interval such as '5s', or -1 (never wait).");
+		GUC_check_errdetail(
+		    "It is 0 (always fresh), an interval such as '5s', or -1 (never wait).");
 		return false;
 	}
-	*ms = parts.tm_usec / 1000 +
-		((int64) parts.tm_year * DAYS_PER_YEAR + (int64) parts.tm_mon * DAYS_PER_MONTH +
-		 parts.tm_mday) *
-			SECS_PER_DAY * 1000;
+	*ms = parts.tm_usec / 1000 + ((int64) parts.tm_year * DAYS_PER_YEAR +
+	                              (int64) parts.tm_mon * DAYS_PER_MONTH + parts.tm_mday) *
+	                                 SECS_PER_DAY * 1000;
 	return true;
 }
 
@@ -362,11 +363,11 @@ void
 barrier_define_settings(void)
 {
 	DefineCustomStringVariable("freshet.max_staleness",
-							   "Sets how old the content of a maintained view may be that is read.",
-							   "0: everything committed before the statement is in it. "
-							   "An interval: at most so much older. -1: never wait.",
-							   &barrier_max_staleness, "0", PGC_USERSET, 0,
-							   barrier_check_staleness, barrier_assign_staleness, NULL);
+	                           "Sets how old the content of a maintained view may be that is read.",
+	                           "0: everything committed before the statement is in it. "
+	                           "An interval: at most so much older. -1: never wait.",
+	                           &barrier_max_staleness, "0", PGC_USERSET, 0, barrier_check_staleness,
+	                           barrier_assign_staleness, NULL);
 }
 
 /* Registers the hook. */
@@ -383,20 +384,19 @@ Datum
 freshet_wait_fresh(PG_FUNCTION_ARGS)
 {
 	FrontierDatabase *database;
-	XLogRecPtr	lsn;
-	ListCell   *cell;
+	XLogRecPtr lsn;
+	ListCell *cell;
 	FrontierWait outcome;
 
 	(void) catalog_schema();
 	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("recovery is in progress"),
-				 errhint("Views are maintained on the primary server.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("recovery is in progress"),
+		                errhint("Views are maintained on the primary server.")));
 	outcome = barrier_wait_view(InvalidOid, 0);
 	foreach (cell, catalog_views())
 	{
-		ViewRow    *row = (ViewRow *) lfirst(cell);
+		ViewRow *row = (ViewRow *) lfirst(cell);
 
 		if (outcome == FRONTIER_NO_WORKER)
 			break;

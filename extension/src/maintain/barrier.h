@@ -24,4 +24,4 @@ extern bool barrier_locked_by_me(Oid view);
 extern void barrier_warn(void);
 extern FrontierWait barrier_wait_view(Oid view, int64 staleness_ms);
 
-#endif							/* FRESHET_BARRIER_H */
+#endif /* FRESHET_BARRIER_H */

@@ -44,41 +44,41 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#define LAUNCHER_MAX_REQUESTS	64
-#define LAUNCHER_FIRST_RETRY_MS	200
-#define LAUNCHER_LAST_RETRY_MS	60000
-#define LAUNCHER_POLL_MS		60000	/* pg_database may be updated by hand */
-#define LAUNCHER_SLOT_PREFIX	"freshet_"
+#define LAUNCHER_MAX_REQUESTS 64
+#define LAUNCHER_FIRST_RETRY_MS 200
+#define LAUNCHER_LAST_RETRY_MS 60000
+#define LAUNCHER_POLL_MS 60000 /* pg_database may be updated by hand */
+#define LAUNCHER_SLOT_PREFIX "freshet_"
 
 typedef struct LauncherShared
 {
-	slock_t		lock;
-	Latch	   *latch;			/* of the launcher; NULL: none */
-	int			requests;		/* more than fit: ask everywhere */
-	Oid			requested[LAUNCHER_MAX_REQUESTS];
-	int			outcome_count;
-	LauncherOutcome outcomes[FLEXIBLE_ARRAY_MEMBER];	/* by worker started */
+	slock_t lock;
+	Latch *latch; /* of the launcher; NULL: none */
+	int requests; /* more than fit: ask everywhere */
+	Oid requested[LAUNCHER_MAX_REQUESTS];
+	int outcome_count;
+	LauncherOutcome outcomes[FLEXIBLE_ARRAY_MEMBER]; /* by worker started */
 } LauncherShared;
 
 typedef enum LauncherState
 {
-	LAUNCHER_START,				/* start a worker at start_at */
+	LAUNCHER_START, /* start a worker at start_at */
 	LAUNCHER_RUNNING,
-	LAUNCHER_ABSENT				/* no extension there */
+	LAUNCHER_ABSENT /* no extension there */
 } LauncherState;
 
 /* What the launcher knows of a database. */
 typedef struct LauncherDatabase
 {
-	Oid			dboid;
-	bool		present;		/* still in pg_database, and eligible */
+	Oid dboid;
+	bool present; /* still in pg_database, and eligible */
 	LauncherState state;
 	TimestampTz start_at;
 	TimestampTz started;
-	int			failures;
-	bool		again;			/* asked for while its worker was running, which
+	int failures;
+	bool again;                     /* asked for while its worker was running, which
 								 * may have looked too early */
-	int			outcome;		/* index of its worker's outcome; -1: none */
+	int outcome;                    /* index of its worker's outcome; -1: none */
 	BackgroundWorkerHandle *handle; /* NULL: started by an earlier launcher */
 } LauncherDatabase;
 
@@ -92,7 +92,7 @@ static Size
 launcher_shmem_size(void)
 {
 	return add_size(offsetof(LauncherShared, outcomes),
-					mul_size(sizeof(LauncherOutcome), max_worker_processes));
+	                mul_size(sizeof(LauncherOutcome), max_worker_processes));
 }
 
 /* shmem_request_hook's part */
@@ -106,7 +106,7 @@ launcher_request_shmem(void)
 void
 launcher_startup_shmem(void)
 {
-	bool		found;
+	bool found;
 
 	launcher_shared = ShmemInitStruct("freshet launcher", launcher_shmem_size(), &found);
 	if (found)
@@ -136,7 +136,7 @@ launcher_register(void)
 void
 launcher_wake(void)
 {
-	Latch	   *latch;
+	Latch *latch;
 
 	SpinLockAcquire(&launcher_shared->lock);
 	latch = launcher_shared->latch;
@@ -162,7 +162,7 @@ launcher_start_worker(Oid dboid)
 void
 launcher_report(LauncherOutcome outcome)
 {
-	int			index;
+	int index;
 
 	memcpy(&index, MyBgworkerEntry->bgw_extra, sizeof(index));
 	if (index < 0 || index >= launcher_shared->outcome_count)
@@ -186,7 +186,7 @@ static Oid
 launcher_slot_database(const char *name)
 {
 	const char *digits = name + strlen(LAUNCHER_SLOT_PREFIX);
-	char	   *end;
+	char *end;
 	unsigned long dboid;
 
 	if (strncmp(name, LAUNCHER_SLOT_PREFIX, strlen(LAUNCHER_SLOT_PREFIX)) != 0)
@@ -204,13 +204,13 @@ launcher_slot_database(const char *name)
 static List *
 launcher_idle_slots(void)
 {
-	List	   *databases = NIL;
+	List *databases = NIL;
 
 	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
 	for (int i = 0; i < max_replication_slots; i++)
 	{
 		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
-		Oid			dboid;
+		Oid dboid;
 
 		if (!slot->in_use || slot->active_pid != 0)
 			continue;
@@ -226,12 +226,12 @@ launcher_idle_slots(void)
 static List *
 launcher_read_databases(void)
 {
-	Relation	relation;
+	Relation relation;
 	TableScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 	HASH_SEQ_STATUS sequence;
 	LauncherDatabase *database;
-	List	   *all = NIL;
+	List *all = NIL;
 
 	hash_seq_init(&sequence, launcher_databases);
 	while ((database = hash_seq_search(&sequence)) != NULL)
@@ -242,7 +242,7 @@ launcher_read_databases(void)
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-		bool		found;
+		bool found;
 		MemoryContext old = MemoryContextSwitchTo(launcher_context);
 
 		all = lappend_oid(all, form->oid);
@@ -256,8 +256,8 @@ launcher_read_databases(void)
 
 			memset((char *) database + sizeof(Oid), 0, sizeof(*database) - sizeof(Oid));
 			database->outcome = -1;
-			database->state = frontier != NULL && frontier->worker_pid != 0 ? LAUNCHER_RUNNING
-				: LAUNCHER_START;
+			database->state =
+			    frontier != NULL && frontier->worker_pid != 0 ? LAUNCHER_RUNNING : LAUNCHER_START;
 		}
 		database->present = true;
 	}
@@ -273,21 +273,20 @@ launcher_read_databases(void)
 static void
 launcher_clean(List *slots, List *all)
 {
-	ListCell   *cell;
-	Oid			dboid;
-	int			position = 0;
+	ListCell *cell;
+	Oid dboid;
+	int position = 0;
 
 	foreach (cell, slots)
 	{
-		NameData	name;
+		NameData name;
 
 		dboid = lfirst_oid(cell);
 		if (list_member_oid(all, dboid))
 			continue;
 		snprintf(NameStr(name), NAMEDATALEN, LAUNCHER_SLOT_PREFIX "%u", dboid);
-		ereport(LOG,
-				(errmsg("dropping replication slot \"%s\" of a database that is gone",
-						NameStr(name))));
+		ereport(LOG, (errmsg("dropping replication slot \"%s\" of a database that is gone",
+		                     NameStr(name))));
 		ReplicationSlotDrop(NameStr(name), true);
 	}
 	while (OidIsValid(dboid = frontier_next_database(&position)))
@@ -317,8 +316,8 @@ launcher_check_worker(LauncherDatabase *database)
 {
 	LauncherOutcome outcome = LAUNCHER_CRASHED;
 	TimestampTz now = GetCurrentTimestamp();
-	long		delay;
-	pid_t		pid;
+	long delay;
+	pid_t pid;
 
 	if (database->handle == NULL)
 	{
@@ -357,7 +356,7 @@ launcher_check_worker(LauncherDatabase *database)
 			database->failures++;
 			database->state = LAUNCHER_START;
 			database->start_at =
-				TimestampTzPlusMilliseconds(now, Min(delay, LAUNCHER_LAST_RETRY_MS));
+			    TimestampTzPlusMilliseconds(now, Min(delay, LAUNCHER_LAST_RETRY_MS));
 			break;
 	}
 }
@@ -368,8 +367,8 @@ launcher_start(LauncherDatabase *database)
 {
 	BackgroundWorker worker = {0};
 	MemoryContext old;
-	int			outcome = 0;
-	bool		started = false;
+	int outcome = 0;
+	bool started = false;
 
 	while (outcome < launcher_shared->outcome_count && launcher_outcome_used[outcome])
 		outcome++;
@@ -398,13 +397,13 @@ launcher_start(LauncherDatabase *database)
 	{
 		if (database->failures++ == 0)
 			ereport(WARNING,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("no background worker is free to maintain the views of database %u",
-							database->dboid),
-					 errhint("Increase max_worker_processes, now %d.", max_worker_processes)));
+			        (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			         errmsg("no background worker is free to maintain the views of database %u",
+			                database->dboid),
+			         errhint("Increase max_worker_processes, now %d.", max_worker_processes)));
 		database->handle = NULL;
 		database->start_at =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_LAST_RETRY_MS / 10);
+		    TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_LAST_RETRY_MS / 10);
 		return;
 	}
 	launcher_outcome_used[outcome] = true;
@@ -418,7 +417,7 @@ launcher_start(LauncherDatabase *database)
 static int
 launcher_take_requests(Oid *requested)
 {
-	int			requests;
+	int requests;
 
 	SpinLockAcquire(&launcher_shared->lock);
 	requests = launcher_shared->requests;
@@ -451,14 +450,14 @@ launcher_apply_request(LauncherDatabase *database)
 static long
 launcher_round(void)
 {
-	Oid			requested[LAUNCHER_MAX_REQUESTS];
-	int			requests = launcher_take_requests(requested);
-	List	   *slots;
-	List	   *all;
+	Oid requested[LAUNCHER_MAX_REQUESTS];
+	int requests = launcher_take_requests(requested);
+	List *slots;
+	List *all;
 	HASH_SEQ_STATUS sequence;
 	LauncherDatabase *database;
 	TimestampTz now;
-	long		wait = LAUNCHER_POLL_MS;
+	long wait = LAUNCHER_POLL_MS;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -474,7 +473,7 @@ launcher_round(void)
 	while ((database = hash_seq_search(&sequence)) != NULL)
 	{
 		FrontierDatabase *frontier = frontier_database(database->dboid, false);
-		bool		asked = requests > LAUNCHER_MAX_REQUESTS;
+		bool asked = requests > LAUNCHER_MAX_REQUESTS;
 
 		for (int i = 0; i < requests && !asked; i++)
 			asked = requested[i] == database->dboid;
@@ -489,7 +488,7 @@ launcher_round(void)
 			continue;
 		}
 		if (database->state == LAUNCHER_START && database->start_at <= now &&
-			(frontier == NULL || frontier->stop_requested == 0))
+		    (frontier == NULL || frontier->stop_requested == 0))
 			launcher_start(database);
 		if (database->state == LAUNCHER_START && database->start_at > now)
 			wait = Min(wait, TimestampDifferenceMilliseconds(now, database->start_at) + 1);
@@ -503,7 +502,7 @@ launcher_round(void)
 void
 freshet_launcher_main(Datum unused)
 {
-	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(LauncherDatabase)};
+	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(LauncherDatabase)};
 
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -511,12 +510,12 @@ freshet_launcher_main(Datum unused)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	launcher_context =
-		AllocSetContextCreate(TopMemoryContext, "freshet launcher", ALLOCSET_DEFAULT_SIZES);
+	    AllocSetContextCreate(TopMemoryContext, "freshet launcher", ALLOCSET_DEFAULT_SIZES);
 	control.hcxt = launcher_context;
-	launcher_databases = hash_create("freshet databases", 16, &control,
-									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	launcher_databases =
+	    hash_create("freshet databases", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	launcher_outcome_used =
-		MemoryContextAllocZero(launcher_context, sizeof(bool) * launcher_shared->outcome_count);
+	    MemoryContextAllocZero(launcher_context, sizeof(bool) * launcher_shared->outcome_count);
 
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	SpinLockAcquire(&launcher_shared->lock);
@@ -525,7 +524,7 @@ freshet_launcher_main(Datum unused)
 
 	for (;;)
 	{
-		long		wait;
+		long wait;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -537,6 +536,6 @@ freshet_launcher_main(Datum unused)
 		MemoryContextSwitchTo(launcher_context);
 		wait = launcher_round();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
-						 PG_WAIT_EXTENSION);
+		                 PG_WAIT_EXTENSION);
 	}
 }

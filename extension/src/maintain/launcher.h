@@ -14,9 +14,9 @@
 /* How a worker's life ended; what it does not say is a crash. */
 typedef enum LauncherOutcome
 {
-	LAUNCHER_CRASHED,			/* start another one, later and later */
-	LAUNCHER_NO_EXTENSION,		/* start none until asked */
-	LAUNCHER_LEFT				/* it was asked to leave; start another one as
+	LAUNCHER_CRASHED,      /* start another one, later and later */
+	LAUNCHER_NO_EXTENSION, /* start none until asked */
+	LAUNCHER_LEFT          /* it was asked to leave; start another one as
 								 * soon as that is allowed */
 } LauncherOutcome;
 
@@ -34,4 +34,4 @@ extern void launcher_report(LauncherOutcome outcome);
 extern PGDLLEXPORT void freshet_launcher_main(Datum unused);
 extern PGDLLEXPORT void freshet_worker_main(Datum dboid);
 
-#endif							/* FRESHET_LAUNCHER_H */
+#endif /* FRESHET_LAUNCHER_H */

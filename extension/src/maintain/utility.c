@@ -55,7 +55,7 @@ typedef struct UtilityCall
 {
 	PlannedStmt *statement;
 	const char *text;
-	bool		read_only_tree;
+	bool read_only_tree;
 	ProcessUtilityContext context;
 	ParamListInfo params;
 	QueryEnvironment *environment;
@@ -66,9 +66,9 @@ typedef struct UtilityCall
 /* Relations made or dropped by the commands under way. */
 typedef struct UtilityOids
 {
-	Oid		   *oids;
-	int			count;
-	int			room;
+	Oid *oids;
+	int count;
+	int room;
 } UtilityOids;
 
 static ProcessUtility_hook_type utility_previous = NULL;
@@ -81,10 +81,10 @@ static void
 utility_run(const UtilityCall *call)
 {
 	ProcessUtility_hook_type run =
-		utility_previous != NULL ? utility_previous : standard_ProcessUtility;
+	    utility_previous != NULL ? utility_previous : standard_ProcessUtility;
 
 	run(call->statement, call->text, call->read_only_tree, call->context, call->params,
-		call->environment, call->dest, call->completion);
+	    call->environment, call->dest, call->completion);
 }
 
 /* Notes an oid. */
@@ -93,7 +93,7 @@ utility_note(UtilityOids *list, Oid oid)
 {
 	if (list->count == list->room)
 	{
-		int			room = Max(32, 2 * list->room);
+		int room = Max(32, 2 * list->room);
 
 		if (list->oids == NULL)
 			list->oids = MemoryContextAlloc(TopMemoryContext, room * sizeof(Oid));
@@ -108,7 +108,7 @@ utility_note(UtilityOids *list, Oid oid)
 static void
 utility_relation_dropped(Oid relation)
 {
-	Oid			table;
+	Oid table;
 
 	switch (get_rel_relkind(relation))
 	{
@@ -142,7 +142,7 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 			catalog_changed();
 	}
 	else if (class == ExtensionRelationId && access == OAT_DROP && sub == 0 &&
-			 object == get_extension_oid("freshet", true))
+	         object == get_extension_oid("freshet", true))
 		catalog_changed();
 }
 
@@ -152,19 +152,19 @@ utility_finish_relations(int created, int dropped)
 {
 	for (int i = created; i < utility_created.count; i++)
 	{
-		Oid			oid = utility_created.oids[i];
-		char		relkind = get_rel_relkind(oid);
+		Oid oid = utility_created.oids[i];
+		char relkind = get_rel_relkind(oid);
 
 		if (relkind == RELKIND_MATVIEW && !IsBinaryUpgrade && catalog_installed())
 			adopt_created(oid);
 		else if (relkind == RELKIND_INDEX &&
-				 get_rel_relkind(IndexGetRelation(oid, false)) == RELKIND_MATVIEW)
+		         get_rel_relkind(IndexGetRelation(oid, false)) == RELKIND_MATVIEW)
 			catalog_changed();
 	}
 	for (int i = dropped; i < utility_dropped.count; i++)
 	{
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(utility_dropped.oids[i])) &&
-			catalog_installed())
+		    catalog_installed())
 			adopt_dropped(utility_dropped.oids[i]);
 	}
 	utility_created.count = Min(utility_created.count, created);
@@ -191,7 +191,7 @@ utility_allow_worker(int code, Datum arg)
 static void
 utility_run_without_worker(const UtilityCall *call, const char *name)
 {
-	Oid			dboid = get_database_oid(name, true);
+	Oid dboid = get_database_oid(name, true);
 	FrontierDatabase *database = frontier_database(dboid, false);
 
 	if (database == NULL || dboid == MyDatabaseId || !pg_database_ownercheck(dboid, GetUserId()))
@@ -212,11 +212,11 @@ utility_run_without_worker(const UtilityCall *call, const char *name)
 static char *
 utility_option(List *options, const char *name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach (cell, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, cell);
+		DefElem *option = lfirst_node(DefElem, cell);
 
 		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
 			return defGetString(option);
@@ -228,16 +228,16 @@ utility_option(List *options, const char *name)
 static bool
 utility_has_unique_index(Relation view)
 {
-	bool		found = false;
-	ListCell   *cell;
+	bool found = false;
+	ListCell *cell;
 
 	foreach (cell, RelationGetIndexList(view))
 	{
-		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
 		Form_pg_index form = index->rd_index;
 
 		if (form->indisunique && form->indimmediate && form->indisvalid && form->indnkeyatts > 0 &&
-			index->rd_rel->relam == BTREE_AM_OID && RelationGetIndexPredicate(index) == NIL)
+		    index->rd_rel->relam == BTREE_AM_OID && RelationGetIndexPredicate(index) == NIL)
 		{
 			found = true;
 			for (int i = 0; i < form->indnkeyatts; i++)
@@ -263,20 +263,21 @@ static bool
 utility_refresh_is_wait(RefreshMatViewStmt *statement, Oid view)
 {
 	FrontierDatabase *database = frontier_database(MyDatabaseId, false);
-	Relation	relation;
+	Relation relation;
 	FrontierView *state;
-	bool		possible;
+	bool possible;
 
 	if (database == NULL || pg_atomic_read_u32(&database->maintained) == 0 ||
-		database->worker_pid == MyProcPid || statement->skipData || XactReadOnly || IsInParallelMode() ||
-		TransactionIdIsValid(GetTopTransactionIdIfAny()) || barrier_locked_by_me(view))
+	    database->worker_pid == MyProcPid || statement->skipData || XactReadOnly ||
+	    IsInParallelMode() || TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
+	    barrier_locked_by_me(view))
 		return false;
 	relation = try_relation_open(view, AccessShareLock);
 	if (relation == NULL)
 		return false;
 	possible = relation->rd_rel->relkind == RELKIND_MATVIEW && RelationIsPopulated(relation) &&
-		(!statement->concurrent || utility_has_unique_index(relation)) &&
-		relation->rd_refcnt == 1;
+	           (!statement->concurrent || utility_has_unique_index(relation)) &&
+	           relation->rd_refcnt == 1;
 	relation_close(relation, NoLock);
 	if (!possible)
 		return false;
@@ -294,7 +295,7 @@ utility_refresh_is_wait(RefreshMatViewStmt *statement, Oid view)
 static void
 utility_refresh(const UtilityCall *call, RefreshMatViewStmt *statement)
 {
-	Oid			view;
+	Oid view;
 
 	if (!catalog_installed())
 	{
@@ -302,9 +303,9 @@ utility_refresh(const UtilityCall *call, RefreshMatViewStmt *statement)
 		return;
 	}
 	view = RangeVarGetRelidExtended(statement->relation, NoLock, RVR_MISSING_OK,
-									RangeVarCallbackOwnsTable, NULL);
+	                                RangeVarCallbackOwnsTable, NULL);
 	if (OidIsValid(view) && catalog_view_maintained(view) &&
-		utility_refresh_is_wait(statement, view))
+	    utility_refresh_is_wait(statement, view))
 	{
 		if (call->completion != NULL)
 			SetQueryCompletion(call->completion, CMDTAG_REFRESH_MATERIALIZED_VIEW, 0);
@@ -314,7 +315,7 @@ utility_refresh(const UtilityCall *call, RefreshMatViewStmt *statement)
 	utility_run(call);
 	if (OidIsValid(view) && SearchSysCacheExists1(RELOID, ObjectIdGetDatum(view)))
 	{
-		ViewRow    *row = catalog_view(view);
+		ViewRow *row = catalog_view(view);
 
 		if (row != NULL && row->maintain)
 		{
@@ -329,8 +330,8 @@ utility_refresh(const UtilityCall *call, RefreshMatViewStmt *statement)
 static void
 utility_commit_prepared(const UtilityCall *call)
 {
-	bool		installed = catalog_installed();
-	uint64		before = installed ? catalog_invalidations() : 0;
+	bool installed = catalog_installed();
+	uint64 before = installed ? catalog_invalidations() : 0;
 
 	utility_run(call);
 	wake_prepared();
@@ -342,8 +343,8 @@ utility_commit_prepared(const UtilityCall *call)
 static void
 utility_dispatch(const UtilityCall *call)
 {
-	Node	   *node = call->statement->utilityStmt;
-	char	   *name;
+	Node *node = call->statement->utilityStmt;
+	char *name;
 
 	switch (nodeTag(node))
 	{
@@ -376,7 +377,7 @@ utility_dispatch(const UtilityCall *call)
 			utility_run(call);
 			name = ((VariableSetStmt *) node)->name;
 			if (name != NULL &&
-				(strcmp(name, "TRANSACTION") == 0 || strcmp(name, "transaction_isolation") == 0))
+			    (strcmp(name, "TRANSACTION") == 0 || strcmp(name, "transaction_isolation") == 0))
 				barrier_wait_transaction();
 			break;
 
@@ -415,13 +416,13 @@ utility_dispatch(const UtilityCall *call)
 /* ProcessUtility_hook */
 static void
 utility_process(PlannedStmt *statement, const char *text, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-				DestReceiver *dest, QueryCompletion *completion)
+                ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+                DestReceiver *dest, QueryCompletion *completion)
 {
-	UtilityCall call = {statement, text, read_only_tree, context,
-		params, environment, dest, completion};
-	int			created = utility_created.count;
-	int			dropped = utility_dropped.count;
+	UtilityCall call = {statement, text,        read_only_tree, context,
+	                    params,    environment, dest,           completion};
+	int created = utility_created.count;
+	int dropped = utility_dropped.count;
 
 	utility_dispatch(&call);
 	if (utility_created.count > created || utility_dropped.count > dropped)

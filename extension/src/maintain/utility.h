@@ -12,4 +12,4 @@
 
 extern void utility_register(void);
 
-#endif							/* FRESHET_UTILITY_H */
+#endif /* FRESHET_UTILITY_H */

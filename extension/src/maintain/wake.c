@@ -31,7 +31,7 @@
 static bool wake_wrote = false; /* this transaction has an xid */
 static bool wake_launcher = false;
 static bool wake_start = false;
-static bool wake_catalogs = false;	/* committed, locks not yet released */
+static bool wake_catalogs = false; /* committed, locks not yet released */
 static bool wake_start_committed = false;
 static bool wake_launcher_committed = false;
 
@@ -40,7 +40,7 @@ static void
 wake_worker(FrontierDatabase *database)
 {
 	if (pg_atomic_read_u32(&database->maintained) == 0 &&
-		pg_atomic_read_u32(&database->watched) == 0)
+	    pg_atomic_read_u32(&database->watched) == 0)
 		return;
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&database->sleeping) != 0)

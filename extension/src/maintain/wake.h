@@ -13,8 +13,8 @@
 extern void wake_register(void);
 
 /* At commit of this transaction ... */
-extern void wake_launcher_at_commit(void);	/* ... databases have changed */
-extern void wake_start_worker_at_commit(void);	/* ... CREATE EXTENSION asks */
-extern void wake_prepared(void);	/* ... a prepared transaction has ended */
+extern void wake_launcher_at_commit(void);     /* ... databases have changed */
+extern void wake_start_worker_at_commit(void); /* ... CREATE EXTENSION asks */
+extern void wake_prepared(void);               /* ... a prepared transaction has ended */
 
-#endif							/* FRESHET_WAKE_H */
+#endif /* FRESHET_WAKE_H */

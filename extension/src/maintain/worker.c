@@ -130,8 +130,7 @@ worker_cycle(Worker *worker)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(worker->context);
 		error = CopyErrorData();
-		if (worker->culprit == NULL)
-			EmitErrorReport();
+		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		cut_reset();

@@ -48,7 +48,7 @@ static char *
 adopt_name(Oid relation)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-									  get_rel_name(relation));
+	                                  get_rel_name(relation));
 }
 
 /* Looks for relations, and samples, whose changes cannot be seen. */
@@ -73,7 +73,7 @@ adopt_obstacle_walker(Node *node, char **obstacle)
 	}
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, adopt_obstacle_walker, obstacle,
-								 QTW_EXAMINE_RTES_BEFORE);
+		                         QTW_EXAMINE_RTES_BEFORE);
 	return expression_tree_walker(node, adopt_obstacle_walker, obstacle);
 }
 
@@ -104,13 +104,13 @@ adopt_volatile_walker(Node *node, Oid *found)
 char *
 adopt_obstacle(Oid view)
 {
-	Relation	relation = table_open(view, AccessShareLock);
-	Query	   *query = NULL;
-	char	   *obstacle = NULL;
-	ListCell   *cell;
+	Relation relation = table_open(view, AccessShareLock);
+	Query *query = NULL;
+	char *obstacle = NULL;
+	ListCell *cell;
 
 	if (relation->rd_rules != NULL && relation->rd_rules->numLocks == 1 &&
-		list_length(relation->rd_rules->rules[0]->actions) == 1)
+	    list_length(relation->rd_rules->rules[0]->actions) == 1)
 		query = copyObject(linitial_node(Query, relation->rd_rules->rules[0]->actions));
 	table_close(relation, NoLock);
 	if (query == NULL)
@@ -119,8 +119,8 @@ adopt_obstacle(Oid view)
 	AcquireRewriteLocks(query, true, false);
 	foreach (cell, QueryRewrite(query))
 	{
-		Node	   *rewritten = (Node *) lfirst(cell);
-		Oid			function = InvalidOid;
+		Node *rewritten = (Node *) lfirst(cell);
+		Oid function = InvalidOid;
 
 		if (contain_volatile_functions(rewritten))
 		{
@@ -138,7 +138,7 @@ adopt_obstacle(Oid view)
 void
 adopt_created(Oid view)
 {
-	char	   *obstacle = NULL;
+	char *obstacle = NULL;
 
 	if (!catalog_maintain_default)
 	{
@@ -152,8 +152,8 @@ adopt_created(Oid view)
 		return;
 	catalog_view_set_strategy(view, "none", obstacle);
 	ereport(NOTICE,
-			(errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view), obstacle),
-			 errhint("Use REFRESH MATERIALIZED VIEW.")));
+	        (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view), obstacle),
+	         errhint("Use REFRESH MATERIALIZED VIEW.")));
 }
 
 /* Drops the hidden tables of a view. */
@@ -162,17 +162,17 @@ adopt_drop_hidden(Oid view)
 {
 	for (int i = 0; i < lengthof(adopt_hidden_prefixes); i++)
 	{
-		char	   *name = psprintf("%s_%u", adopt_hidden_prefixes[i], view);
+		char *name = psprintf("%s_%u", adopt_hidden_prefixes[i], view);
 		ObjectAddress address;
-		Oid			hidden = get_relname_relid(name, catalog_schema());
+		Oid hidden = get_relname_relid(name, catalog_schema());
 
 		pfree(name);
 		if (!OidIsValid(hidden))
 			continue;
 		ObjectAddressSet(address, RelationRelationId, hidden);
 		performDeletion(&address, DROP_CASCADE,
-						PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
-							PERFORM_DELETION_SKIP_EXTENSIONS);
+		                PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
+		                    PERFORM_DELETION_SKIP_EXTENSIONS);
 	}
 }
 
@@ -191,33 +191,30 @@ adopt_dropped(Oid view)
 static void
 adopt_lock(Oid view)
 {
-	char		relkind = get_rel_relkind(view);
+	char relkind = get_rel_relkind(view);
 
 	if (relkind == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", view)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+		                errmsg("relation with OID %u does not exist", view)));
 	if (relkind != RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a materialized view", get_rel_name(view))));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("\"%s\" is not a materialized view", get_rel_name(view))));
 	if (!pg_class_ownercheck(view, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_MATVIEW, get_rel_name(view));
 	(void) catalog_schema();
 	LockRelationOid(view, ShareRowExclusiveLock);
 	if (get_rel_relkind(view) != RELKIND_MATVIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", view)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+		                errmsg("relation with OID %u does not exist", view)));
 }
 
 /* freshet.adopt(regclass): keep this matview fresh from now on */
 Datum
 freshet_adopt(PG_FUNCTION_ARGS)
 {
-	Oid			view = PG_GETARG_OID(0);
-	ViewRow    *row;
-	char	   *obstacle;
+	Oid view = PG_GETARG_OID(0);
+	ViewRow *row;
+	char *obstacle;
 
 	PreventCommandDuringRecovery("freshet.adopt()");
 	adopt_lock(view);
@@ -226,11 +223,10 @@ freshet_adopt(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	obstacle = adopt_obstacle(view);
 	if (obstacle != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
-				 errdetail("In its query, %s.", obstacle),
-				 errhint("Use REFRESH MATERIALIZED VIEW.")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		                errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
+		                errdetail("In its query, %s.", obstacle),
+		                errhint("Use REFRESH MATERIALIZED VIEW.")));
 	if (row == NULL)
 		catalog_view_insert(view, true, catalog_capture_settings());
 	else
@@ -245,8 +241,8 @@ freshet_adopt(PG_FUNCTION_ARGS)
 Datum
 freshet_release(PG_FUNCTION_ARGS)
 {
-	Oid			view = PG_GETARG_OID(0);
-	ViewRow    *row;
+	Oid view = PG_GETARG_OID(0);
+	ViewRow *row;
 
 	PreventCommandDuringRecovery("freshet.release()");
 	adopt_lock(view);

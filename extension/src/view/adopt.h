@@ -15,4 +15,4 @@ extern void adopt_created(Oid view);
 extern void adopt_dropped(Oid view);
 extern char *adopt_obstacle(Oid view);
 
-#endif							/* FRESHET_ADOPT_H */
+#endif /* FRESHET_ADOPT_H */

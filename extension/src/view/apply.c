@@ -42,6 +42,7 @@ apply_open(Relation relation, RelationChange *change)
 	target->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->result, relation, 1, NULL, 0);
 	ExecOpenIndices(target->result, false);
+	target->bulk = GetBulkInsertState();
 	target->slot = table_slot_create(relation, NULL);
 	target->batch = palloc0(BATCH_ROWS * sizeof(TupleTableSlot *));
 	return target;
@@ -102,8 +103,6 @@ apply_flush(ViewTarget *target)
 {
 	if (target->batch_count == 0)
 		return;
-	if (target->bulk == NULL)
-		target->bulk = GetBulkInsertState();
 	table_multi_insert(target->relation, target->batch, target->batch_count,
 	                   target->estate->es_output_cid, 0, target->bulk);
 	for (int i = 0; i < target->batch_count; i++)
@@ -152,8 +151,6 @@ void
 apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 {
 	apply_copy_row(target->slot, row);
-	if (target->bulk == NULL)
-		target->bulk = GetBulkInsertState();
 	table_tuple_insert(target->relation, target->slot, target->estate->es_output_cid, 0,
 	                   target->bulk);
 	apply_written(target, target->slot, false);
@@ -273,8 +270,7 @@ void
 apply_close(ViewTarget *target)
 {
 	apply_flush(target);
-	if (target->bulk)
-		FreeBulkInsertState(target->bulk);
+	FreeBulkInsertState(target->bulk);
 	locator_close(target);
 	ExecDropSingleTupleTableSlot(target->slot);
 	for (int i = 0; i < BATCH_ROWS && target->batch[i]; i++)

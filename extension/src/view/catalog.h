@@ -27,23 +27,23 @@
 
 typedef struct ViewRow
 {
-	Oid			view;
-	bool		maintain;
-	bool		adopted;
-	List	   *settings;		/* of char *, "name=value" */
-	char	   *strategy;		/* "A", "B", "C", "none" or NULL: not planned yet */
-	char	   *reason;
-	char	   *error;			/* NULL: none */
-	char	   *sqlstate;
+	Oid view;
+	bool maintain;
+	bool adopted;
+	List *settings; /* of char *, "name=value" */
+	char *strategy; /* "A", "B", "C", "none" or NULL: not planned yet */
+	char *reason;
+	char *error; /* NULL: none */
+	char *sqlstate;
 } ViewRow;
 
 /* false while the extension is not (or not yet fully) there in this database */
 extern bool catalog_installed(void);
-extern Oid	catalog_schema(void);
+extern Oid catalog_schema(void);
 
-extern List *catalog_views(void);	/* of ViewRow *, maintained or not */
-extern ViewRow *catalog_view(Oid view); /* NULL: unknown */
-extern bool catalog_view_maintained(Oid view);	/* cached in the backend */
+extern List *catalog_views(void);              /* of ViewRow *, maintained or not */
+extern ViewRow *catalog_view(Oid view);        /* NULL: unknown */
+extern bool catalog_view_maintained(Oid view); /* cached in the backend */
 extern void catalog_view_insert(Oid view, bool maintain, List *settings);
 extern void catalog_view_set_maintain(Oid view, bool maintain);
 extern void catalog_view_set_adopted(Oid view, bool adopted);
@@ -67,4 +67,4 @@ extern bool catalog_maintain_default;
 /* The settings a view's query depends on, as "name=value" of this session. */
 extern List *catalog_capture_settings(void);
 
-#endif							/* FRESHET_CATALOG_H */
+#endif /* FRESHET_CATALOG_H */

@@ -18,7 +18,7 @@
 
 PG_FUNCTION_INFO_V1(freshet_view_state);
 
-#define STATE_COLUMNS	8
+#define STATE_COLUMNS 8
 
 /* Milliseconds since 1970 as a timestamp. */
 static TimestampTz
@@ -31,7 +31,7 @@ state_timestamp(int64 ms)
 static Datum
 state_interval(int64 us)
 {
-	Interval   *interval = palloc0(sizeof(Interval));
+	Interval *interval = palloc0(sizeof(Interval));
 
 	interval->time = us;
 	return IntervalPGetDatum(interval);
@@ -44,9 +44,9 @@ state_interval(int64 us)
 static void
 state_of_view(FrontierDatabase *database, FrontierView *view, Datum *values, bool *nulls)
 {
-	bool		fresh = frontier_is_fresh(database, view, frontier_completed_now());
-	XLogRecPtr	lsn;
-	int64		at_ms;
+	bool fresh = frontier_is_fresh(database, view, frontier_completed_now());
+	XLogRecPtr lsn;
+	int64 at_ms;
 
 	if (pg_atomic_read_u32(&view->behind) == 0 && pg_atomic_read_u32(&view->failed) == 0)
 	{
@@ -84,17 +84,17 @@ freshet_view_state(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	FrontierDatabase *database = frontier_database(MyDatabaseId, false);
-	ListCell   *cell;
+	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (database == NULL || !catalog_installed())
 		return (Datum) 0;
 	foreach (cell, catalog_views())
 	{
-		ViewRow    *row = (ViewRow *) lfirst(cell);
+		ViewRow *row = (ViewRow *) lfirst(cell);
 		FrontierView *view = frontier_view(MyDatabaseId, row->view, false);
-		Datum		values[STATE_COLUMNS] = {0};
-		bool		nulls[STATE_COLUMNS] = {0};
+		Datum values[STATE_COLUMNS] = {0};
+		bool nulls[STATE_COLUMNS] = {0};
 
 		if (view == NULL || !row->maintain)
 			continue;
