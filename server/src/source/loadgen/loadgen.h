@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * loadgen.h
+ *	  The service that runs the load generators of all databases.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_LOADGEN_H
+#define FRESHET_LOADGEN_H
+
+#include <stdbool.h>
+
+#include "main/service.h"
+
+extern const Service loadgen_service;
+
+/*
+ * Make sure that a database has the catalog of sources and that its sources
+ * are run from now on. `done` is called from the loop, with NULL or an error,
+ * unless the request is cancelled before.
+ */
+typedef struct LoadgenRequest LoadgenRequest;
+
+extern LoadgenRequest *
+loadgen_ensure(const char *database, void (*done)(void *owner, const char *message), void *owner);
+extern void loadgen_cancel(LoadgenRequest *request);
+
+#endif /* FRESHET_LOADGEN_H */
