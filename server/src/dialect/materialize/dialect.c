@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ *
+ * dialect.c
+ *	  Materialize's dialect as a session knows it (session/dialect.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "dialect/materialize/dialect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dialect/materialize/materialize.h"
+
+/* What statements of Materialize cannot do without. */
+#define MATERIALIZE_WORDS "SUBSCRIBE", "TAIL", "SHOW", "SOURCE", "CLUSTER", "RETAIN"
+
+static const char *const any_door_words[] = {MATERIALIZE_WORDS, NULL};
+/* on the door of its own a block's first statement is looked for as well */
+static const char *const own_door_words[] = {MATERIALIZE_WORDS, "BEGIN", "START", NULL};
+
+/* The state of a session. */
+static void *
+materialize_open(Session *session)
+{
+	Materialize *mz = calloc(1, sizeof(Materialize));
+
+	if (mz == NULL)
+		abort();
+	mz->session = session;
+	if (session_door(session) == DOOR_MATERIALIZE)
+		session_watch(session, true);
+	return mz;
+}
+
+/* The session has ended; its backend's connection is closed by the session. */
+static void
+materialize_close(void *self)
+{
+	Materialize *mz = self;
+
+	source_cancel(mz);
+	cursor_forget_all(mz);
+	extended_free(mz);
+	stream_free(mz, mz->dropping != NULL ? mz->dropping : mz->run.stream);
+	while (mz->garbage != NULL)
+	{
+		Garbage *garbage = mz->garbage;
+
+		mz->garbage = garbage->next;
+		free(garbage);
+	}
+	buffer_free(&mz->flight.out);
+	arena_reset(&mz->flight.memory);
+	arena_reset(&mz->memory);
+	free(mz->error.message);
+	free(mz->error.detail);
+	free(mz->error.hint);
+	free(mz->text);
+	free(mz);
+}
+
+/*
+ * What is to become of a Query: nothing (false), or its statements, all of
+ * which may be PostgreSQL's after rewriting.
+ */
+static bool
+read_query(Materialize *mz, Arena *arena, const char *text, bool *driven, Text *rewritten)
+{
+	bool standard_strings = session_standard_strings(mz->session);
+	bool concerned = false;
+	SqlLexer lexer;
+	SqlStatement slice;
+
+	*driven = false;
+	if (!mz_concerned(text, strlen(text)))
+		return false;
+	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
+	text_init(rewritten, arena);
+	while (sql_next_statement(&lexer, &slice))
+	{
+		MzStatement statement;
+
+		mz_parse(arena, text, slice, standard_strings, &statement);
+		if ((statement.kind == MZ_FETCH || statement.kind == MZ_CLOSE) &&
+		    !cursor_concerned(mz, &statement.fetch) && !mz_declares(text, strlen(text)))
+			statement.kind = MZ_OTHER;
+		if (statement.kind == MZ_OTHER)
+			text_append_bytes(rewritten, slice.start, slice.length);
+		else if (statement.kind == MZ_REWRITTEN)
+		{
+			concerned = true;
+			text_append(rewritten, statement.rewritten);
+		}
+		else
+			concerned = *driven = true;
+		text_append(rewritten, ";");
+	}
+	return concerned;
+}
+
+/* Would the message be taken? */
+static bool
+materialize_wants(void *self, const WireMessage *message)
+{
+	Materialize *mz = self;
+	bool commits = session_door(mz->session) == DOOR_MATERIALIZE && commit_wants(mz, message);
+
+	if (message->type == 'Q')
+	{
+		Arena arena = {0};
+		Text rewritten;
+		bool driven;
+		WireReader reader;
+		const char *text;
+		bool wanted;
+
+		wire_read(&reader, message);
+		text = wire_read_string(&reader);
+		wanted = !reader.failed && read_query(mz, &arena, text, &driven, &rewritten);
+		arena_reset(&arena);
+		return wanted || commits;
+	}
+	return commits || extended_wants(mz, message);
+}
+
+/* A message to take. */
+static DialectAnswer
+materialize_message(void *self, const WireMessage *message)
+{
+	Materialize *mz = self;
+	WireReader reader;
+	const char *text;
+	bool driven;
+	bool at_once;
+	Text rewritten;
+
+	mz->cancelled = false;
+	if (message->type == 'S' && mz->commit.pending)
+	{
+		commit_take_sync(mz);
+		return DIALECT_TAKEN;
+	}
+	if (message->type != 'Q')
+		return extended_message(mz, message);
+
+	wire_read(&reader, message);
+	text = wire_read_string(&reader);
+	if (reader.failed)
+		return DIALECT_PASS;
+	at_once =
+	    session_door(mz->session) == DOOR_MATERIALIZE && commit_at_once(mz, text, strlen(text));
+	if (!read_query(mz, &mz->memory, text, &driven, &rewritten) && !at_once)
+		return DIALECT_PASS;
+	if (driven || at_once)
+		task_query(mz, text, strlen(text), at_once);
+	else
+	{
+		session_query(mz->session, rewritten.data);
+		arena_reset(&mz->memory);
+		session_release(mz->session);
+	}
+	return DIALECT_TAKEN;
+}
+
+static BackendRoute
+materialize_backend_header(void *self, char type, uint32_t length)
+{
+	return flight_header(self, type, length);
+}
+
+static BackendRoute
+materialize_backend_message(void *self, const WireMessage *message)
+{
+	return flight_message(self, message);
+}
+
+/* The catalog of sources has been looked after (source.c). */
+static void
+materialize_timer(void *self)
+{
+	source_ensured(self);
+}
+
+/* The client has taken what waited for it. */
+static void
+materialize_drained(void *self)
+{
+	Materialize *mz = self;
+
+	if (mz->run.waiting)
+		stream_run(mz);
+}
+
+/*
+ * The client asks to cancel. PostgreSQL cancels what it is doing; between two
+ * rounds it does nothing, so the task itself ends then. A request that comes
+ * too late for PostgreSQL is kept for the next round as well.
+ */
+static bool
+materialize_cancel(void *self)
+{
+	Materialize *mz = self;
+
+	mz->cancelled = true;
+	if (!mz->run.waiting)
+		return false;
+	mz->run.waiting = false;
+	stream_run(mz);
+	return true;
+}
+
+/* A ReadyForQuery went to the client. */
+static void
+materialize_ready(void *self, char status)
+{
+	Materialize *mz = self;
+
+	commit_ready(mz, status);
+	if (status == 'I')
+	{
+		cursor_forget_all(mz);
+		extended_block_ended(mz);
+	}
+}
+
+#define MATERIALIZE_DIALECT(door_words)                                                            \
+	{                                                                                              \
+		.name = "materialize", .words = door_words, .open = materialize_open,                      \
+		.close = materialize_close, .wants = materialize_wants, .message = materialize_message,    \
+		.backend_header = materialize_backend_header,                                              \
+		.backend_message = materialize_backend_message, .timer = materialize_timer,                \
+		.drained = materialize_drained, .cancel = materialize_cancel, .ready = materialize_ready   \
+	}
+
+const Dialect materialize_dialect = MATERIALIZE_DIALECT(any_door_words);
+const Dialect materialize_own_dialect = MATERIALIZE_DIALECT(own_door_words);

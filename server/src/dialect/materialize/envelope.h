@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * envelope.h
+ *	  The columns SUBSCRIBE gives, and the queries over freshet.changes that
+ *	  give them: plain, with progress, ENVELOPE UPSERT and DEBEZIUM, WITHIN
+ *	  TIMESTAMP ORDER BY.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_MATERIALIZE_ENVELOPE_H
+#define FRESHET_MATERIALIZE_ENVELOPE_H
+
+#include "dialect/materialize/statement.h"
+
+typedef struct MzColumn
+{
+	char *name;
+	char *type; /* as format_type writes it */
+} MzColumn;
+
+typedef struct MzColumns
+{
+	int count;
+	MzColumn *items;
+} MzColumns;
+
+/* Read a column definition list: "code character(2), name text". */
+extern bool mz_columns_read(Arena *arena, const char *list, MzColumns *columns);
+
+/* NULL, or the column of KEY that the target does not have. */
+extern const char *mz_envelope_missing(const MzSubscribe *subscribe, const MzColumns *columns);
+
+/* Changes of the subscription, in the form asked for. */
+extern char *mz_changes_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
+                            const char *subscription);
+
+/* One progress row with the subscription's frontier. */
+extern char *mz_progress_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
+                             const char *subscription);
+
+/* No rows, but the same columns. Types may be missing where from says where they are. */
+extern char *mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
+                             const char *from);
+
+#endif /* FRESHET_MATERIALIZE_ENVELOPE_H */

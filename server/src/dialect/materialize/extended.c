@@ -1,0 +1,760 @@
+/*-------------------------------------------------------------------------
+ *
+ * extended.c
+ *	  The dialect's statements in the extended protocol.
+ *
+ * A Parse of SUBSCRIBE goes on as a query with the same columns and no rows,
+ * under the client's own statement name; one of a statement without rows goes
+ * on as an empty one. So PostgreSQL answers Parse, Bind and Describe, with the
+ * client's formats, in its place in the client's flight. Only Execute is taken.
+ *
+ * Invariants:
+ *	- A Prepared or Portal here stands for one of the backend of the same name,
+ *	  which is closed or replaced at the same time.
+ *	- A portal lives no longer than its transaction: outside a block, until Sync.
+ *	- Parameters are put into the text when the portal is executed, as literals
+ *	  of the type the client gave, for the extension takes a text.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "dialect/materialize/materialize.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A prepared statement of the client's that is ours. */
+struct Prepared
+{
+	Prepared *next;
+	Arena arena;
+	int uses; /* by the list and by portals */
+	char *name;
+	MzStatement statement;
+	int types;
+	uint32_t *type; /* as Parse gave them */
+};
+
+struct Portal
+{
+	Portal *next;
+	Arena arena;
+	char *name;
+	Prepared *prepared;
+	int formats;
+	int16_t *format;
+	int values;
+	char **value; /* literals; NULL: a format that cannot be written */
+	Stream *stream;
+	bool finished;
+};
+
+/* Is anything of the client's ours? */
+bool
+extended_active(const Materialize *mz)
+{
+	return mz->prepared != NULL || mz->portals != NULL;
+}
+
+static Prepared *
+prepared_find(const Materialize *mz, const char *name)
+{
+	for (Prepared *prepared = mz->prepared; prepared != NULL; prepared = prepared->next)
+	{
+		if (strcmp(prepared->name, name) == 0)
+			return prepared;
+	}
+	return NULL;
+}
+
+static Portal *
+portal_find(const Materialize *mz, const char *name)
+{
+	for (Portal *portal = mz->portals; portal != NULL; portal = portal->next)
+	{
+		if (strcmp(portal->name, name) == 0)
+			return portal;
+	}
+	return NULL;
+}
+
+/* One use of the statement less. */
+static void
+prepared_release(Prepared *prepared)
+{
+	Arena arena = prepared->arena;
+
+	if (--prepared->uses > 0)
+		return;
+	free(prepared);
+	arena_reset(&arena);
+}
+
+/* Forget the client's statement of that name. */
+static void
+prepared_forget(Materialize *mz, const char *name)
+{
+	for (Prepared **link = &mz->prepared; *link != NULL; link = &(*link)->next)
+	{
+		Prepared *prepared = *link;
+
+		if (strcmp(prepared->name, name) == 0)
+		{
+			*link = prepared->next;
+			prepared_release(prepared);
+			return;
+		}
+	}
+}
+
+/* Forget the client's portal of that name. */
+static void
+portal_forget(Materialize *mz, const char *name)
+{
+	for (Portal **link = &mz->portals; *link != NULL; link = &(*link)->next)
+	{
+		Portal *portal = *link;
+
+		if (strcmp(portal->name, name) == 0)
+		{
+			Arena arena = portal->arena;
+
+			*link = portal->next;
+			stream_free(mz, portal->stream);
+			prepared_release(portal->prepared);
+			free(portal);
+			arena_reset(&arena);
+			return;
+		}
+	}
+}
+
+/* The transaction has ended, and every portal with it. */
+void
+extended_block_ended(Materialize *mz)
+{
+	while (mz->portals != NULL)
+		portal_forget(mz, mz->portals->name);
+}
+
+/* The session ends. */
+void
+extended_free(Materialize *mz)
+{
+	extended_block_ended(mz);
+	while (mz->prepared != NULL)
+		prepared_forget(mz, mz->prepared->name);
+}
+
+/* The stream is about to be freed. */
+void
+extended_forget_stream(Materialize *mz, const Stream *stream)
+{
+	for (Portal *portal = mz->portals; portal != NULL; portal = portal->next)
+	{
+		if (portal->stream == stream)
+			portal->stream = NULL;
+	}
+}
+
+/* A portal with a subscription of its own, or NULL. */
+static Portal *
+portal_with_stream(const Materialize *mz)
+{
+	for (Portal *portal = mz->portals; portal != NULL; portal = portal->next)
+	{
+		if (portal->stream != NULL)
+			return portal;
+	}
+	return NULL;
+}
+
+/* Parse a Parse's text into a statement; more than one is PostgreSQL's error. */
+static void
+parse_one(Materialize *mz, Arena *arena, const char *text, MzStatement *statement)
+{
+	SqlLexer lexer;
+	SqlStatement slice;
+	SqlStatement second;
+	bool standard_strings = session_standard_strings(mz->session);
+
+	statement->kind = MZ_OTHER;
+	if (!mz_concerned(text, strlen(text)))
+		return;
+	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
+	if (!sql_next_statement(&lexer, &slice))
+		return;
+	if (sql_next_statement(&lexer, &second))
+		return;
+	mz_parse(arena, text, slice, standard_strings, statement);
+	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) &&
+	    !cursor_concerned(mz, &statement->fetch))
+		statement->kind = MZ_OTHER;
+}
+
+/* Would the message be taken? */
+bool
+extended_wants(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	const char *second;
+	char kind;
+
+	wire_read(&reader, message);
+	switch (message->type)
+	{
+		case 'P':
+		{
+			Arena arena = {0};
+			MzStatement statement;
+
+			name = wire_read_string(&reader);
+			second = wire_read_string(&reader);
+			if (reader.failed)
+				return false;
+			if (prepared_find(mz, name) != NULL)
+				return true;
+			parse_one(mz, &arena, second, &statement);
+			arena_reset(&arena);
+			return statement.kind != MZ_OTHER;
+		}
+		case 'B':
+			name = wire_read_string(&reader);
+			second = wire_read_string(&reader);
+			return !reader.failed &&
+			       (portal_find(mz, name) != NULL || prepared_find(mz, second) != NULL);
+		case 'D':
+			kind = (char) wire_read_byte(&reader);
+			name = wire_read_string(&reader);
+			return !reader.failed && kind == 'P' && portal_find(mz, name) == NULL &&
+			       cursor_find(mz, name) != NULL;
+		case 'E':
+			name = wire_read_string(&reader);
+			return !reader.failed && portal_find(mz, name) != NULL;
+		case 'C':
+			kind = (char) wire_read_byte(&reader);
+			name = wire_read_string(&reader);
+			if (reader.failed)
+				return false;
+			return kind == 'S' ? prepared_find(mz, name) != NULL : portal_find(mz, name) != NULL;
+		case 'S':
+			return portal_with_stream(mz) != NULL;
+		default:
+			return false;
+	}
+}
+
+/* Let go of control; the backend's answers are the client's. */
+static DialectAnswer
+answered(Materialize *mz)
+{
+	mz->task = TASK_NONE;
+	arena_reset(&mz->memory);
+	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
+	                               session_door(mz->session) == DOOR_MATERIALIZE);
+	session_release(mz->session);
+	return DIALECT_TAKEN;
+}
+
+/* Send a Parse under the client's name. */
+static void
+send_parse(Materialize *mz, const char *name, const char *sql, int types, const uint32_t *type)
+{
+	Buffer out = {0};
+	size_t begun = wire_begin(&out, 'P');
+
+	wire_add_string(&out, name);
+	wire_add_string(&out, sql);
+	wire_add_int16(&out, (uint16_t) types);
+	for (int i = 0; i < types; i++)
+		wire_add_int32(&out, type[i]);
+	wire_end(&out, begun);
+	session_to_backend(mz->session, buffer_data(&out), out.length);
+	buffer_free(&out);
+}
+
+/* ENVELOPE … KEY: the target's columns are known now. */
+static void
+keyed_described(Materialize *mz)
+{
+	Prepared *prepared = mz->prepared;
+	const MzSubscribe *subscribe = &prepared->statement.subscribe;
+	const char *missing;
+
+	if (mz->flight.failed)
+	{
+		char *name = arena_copy(&mz->memory, prepared->name, strlen(prepared->name));
+
+		prepared_forget(mz, name);
+		answered(mz);
+		return;
+	}
+	missing = mz_envelope_missing(subscribe, &mz->columns);
+	/* let PostgreSQL say that there is no such column */
+	send_parse(
+	    mz, prepared->name,
+	    missing == NULL
+	        ? mz_describe_sql(&mz->memory, subscribe, &mz->columns, subscribe->target)
+	        : arena_printf(&mz->memory, "SELECT \"%s\" FROM %s q", missing, subscribe->target),
+	    prepared->types, prepared->type);
+	answered(mz);
+}
+
+/* Parse. */
+static DialectAnswer
+take_parse(Materialize *mz, const WireMessage *message)
+{
+	static const char *const columns_statement = "freshet columns";
+	WireReader reader;
+	const char *name;
+	const char *text;
+	Prepared *prepared;
+	MzStatement *statement;
+	Arena arena = {0};
+	char *copy;
+	Cursor *cursor;
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	text = wire_read_string(&reader);
+
+	/* a named statement that is in use is PostgreSQL's error; it stays ours */
+	if (name[0] != '\0' && prepared_find(mz, name) != NULL)
+		return DIALECT_PASS;
+	prepared_forget(mz, name);
+	prepared = calloc(1, sizeof(Prepared));
+	if (prepared == NULL)
+		abort();
+	copy = arena_copy(&arena, text, strlen(text));
+	statement = &prepared->statement;
+	parse_one(mz, &arena, copy, statement);
+	prepared->name = arena_copy(&arena, name, strlen(name));
+	prepared->types = wire_read_int16(&reader);
+	prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
+	for (int i = 0; i < prepared->types; i++)
+		prepared->type[i] = wire_read_int32(&reader);
+	prepared->arena = arena;
+	prepared->uses = 1;
+	if (reader.failed || statement->kind == MZ_OTHER)
+	{
+		prepared_release(prepared);
+		return DIALECT_PASS;
+	}
+	if (statement->kind == MZ_REWRITTEN)
+	{
+		send_parse(mz, prepared->name, statement->rewritten, prepared->types, prepared->type);
+		prepared_release(prepared);
+		return answered(mz);
+	}
+	/* MZ_ERROR too: Execute raises it, as the empty statement cannot fail before */
+	prepared->next = mz->prepared;
+	mz->prepared = prepared;
+	switch (statement->kind)
+	{
+		case MZ_SUBSCRIBE:
+			if (statement->subscribe.key.count > 0)
+			{
+				flight_begin(mz);
+				flight_parse_typed(mz, columns_statement,
+				                   arena_printf(&mz->flight.memory, "SELECT * FROM %s q",
+				                                statement->subscribe.target),
+				                   prepared->types, prepared->type);
+				flight_describe(mz, columns_statement);
+				mz->flight.column_names = true;
+				flight_close(mz, 'S', columns_statement);
+				flight_send(mz, FLIGHT_FLUSH, keyed_described);
+				return DIALECT_TAKEN;
+			}
+			{
+				MzColumns none = {0};
+
+				send_parse(mz, prepared->name,
+				           mz_describe_sql(&mz->memory, &statement->subscribe, &none,
+				                           statement->subscribe.target),
+				           prepared->types, prepared->type);
+			}
+			return answered(mz);
+		case MZ_FETCH:
+			cursor = cursor_find(mz, statement->fetch.cursor);
+			if (cursor == NULL)
+			{
+				send_parse(mz, prepared->name, "", 0, NULL);
+				return answered(mz);
+			}
+			send_parse(mz, prepared->name,
+			           mz_describe_sql(&mz->memory, &cursor->stream->subscribe,
+			                           &cursor->stream->columns, NULL),
+			           0, NULL);
+			return answered(mz);
+		default:
+			send_parse(mz, prepared->name, "", 0, NULL);
+			return answered(mz);
+	}
+}
+
+/* The type's name for a cast of a literal; NULL: the literal finds its own. */
+static const char *
+type_name(uint32_t oid)
+{
+	static const struct
+	{
+		uint32_t oid;
+		const char *name;
+	} types[] = {{16, "boolean"},    {20, "bigint"},      {21, "smallint"},
+	             {23, "integer"},    {25, "text"},        {700, "real"},
+	             {701, "float8"},    {1042, "bpchar"},    {1043, "varchar"},
+	             {1082, "date"},     {1114, "timestamp"}, {1184, "timestamptz"},
+	             {1700, "numeric"},  {2950, "uuid"},      {3802, "jsonb"},
+	             {1009, "text[]"},   {1007, "integer[]"}, {1016, "bigint[]"},
+	             {1186, "interval"}, {1083, "time"},      {17, "bytea"}};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+	{
+		if (types[i].oid == oid)
+			return types[i].name;
+	}
+	return NULL;
+}
+
+/* A parameter of Bind as a literal; NULL if its binary form is not known here. */
+static char *
+parameter_literal(Arena *arena, uint32_t type, bool binary, const char *bytes, uint32_t length)
+{
+	Text literal;
+	const char *name = type_name(type);
+	uint64_t number = 0;
+
+	text_init(&literal, arena);
+	if (bytes == NULL)
+	{
+		text_append(&literal, "NULL");
+		return literal.data;
+	}
+	if (!binary || type == 25 || type == 1043 || type == 1042)
+	{
+		text_append(&literal, "(");
+		text_literal(&literal, arena_copy(arena, bytes, length));
+		if (name != NULL)
+			text_printf(&literal, "::%s", name);
+		text_append(&literal, ")");
+		return literal.data;
+	}
+	if (length > 8 || (type != 16 && type != 20 && type != 21 && type != 23))
+		return NULL;
+	for (uint32_t i = 0; i < length; i++)
+		number = number << 8 | (unsigned char) bytes[i];
+	if (type == 16)
+		text_append(&literal, number != 0 ? "true" : "false");
+	else
+		text_printf(&literal, "('%" PRId64 "'::%s)",
+		            length == 2   ? (int64_t) (int16_t) number
+		            : length == 4 ? (int64_t) (int32_t) number
+		                          : (int64_t) number,
+		            name);
+	return literal.data;
+}
+
+/* Bind: remember formats and parameters; the backend binds its own portal. */
+static DialectAnswer
+take_bind(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	Prepared *prepared;
+	Portal *portal;
+	int formats;
+	int16_t *format;
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	prepared = prepared_find(mz, wire_read_string(&reader));
+	/* only the unnamed portal may be replaced */
+	if (prepared == NULL)
+	{
+		if (name[0] == '\0')
+			portal_forget(mz, name);
+		return DIALECT_PASS;
+	}
+	if (name[0] != '\0' && portal_find(mz, name) != NULL)
+		return DIALECT_PASS;
+	portal_forget(mz, name);
+	portal = calloc(1, sizeof(Portal));
+	if (portal == NULL)
+		abort();
+	portal->name = arena_copy(&portal->arena, name, strlen(name));
+	portal->prepared = prepared;
+	prepared->uses++;
+	portal->next = mz->portals;
+	mz->portals = portal;
+
+	formats = wire_read_int16(&reader);
+	format = arena_alloc(&portal->arena, ((size_t) formats + 1) * sizeof(int16_t));
+	for (int i = 0; i < formats; i++)
+		format[i] = (int16_t) wire_read_int16(&reader);
+	portal->values = wire_read_int16(&reader);
+	portal->value = arena_alloc(&portal->arena, ((size_t) portal->values + 1) * sizeof(char *));
+	for (int i = 0; i < portal->values; i++)
+	{
+		uint32_t length = wire_read_int32(&reader);
+		const char *bytes = length == UINT32_MAX ? NULL : wire_read_bytes(&reader, length);
+		bool binary = formats == 1 ? format[0] == 1 : (i < formats && format[i] == 1);
+
+		if (reader.failed)
+			break;
+		portal->value[i] = parameter_literal(
+		    &portal->arena, i < prepared->types ? prepared->type[i] : 0, binary, bytes, length);
+	}
+	portal->formats = wire_read_int16(&reader);
+	portal->format = arena_alloc(&portal->arena, ((size_t) portal->formats + 1) * sizeof(int16_t));
+	for (int i = 0; i < portal->formats; i++)
+		portal->format[i] = (int16_t) wire_read_int16(&reader);
+	if (reader.failed)
+		portal_forget(mz, portal->name);
+	return DIALECT_PASS;
+}
+
+/* The text with $1 … replaced by the portal's literals; NULL: not possible. */
+static const char *
+with_parameters(Materialize *mz, const Portal *portal, const char *text)
+{
+	SqlLexer lexer;
+	Text result;
+	const char *copied = text;
+
+	if (text == NULL || portal->values == 0)
+		return text;
+	text_init(&result, &mz->memory);
+	sql_lexer_init(&lexer, text, strlen(text), session_standard_strings(mz->session));
+	for (;;)
+	{
+		SqlToken token = sql_next(&lexer);
+
+		if (token.kind == SQL_END || token.kind == SQL_BAD)
+			break;
+		if (token.kind == SQL_PARAMETER)
+		{
+			long number = strtol(token.start + 1, NULL, 10);
+
+			if (number < 1 || number > portal->values || portal->value[number - 1] == NULL)
+				return NULL;
+			text_append_bytes(&result, copied, (size_t) (token.start - copied));
+			text_append(&result, portal->value[number - 1]);
+			copied = token.start + token.length;
+		}
+	}
+	text_append(&result, copied);
+	return result.data;
+}
+
+/* The portal that is being executed. */
+static Portal *
+executed(Materialize *mz)
+{
+	return portal_find(mz, mz->portal);
+}
+
+/* The subscription of an ended portal is cleared away. */
+static void
+portal_cleared(Materialize *mz)
+{
+	task_done(mz, arena_printf(&mz->memory, "SUBSCRIBE %" PRIu64, mz->run.rows));
+}
+
+/* A SUBSCRIBE's portal has given what was asked for, or has ended. */
+static void
+portal_over(Materialize *mz)
+{
+	Portal *portal = executed(mz);
+	Stream *stream = mz->run.stream;
+
+	if (!stream->finished || stream->portal_open)
+	{
+		task_send(mz, 's', "", 0);
+		task_done(mz, NULL);
+		return;
+	}
+	portal->stream = NULL;
+	portal->finished = true;
+	stream_drop(mz, stream, portal_cleared);
+}
+
+/* A SUBSCRIBE's subscription is made. */
+static void
+portal_opened(Materialize *mz)
+{
+	executed(mz)->stream = mz->run.stream;
+	stream_run(mz);
+}
+
+/* Execute, with everything before it settled. */
+static void
+execute(Materialize *mz)
+{
+	Portal *portal = executed(mz);
+	const MzStatement *statement = &portal->prepared->statement;
+	MzSubscribe subscribe = statement->subscribe;
+
+	mz->statement = *statement;
+	if (statement->kind == MZ_FETCH)
+	{
+		cursor_fetch(mz, &statement->fetch, false, portal->formats, portal->format);
+		return;
+	}
+	if (statement->kind == MZ_SUBSCRIBE || statement->kind == MZ_COPY ||
+	    statement->kind == MZ_DECLARE)
+	{
+		const char **texts[] = {&subscribe.target, &subscribe.as_of, &subscribe.up_to};
+
+		for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		{
+			const char *text = with_parameters(mz, portal, *texts[i]);
+
+			if (text == NULL && *texts[i] != NULL)
+			{
+				task_raise(mz, "0A000", "this parameter of SUBSCRIBE cannot be taken in binary",
+				           "Send it as text, or as bigint, integer, smallint, boolean or text.");
+				return;
+			}
+			*texts[i] = text;
+		}
+		mz->statement.subscribe = subscribe;
+	}
+	if (statement->kind != MZ_SUBSCRIBE)
+	{
+		task_statement(mz, &mz->statement);
+		return;
+	}
+
+	if (portal->finished)
+	{
+		task_done(mz, "SUBSCRIBE 0");
+		return;
+	}
+	mz->run = (Run){.mode = RUN_SUBSCRIBE,
+	                .stream = portal->stream,
+	                .limit = mz->row_limit > 0 ? (int64_t) mz->row_limit : -1,
+	                .formats = portal->formats,
+	                .format = portal->format,
+	                .done = portal_over};
+	if (portal->stream != NULL)
+		stream_run(mz);
+	else
+		stream_open(mz, stream_create(mz, &subscribe, NULL), portal_opened);
+}
+
+/* Execute. */
+static DialectAnswer
+take_execute(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	Portal *portal;
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	mz->row_limit = wire_read_int32(&reader);
+	if (reader.failed || mz->row_limit > INT32_MAX)
+		mz->row_limit = 0;
+	portal = portal_find(mz, name);
+	mz->portal = arena_copy(&mz->memory, name, strlen(name));
+	task_execute(mz, portal->stream != NULL && portal->stream->portal_open, execute);
+	return DIALECT_TAKEN;
+}
+
+/* Describe of a cursor was answered. */
+static void
+cursor_described(Materialize *mz)
+{
+	answered(mz);
+}
+
+/* The portal's subscription is gone. */
+static void
+portal_closed(Materialize *mz)
+{
+	task_send(mz, '3', "", 0);
+	task_done(mz, NULL);
+}
+
+/* Close of a portal with a subscription. */
+static void
+close_portal(Materialize *mz)
+{
+	Portal *portal = executed(mz);
+	Stream *stream = portal->stream;
+
+	portal->stream = NULL;
+	portal_forget(mz, mz->portal);
+	stream_drop(mz, stream, portal_closed);
+}
+
+/* The client's Sync was answered: outside a block its portals end. */
+static void
+synced(Materialize *mz)
+{
+	Portal *portal = portal_with_stream(mz);
+
+	if (mz->status == 'I' && portal != NULL)
+	{
+		Stream *stream = portal->stream;
+
+		portal->stream = NULL;
+		stream_drop(mz, stream, synced);
+		return;
+	}
+	if (mz->status == 'I')
+		extended_block_ended(mz);
+	session_ready_for_query(mz->session);
+	commit_ready(mz, mz->status);
+	task_done(mz, NULL);
+}
+
+/* A message that extended_wants wanted. */
+DialectAnswer
+extended_message(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	char kind;
+
+	wire_read(&reader, message);
+	switch (message->type)
+	{
+		case 'P':
+			return take_parse(mz, message);
+		case 'B':
+			return take_bind(mz, message);
+		case 'E':
+			return take_execute(mz, message);
+		case 'D':
+			wire_read_byte(&reader);
+			name = wire_read_string(&reader);
+			flight_begin(mz);
+			flight_describe(mz, cursor_find(mz, name)->stream->statement);
+			mz->flight.show_columns = true;
+			flight_close(mz, 'S', "freshet none");
+			flight_send(mz, FLIGHT_FLUSH, cursor_described);
+			return DIALECT_TAKEN;
+		case 'C':
+			kind = (char) wire_read_byte(&reader);
+			name = wire_read_string(&reader);
+			if (kind == 'S')
+				prepared_forget(mz, name);
+			else if (portal_find(mz, name)->stream != NULL)
+			{
+				mz->portal = arena_copy(&mz->memory, name, strlen(name));
+				task_execute(mz, false, close_portal);
+				return DIALECT_TAKEN;
+			}
+			else
+				portal_forget(mz, name);
+			return DIALECT_PASS;
+		case 'S':
+			mz->portal = "";
+			task_execute(mz, false, synced);
+			return DIALECT_TAKEN;
+		default:
+			return DIALECT_PASS;
+	}
+}

@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ *
+ * materialize.h
+ *	  What the files of Materialize's dialect share: the state kept for one
+ *	  session.
+ *
+ * How it works. The client's text is read (statement.h). What only needs other
+ * words is rewritten and passes. The rest is a *task*: the dialect takes
+ * control and sends statements of its own over the session's own backend, in
+ * *flights* (flight.h), until the task ends.
+ *
+ * In the extended protocol a SUBSCRIBE is parsed by PostgreSQL as a query that
+ * has the same columns and no rows, under the client's own names. Parse, Bind
+ * and Describe are so answered by PostgreSQL itself; only Execute is a task.
+ *
+ * Invariants:
+ *	- A task begins with nothing outstanding and ends with task_done or
+ *	  task_failed, exactly once.
+ *	- A subscription's rows pass through; none is kept here. What was not asked
+ *	  for yet waits in a portal of the backend.
+ *	- Subscriptions of a transaction block are forgotten when the block ends;
+ *	  others are dropped with their statement or portal.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_MATERIALIZE_H
+#define FRESHET_MATERIALIZE_H
+
+#include "dialect/materialize/envelope.h"
+#include "dialect/materialize/statement.h"
+#include "net/buffer.h"
+#include "session/session.h"
+
+typedef struct Materialize Materialize;
+
+/* ---- flights: flight.c ---- */
+
+typedef enum PartRole
+{
+	PART_SILENT, /* nothing reaches the client */
+	PART_VALUES, /* its one row is kept in values */
+	PART_ROWS    /* its rows go to the client */
+} PartRole;
+
+typedef enum FlightEnd
+{
+	FLIGHT_SYNC,    /* Sync; done when its ReadyForQuery came */
+	FLIGHT_FLUSH,   /* Flush; its last message is a Close, which ends it */
+	FLIGHT_SUSPEND, /* Flush; done when its Execute is suspended, or else like
+					 * FLIGHT_SYNC */
+	FLIGHT_RAW      /* one Query of the client, whose answers go to it */
+} FlightEnd;
+
+#define FLIGHT_PARTS 6
+#define FLIGHT_VALUES 4
+
+typedef struct Flight
+{
+	Buffer out;
+	Arena memory; /* until the next flight begins */
+	FlightEnd end;
+	void (*done)(Materialize *mz);
+	int parts;
+	PartRole roles[FLIGHT_PARTS];
+	int part;          /* the one being answered */
+	int syncs;         /* ReadyForQuery that will still come */
+	bool show_columns; /* RowDescription goes to the client */
+	bool column_names; /* RowDescription is kept in mz->columns */
+	bool copy;         /* a COPY's data goes to the client */
+	bool failed;       /* mz->error says why */
+	bool quiet;        /* its error is not kept */
+	bool suspended;
+	uint64_t rows; /* of PART_ROWS */
+	char *values[FLIGHT_VALUES];
+} Flight;
+
+/* A prepared statement of the dialect's that is no longer needed. */
+typedef struct Garbage Garbage;
+struct Garbage
+{
+	Garbage *next;
+	char statement[];
+};
+
+extern void flight_begin(Materialize *mz);
+extern void flight_parse(Materialize *mz, const char *name, const char *sql);
+extern void flight_parse_typed(Materialize *mz, const char *name, const char *sql, int types,
+                               const uint32_t *type);
+extern void flight_bind(Materialize *mz, const char *portal, const char *statement, int formats,
+                        const int16_t *format);
+extern void flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role);
+extern void flight_statement(Materialize *mz, const char *sql, PartRole role);
+extern void flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds);
+extern void flight_close_later(Materialize *mz, const char *statement);
+extern void flight_describe(Materialize *mz, const char *statement);
+extern void flight_close(Materialize *mz, char kind, const char *name);
+extern void flight_sync(Materialize *mz);
+extern void flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz));
+extern void flight_query(Materialize *mz, const char *sql, size_t length, FlightEnd end,
+                         void (*done)(Materialize *mz));
+extern BackendRoute flight_header(Materialize *mz, char type, uint32_t length);
+extern BackendRoute flight_message(Materialize *mz, const WireMessage *message);
+
+/* ---- subscriptions: stream.c ---- */
+
+typedef struct Stream
+{
+	Arena arena;
+	MzSubscribe subscribe;
+	char *name;      /* of the extension's subscription */
+	char *statement; /* prepared: the changes */
+	char *progress;  /* prepared: a progress row */
+	char *portal;    /* holds rows not asked for yet */
+	char *changes_sql;
+	char *progress_sql;
+	MzColumns columns;
+	bool prepared;
+	bool portal_open;
+	int portal_formats; /* of the open portal, as Bind has them */
+	int16_t *portal_format;
+	bool finished;
+	bool progressed; /* the first progress row was sent */
+	uint64_t progress_at;
+	char progress_frontier[48]; /* in the last progress row */
+	char frontier[48];
+
+	/* COPY */
+	const char *copy_options;
+	bool copy_begun;
+	bool copy_header; /* a batch begins with a line that is sent once */
+	bool copy_binary; /* a batch begins with bytes that are sent once */
+	bool copy_first;  /* the batch's first data is still to come */
+} Stream;
+
+typedef enum RunMode
+{
+	RUN_SUBSCRIBE, /* until it ends, or for so many rows */
+	RUN_FETCH,     /* what there is, or until the deadline */
+	RUN_COPY
+} RunMode;
+
+/* One reading of a stream. */
+typedef struct Run
+{
+	Stream *stream;
+	RunMode mode;
+	int64_t limit; /* -1: none */
+	uint64_t rows;
+	bool has_deadline;
+	uint64_t deadline;
+	int formats;
+	const int16_t *format;
+	bool show_columns;
+	bool waiting; /* for the client to take what was sent */
+	void (*done)(Materialize *mz);
+} Run;
+
+extern Stream *stream_create(Materialize *mz, const MzSubscribe *subscribe, const char *name);
+extern void stream_free(Materialize *mz, Stream *stream);
+extern void stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
+extern void stream_run(Materialize *mz);
+extern void stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
+extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
+extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
+extern uint64_t stream_clock(void);
+
+/* ---- tasks: task.c ---- */
+
+typedef enum TaskKind
+{
+	TASK_NONE,
+	TASK_QUERY,  /* a Query: statements one by one, then ReadyForQuery */
+	TASK_EXECUTE /* anything else: one answer */
+} TaskKind;
+
+extern void task_query(Materialize *mz, const char *text, size_t length, bool at_once);
+extern void task_execute(Materialize *mz, bool resume, void (*begin)(Materialize *mz));
+extern void task_statement(Materialize *mz, const MzStatement *statement);
+extern void task_done(Materialize *mz, const char *tag);
+extern void task_failed(Materialize *mz);
+extern void
+task_raise(Materialize *mz, const char *sqlstate, const char *message, const char *hint);
+extern void task_send(Materialize *mz, char type, const void *body, size_t length);
+
+/* ---- the extended protocol: extended.c ---- */
+
+typedef struct Prepared Prepared;
+typedef struct Portal Portal;
+
+extern bool extended_wants(Materialize *mz, const WireMessage *message);
+extern DialectAnswer extended_message(Materialize *mz, const WireMessage *message);
+extern void extended_block_ended(Materialize *mz);
+extern void extended_forget_stream(Materialize *mz, const Stream *stream);
+extern void extended_free(Materialize *mz);
+extern bool extended_active(const Materialize *mz);
+
+/* ---- cursors: cursor.c ---- */
+
+typedef struct Cursor Cursor;
+
+struct Cursor
+{
+	Cursor *next;
+	char *name;
+	Stream *stream;
+};
+
+extern Cursor *cursor_find(Materialize *mz, const char *name);
+extern bool cursor_concerned(Materialize *mz, const MzFetch *fetch);
+extern void cursor_declare(Materialize *mz, const MzStatement *statement);
+extern void cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int formats,
+                         const int16_t *format);
+extern void cursor_close(Materialize *mz, const MzFetch *fetch);
+extern void cursor_forget_all(Materialize *mz);
+
+/* ---- DDL that commits at once: commit.c ---- */
+
+typedef struct CommitWatch
+{
+	bool begun;   /* the block holds nothing but its BEGIN */
+	bool pending; /* the flight's statement is DDL that is to be committed */
+} CommitWatch;
+
+extern bool commit_wants(Materialize *mz, const WireMessage *message);
+extern bool commit_at_once(Materialize *mz, const char *text, size_t length);
+extern void commit_take_sync(Materialize *mz);
+extern void commit_ready(Materialize *mz, char status);
+
+/* ---- sources: source.c ---- */
+
+typedef struct SourceMaking SourceMaking;
+
+extern void source_create(Materialize *mz, const MzSource *source, const SqlStatement *text);
+extern void source_drop(Materialize *mz, const MzDropSource *drop);
+extern void source_ensured(Materialize *mz);
+extern void source_cancel(Materialize *mz);
+
+/* ---- the session's state ---- */
+
+typedef struct MzError
+{
+	char severity[16];
+	char sqlstate[6];
+	char *message;
+	char *detail;
+	char *hint;
+} MzError;
+
+struct Materialize
+{
+	Session *session;
+	Arena memory;       /* until the task ends */
+	uint32_t serial;    /* for names */
+	bool wait_prepared; /* the statement of flight's wait */
+
+	TaskKind task;
+	bool cancelled;
+	MzError error;
+	char status; /* of the last ReadyForQuery seen in control */
+
+	/* TASK_QUERY */
+	char *text;
+	SqlLexer lexer;
+	bool several;  /* more than one statement */
+	bool implicit; /* a block of our own around them */
+	bool failed;
+	bool at_once; /* the statement is DDL first in its block: commit it */
+
+	/* TASK_EXECUTE */
+	void (*begin)(Materialize *mz);
+	const char *portal;
+	uint32_t row_limit;
+
+	Flight flight;
+	Run run;
+	MzColumns columns; /* collected by Flight.column_names */
+	MzStatement statement;
+	void (*then)(Materialize *mz);
+	struct LoadgenRequest *ensuring; /* CREATE SOURCE waits for the catalog */
+	SourceMaking *making;
+
+	Garbage *garbage;
+	Prepared *prepared;
+	Portal *portals;
+	Cursor *cursors;
+	CommitWatch commit;
+	Stream *dropping;
+};
+
+#endif /* FRESHET_MATERIALIZE_H */

@@ -1,0 +1,547 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.c
+ *	  CREATE SOURCE … FROM LOAD GENERATOR and DROP SOURCE.
+ *
+ * A source is tables in the user's schema, made with the user's rights, and a
+ * row in the server's catalog (source/catalog.h), all in one transaction of
+ * the session's. Who runs sources hears of it at commit (NOTIFY).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dialect/materialize/materialize.h"
+#include "source/catalog.h"
+#include "source/loadgen/generator.h"
+#include "source/loadgen/loadgen.h"
+
+/* The largest scale that is made. */
+#define SCALE_MAX 100.0
+
+/* A source's table. */
+typedef struct Member
+{
+	int table; /* of the generator */
+	const char *schema;
+	const char *name;
+} Member;
+
+/* A CREATE SOURCE under way; lives in the task's memory. */
+struct SourceMaking
+{
+	const Generator *generator;
+	GeneratorOptions options;
+	const char *interval; /* text; NULL: the default */
+	int64_t as_of;
+	int64_t up_to; /* -1: none */
+	int member_count;
+	Member members[GENERATOR_TABLES];
+	const char *create_sql;
+	char *problem; /* of making the catalog */
+};
+
+/* A whole number from 0 on. */
+static bool
+read_count(const char *value, int64_t *count)
+{
+	char *end;
+
+	if (value == NULL || !isdigit((unsigned char) value[0]))
+		return false;
+	errno = 0;
+	*count = strtoll(value, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+/* A NoticeResponse to the client. */
+static void
+send_notice(Materialize *mz, const char *message)
+{
+	Buffer out = {0};
+	WireError notice = {.severity = "NOTICE", .sqlstate = "00000", .message = message};
+
+	wire_add_notice(&out, &notice);
+	session_to_client(mz->session, buffer_data(&out), out.length);
+	buffer_free(&out);
+}
+
+/* Read the generator's options; false: an error was raised. */
+static bool
+read_options(Materialize *mz, const MzSource *source, SourceMaking *making)
+{
+	making->options.max_cardinality = GENERATOR_NO_LIMIT;
+	making->options.scale_factor = 0.01;
+	making->up_to = -1;
+	for (int i = 0; i < source->option_count; i++)
+	{
+		const MzSourceOption *option = &source->options[i];
+		int64_t *count = NULL;
+		int needs = 0;
+
+		if (strcmp(option->name, "TICK INTERVAL") == 0)
+		{
+			making->interval = option->value;
+			if (option->value != NULL)
+				continue;
+		}
+		else if (strcmp(option->name, "AS OF") == 0)
+			count = &making->as_of;
+		else if (strcmp(option->name, "UP TO") == 0)
+			count = &making->up_to;
+		else if (strcmp(option->name, "MAX CARDINALITY") == 0)
+		{
+			count = &making->options.max_cardinality;
+			needs = GENERATOR_MAX_CARDINALITY;
+		}
+		else if (strcmp(option->name, "SCALE FACTOR") == 0)
+			needs = GENERATOR_SCALE_FACTOR;
+		else
+			needs = -1;
+
+		if (needs != 0 && (needs < 0 || !(making->generator->options & needs)))
+		{
+			task_raise(mz, "42601",
+			           arena_printf(&mz->memory, "%s load generators do not support %s values",
+			                        source->generator, option->name),
+			           NULL);
+			return false;
+		}
+		if (needs == GENERATOR_SCALE_FACTOR)
+		{
+			char *end = NULL;
+			double scale = option->value != NULL ? strtod(option->value, &end) : 0;
+
+			if (!(scale > 0 && scale <= SCALE_MAX) || *end != '\0')
+			{
+				task_raise(mz, "22023",
+				           arena_printf(&mz->memory, "unsupported scale factor %s",
+				                        option->value != NULL ? option->value : ""),
+				           "The scale factor must be above 0 and at most 100.");
+				return false;
+			}
+			making->options.scale_factor = scale;
+		}
+		else if (count == NULL || !read_count(option->value, count))
+		{
+			task_raise(mz, "22023",
+			           arena_printf(&mz->memory, "invalid %s: invalid unsigned numeric value: %s",
+			                        option->name, option->value != NULL ? option->value : ""),
+			           NULL);
+			return false;
+		}
+	}
+	if (making->up_to >= 0 && making->up_to < making->as_of)
+	{
+		task_raise(mz, "22023", "UP TO cannot be less than AS OF", NULL);
+		return false;
+	}
+	return true;
+}
+
+/* Find out which tables the source has; false: an error was raised. */
+static bool
+read_tables(Materialize *mz, const MzSource *source, SourceMaking *making)
+{
+	const Generator *generator = making->generator;
+
+	if (generator->single)
+	{
+		if (source->all_tables || source->table_count > 0)
+		{
+			task_raise(mz, "42601",
+			           source->all_tables ? "FOR ALL TABLES is only valid for multi-output sources"
+			                              : "FOR TABLES is only valid for multi-output sources",
+			           NULL);
+			return false;
+		}
+		making->members[making->member_count++] = (Member){0, NULL, source->name};
+		return true;
+	}
+	if (source->table_count == 0)
+	{
+		/* without FOR the source would have no tables to read */
+		for (int i = 0; i < generator->table_count; i++)
+			making->members[making->member_count++] = (Member){i, NULL, generator->tables[i].name};
+		return true;
+	}
+	for (int i = 0; i < source->table_count; i++)
+	{
+		const MzSourceTable *table = &source->tables[i];
+		int found = -1;
+
+		for (int j = 0; j < generator->table_count; j++)
+		{
+			if (strcmp(generator->tables[j].name, table->reference) == 0)
+				found = j;
+		}
+		for (int j = 0; j < making->member_count; j++)
+		{
+			if (making->members[j].table == found)
+				found = -1;
+		}
+		if (found < 0)
+		{
+			task_raise(
+			    mz, "42704",
+			    arena_printf(&mz->memory, "reference to %s not found in source", table->reference),
+			    NULL);
+			return false;
+		}
+		making->members[making->member_count++] = (Member){found, table->schema, table->name};
+	}
+	return true;
+}
+
+/* Append schema.name. */
+static void
+append_name(Text *sql, const char *schema, const char *name)
+{
+	text_identifier(sql, schema);
+	text_append(sql, ".");
+	text_identifier(sql, name);
+}
+
+/* The source is there. */
+static void
+create_done(Materialize *mz)
+{
+	if (mz->flight.failed)
+		task_failed(mz);
+	else
+		task_done(mz, "CREATE SOURCE");
+}
+
+/* What was asked before the source is made is answered. */
+static void
+create_checked(Materialize *mz)
+{
+	const MzSource *source = &mz->statement.source;
+	SourceMaking *making = mz->making;
+	const Generator *generator = making->generator;
+	const char *schema;
+	const char *progress_schema;
+	const char *progress;
+	int64_t interval;
+	Text sql;
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	if (mz->flight.values[0] == NULL)
+	{
+		task_raise(mz, "3F000", "no schema has been selected to create in", NULL);
+		return;
+	}
+	schema = arena_copy(&mz->memory, mz->flight.values[0], strlen(mz->flight.values[0]));
+	if (mz->flight.values[1] != NULL && mz->flight.values[1][0] == 't')
+	{
+		if (source->if_not_exists)
+		{
+			send_notice(mz, arena_printf(&mz->memory, "source \"%s\" already exists, skipping",
+			                             source->name));
+			task_done(mz, "CREATE SOURCE");
+		}
+		else
+			task_raise(mz, "42710",
+			           arena_printf(&mz->memory, "source \"%s\" already exists", source->name),
+			           NULL);
+		return;
+	}
+	interval = mz->flight.values[2] != NULL ? strtoll(mz->flight.values[2], NULL, 10)
+	                                        : (generator->still ? 0 : 1000);
+	if (interval < 0)
+	{
+		task_raise(mz, "22023",
+		           "invalid TICK INTERVAL: cannot convert negative interval to duration", NULL);
+		return;
+	}
+	if (interval == 0 && making->interval != NULL)
+		interval = 1;
+	progress = source->progress != NULL ? source->progress
+	                                    : arena_printf(&mz->memory, "%s_progress", source->name);
+	progress_schema = source->progress_schema != NULL ? source->progress_schema : schema;
+
+	flight_begin(mz);
+	text_init(&sql, &mz->flight.memory);
+	for (int i = 0; i < making->member_count; i++)
+	{
+		const Member *member = &making->members[i];
+
+		text_append(&sql, "CREATE TABLE ");
+		append_name(&sql, member->schema != NULL ? member->schema : schema, member->name);
+		text_printf(&sql, " (%s);", generator->tables[member->table].definition);
+	}
+	text_append(&sql, "CREATE TABLE ");
+	append_name(&sql, progress_schema, progress);
+	text_append(&sql, " (\"offset\" bigint);INSERT INTO ");
+	append_name(&sql, progress_schema, progress);
+	text_append(&sql, " VALUES (0);WITH made AS (INSERT INTO freshet_server.source (schema, name,"
+	                  " generator, interval_ms, as_of, up_to, max_cardinality, scale_factor,"
+	                  " create_sql, progress) VALUES (");
+	{
+		Text quoted;
+
+		text_init(&quoted, &mz->flight.memory);
+		text_identifier(&quoted, schema);
+		text_literal(&sql, quoted.data);
+	}
+	text_append(&sql, ", ");
+	text_literal(&sql, source->name);
+	text_append(&sql, ", ");
+	text_literal(&sql, generator->name);
+	text_printf(&sql, ", %" PRId64 ", %" PRId64, interval, making->as_of);
+	text_printf(&sql, ", nullif(%" PRId64 ", -1), nullif(%" PRId64 ", -1), %.17g, ", making->up_to,
+	            making->options.max_cardinality, making->options.scale_factor);
+	text_literal(&sql, making->create_sql);
+	text_append(&sql, ", ");
+	{
+		Text quoted;
+
+		text_init(&quoted, &mz->flight.memory);
+		append_name(&quoted, progress_schema, progress);
+		text_literal(&sql, quoted.data);
+	}
+	text_append(&sql, ") RETURNING id), kept AS (SELECT id FROM made) INSERT INTO"
+	                  " freshet_server.source_table (source, reference, relation)"
+	                  " SELECT kept.id, v.reference, v.relation::regclass FROM kept, (VALUES ");
+	for (int i = 0; i < making->member_count; i++)
+	{
+		const Member *member = &making->members[i];
+		Text quoted;
+
+		text_append(&sql, i == 0 ? "(" : ", (");
+		text_literal(&sql, generator->tables[member->table].name);
+		text_append(&sql, ", ");
+		text_init(&quoted, &mz->flight.memory);
+		append_name(&quoted, member->schema != NULL ? member->schema : schema, member->name);
+		text_literal(&sql, quoted.data);
+		text_append(&sql, ")");
+	}
+	text_append(&sql, ") v(reference, relation);NOTIFY " CATALOG_CHANNEL);
+	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, create_done);
+}
+
+/* The catalog of sources was looked after; the session is told by a timer. */
+static void
+catalog_ensured(void *owner, const char *message)
+{
+	Materialize *mz = owner;
+
+	mz->ensuring = NULL;
+	mz->making->problem =
+	    message != NULL ? arena_copy(&mz->memory, message, strlen(message)) : NULL;
+	session_timer(mz->session, 1);
+}
+
+/* Go on with CREATE SOURCE: the catalog is there, or cannot be. */
+void
+source_ensured(Materialize *mz)
+{
+	const MzSource *source = &mz->statement.source;
+	SourceMaking *making = mz->making;
+	Text sql;
+
+	if (making == NULL)
+		return;
+	if (making->problem != NULL)
+	{
+		task_raise(mz, "58000",
+		           arena_printf(&mz->memory, "sources cannot be kept in this database: %s",
+		                        making->problem),
+		           NULL);
+		return;
+	}
+	if (mz->cancelled)
+	{
+		task_raise(mz, "57014", "canceling statement due to user request", NULL);
+		return;
+	}
+	flight_begin(mz);
+	text_init(&sql, &mz->flight.memory);
+	text_append(&sql, "SELECT n.nspname, EXISTS (SELECT FROM freshet_server.source s"
+	                  " WHERE s.schema = n.oid AND s.name = ");
+	text_literal(&sql, source->name);
+	text_append(&sql, "), ");
+	if (making->interval != NULL)
+	{
+		text_append(&sql, "(SELECT (extract(epoch FROM ");
+		text_literal(&sql, making->interval);
+		text_append(&sql, "::interval) * 1000)::bigint)");
+	}
+	else
+		text_append(&sql, "NULL");
+	text_append(&sql, " FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ");
+	if (source->schema != NULL)
+		text_literal(&sql, source->schema);
+	else
+		text_append(&sql, "current_schema()");
+	flight_statement(mz, sql.data, PART_VALUES);
+	flight_send(mz, FLIGHT_SYNC, create_checked);
+}
+
+/* The session ends while it waits for the catalog. */
+void
+source_cancel(Materialize *mz)
+{
+	if (mz->ensuring != NULL)
+		loadgen_cancel(mz->ensuring);
+	mz->ensuring = NULL;
+}
+
+/* CREATE SOURCE. */
+void
+source_create(Materialize *mz, const MzSource *source, const SqlStatement *text)
+{
+	SourceMaking *making = arena_alloc(&mz->memory, sizeof(SourceMaking));
+
+	memset(making, 0, sizeof(*making));
+	mz->making = making;
+	mz->statement.source = *source;
+	making->generator = generator_find(source->generator);
+	making->create_sql = arena_printf(&mz->memory, "%.*s;", (int) text->length, text->start);
+	if (making->generator == NULL)
+	{
+		task_raise(
+		    mz, "0A000",
+		    arena_printf(&mz->memory, "load generator %s is not supported", source->generator),
+		    "Load generators are AUCTION, CLOCK, COUNTER, MARKETING and TPCH.");
+		return;
+	}
+	if (!read_options(mz, source, making) || !read_tables(mz, source, making))
+		return;
+	mz->ensuring = loadgen_ensure(session_database(mz->session), catalog_ensured, mz);
+}
+
+/* The sources are gone. */
+static void
+drop_done(Materialize *mz)
+{
+	if (mz->flight.failed)
+		task_failed(mz);
+	else
+		task_done(mz, "DROP SOURCE");
+}
+
+/* The sources to be dropped are known: a missing one, their ids, their tables. */
+static void
+drop_found(Materialize *mz)
+{
+	const MzDropSource *drop = &mz->statement.drop;
+	const char *missing;
+	const char *ids;
+	const char *tables;
+	Text sql;
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	missing = mz->flight.values[0];
+	if (missing != NULL)
+		missing = arena_copy(&mz->memory, missing, strlen(missing));
+	if (missing != NULL && mz->flight.values[3] != NULL)
+	{
+		task_raise(mz, "42809", arena_printf(&mz->memory, "%s is not a source", missing), NULL);
+		return;
+	}
+	if (missing != NULL && !drop->if_exists)
+	{
+		task_raise(mz, "42704", arena_printf(&mz->memory, "source \"%s\" does not exist", missing),
+		           NULL);
+		return;
+	}
+	if (missing != NULL)
+		send_notice(mz,
+		            arena_printf(&mz->memory, "source \"%s\" does not exist, skipping", missing));
+	ids = mz->flight.values[1];
+	tables = mz->flight.values[2];
+	if (ids == NULL)
+	{
+		task_done(mz, "DROP SOURCE");
+		return;
+	}
+	ids = arena_copy(&mz->memory, ids, strlen(ids));
+	tables = tables == NULL ? NULL : arena_copy(&mz->memory, tables, strlen(tables));
+	flight_begin(mz);
+	text_init(&sql, &mz->flight.memory);
+	/* the generator locks its row before its tables, and so does this */
+	text_printf(&sql, "DELETE FROM freshet_server.source WHERE id IN (%s);", ids);
+	if (tables != NULL)
+		text_printf(&sql, "DROP TABLE IF EXISTS %s%s;", tables, drop->cascade ? " CASCADE" : "");
+	text_append(&sql, "NOTIFY " CATALOG_CHANNEL);
+	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, drop_done);
+}
+
+/* Whether the database has a catalog of sources is known. */
+static void
+drop_looked(Materialize *mz)
+{
+	const MzDropSource *drop = &mz->statement.drop;
+	bool has;
+	Text sql;
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	has = mz->flight.values[0] != NULL;
+	flight_begin(mz);
+	text_init(&sql, &mz->flight.memory);
+	text_append(&sql, "WITH wanted (schema, name) AS (VALUES ");
+	for (int i = 0; i < drop->count; i++)
+	{
+		text_append(&sql, i == 0 ? "(" : ", (");
+		if (drop->schemas[i] != NULL)
+			text_literal(&sql, drop->schemas[i]);
+		else
+			text_append(&sql, "current_schema()");
+		text_append(&sql, "::text, ");
+		text_literal(&sql, drop->names[i]);
+		text_append(&sql, "::text)");
+	}
+	text_append(&sql, "), found AS (SELECT w.schema, w.name, ");
+	if (has)
+		text_append(&sql, "s.id, s.progress::oid AS progress FROM wanted w"
+		                  " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema"
+		                  " LEFT JOIN freshet_server.source s"
+		                  " ON s.schema = n.oid AND s.name = w.name");
+	else
+		text_append(&sql, "NULL::bigint AS id, NULL::oid AS progress FROM wanted w");
+	text_append(&sql, ") SELECT (SELECT name FROM found WHERE id IS NULL LIMIT 1),"
+	                  " (SELECT string_agg(id::text, ', ') FROM found), ");
+	if (has)
+		text_append(&sql, "(SELECT string_agg(quote_ident(n.nspname) || '.'"
+		                  " || quote_ident(c.relname), ', ') FROM pg_catalog.pg_class c"
+		                  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		                  " WHERE c.oid IN (SELECT progress FROM found UNION ALL"
+		                  " SELECT t.relation FROM freshet_server.source_table t"
+		                  " JOIN found ON found.id = t.source))");
+	else
+		text_append(&sql, "NULL");
+	text_append(&sql, ", (SELECT true FROM found JOIN pg_catalog.pg_namespace n"
+	                  " ON n.nspname = found.schema JOIN pg_catalog.pg_class c"
+	                  " ON c.relnamespace = n.oid AND c.relname = found.name"
+	                  " WHERE found.id IS NULL LIMIT 1)");
+	flight_statement(mz, sql.data, PART_VALUES);
+	flight_send(mz, FLIGHT_SYNC, drop_found);
+}
+
+/* DROP SOURCE. */
+void
+source_drop(Materialize *mz, const MzDropSource *drop)
+{
+	mz->statement.drop = *drop;
+	flight_begin(mz);
+	flight_statement(mz, "SELECT to_regclass('freshet_server.source')", PART_VALUES);
+	flight_send(mz, FLIGHT_SYNC, drop_looked);
+}

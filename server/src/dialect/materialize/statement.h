@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.h
+ *	  The statements of Materialize that PostgreSQL does not know, as read
+ *	  from a client's text.
+ *
+ * Invariants:
+ *	- A statement that is not certainly Materialize's is MZ_OTHER and goes to
+ *	  PostgreSQL unchanged: the dialect takes nothing away from it.
+ *	- Everything a statement points to lives in the arena it was parsed into.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_MATERIALIZE_STATEMENT_H
+#define FRESHET_MATERIALIZE_STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sql/arena.h"
+#include "sql/lex.h"
+
+typedef enum MzKind
+{
+	MZ_OTHER,         /* PostgreSQL's */
+	MZ_ERROR,         /* Materialize's, but wrong: error says how */
+	MZ_REWRITTEN,     /* PostgreSQL's once it reads as rewritten */
+	MZ_SUBSCRIBE,     /* SUBSCRIBE … */
+	MZ_COPY,          /* COPY (SUBSCRIBE …) TO STDOUT … */
+	MZ_DECLARE,       /* DECLARE c CURSOR FOR SUBSCRIBE … */
+	MZ_FETCH,         /* FETCH …: of a cursor that may be a subscription's */
+	MZ_CLOSE,         /* CLOSE …: likewise */
+	MZ_CREATE_SOURCE, /* CREATE SOURCE … */
+	MZ_DROP_SOURCE    /* DROP SOURCE … */
+} MzKind;
+
+typedef enum MzEnvelope
+{
+	MZ_ENVELOPE_NONE,
+	MZ_ENVELOPE_UPSERT,
+	MZ_ENVELOPE_DEBEZIUM,
+	MZ_ENVELOPE_ORDERED /* WITHIN TIMESTAMP ORDER BY */
+} MzEnvelope;
+
+typedef struct MzNames
+{
+	int count;
+	char **names;
+} MzNames;
+
+typedef struct MzSubscribe
+{
+	const char *target; /* a relation's name, or (SELECT …) */
+	bool is_query;
+	bool snapshot;
+	bool progress;
+	MzEnvelope envelope;
+	MzNames key;
+	const char *order; /* the ORDER BY list of MZ_ENVELOPE_ORDERED */
+	const char *as_of; /* an SQL expression, or NULL */
+	bool as_of_at_least;
+	const char *up_to; /* an SQL expression, or NULL */
+} MzSubscribe;
+
+#define MZ_FETCH_ALL (-1)
+#define MZ_NO_TIMEOUT (-1)
+
+typedef struct MzFetch
+{
+	const char *cursor;  /* NULL: CLOSE ALL */
+	int64_t count;       /* MZ_FETCH_ALL, or how many */
+	const char *timeout; /* an interval's text; NULL: wait for the first rows */
+	bool backward;       /* a direction no subscription can go */
+} MzFetch;
+
+typedef struct MzSourceTable
+{
+	char *reference; /* the generator's name of the table */
+	char *schema;    /* NULL: that of the source */
+	char *name;
+} MzSourceTable;
+
+typedef struct MzSourceOption
+{
+	char *name;  /* upper case, words joined by one blank */
+	char *value; /* NULL: none */
+} MzSourceOption;
+
+typedef struct MzSource
+{
+	char *schema; /* NULL: the first of search_path */
+	char *name;
+	bool if_not_exists;
+	char *generator; /* upper case */
+	int option_count;
+	MzSourceOption *options;
+	bool all_tables;
+	int table_count;
+	MzSourceTable *tables;
+	char *progress_schema;
+	char *progress; /* NULL: name_progress */
+} MzSource;
+
+typedef struct MzDropSource
+{
+	bool if_exists;
+	bool cascade;
+	int count;
+	char **schemas; /* an entry is NULL: by search_path */
+	char **names;
+} MzDropSource;
+
+typedef struct MzStatement
+{
+	MzKind kind;
+	SqlStatement text;
+
+	/* MZ_ERROR */
+	const char *error;
+	const char *sqlstate;
+	const char *hint;
+	size_t position; /* in characters from 1 within the whole text; 0: none */
+
+	const char *rewritten;    /* MZ_REWRITTEN */
+	const char *cursor;       /* MZ_DECLARE */
+	const char *copy_options; /* MZ_COPY: the WITH (…) text, or "" */
+	MzSubscribe subscribe;    /* MZ_SUBSCRIBE, MZ_COPY, MZ_DECLARE */
+	MzFetch fetch;            /* MZ_FETCH, MZ_CLOSE */
+	MzSource source;
+	MzDropSource drop;
+} MzStatement;
+
+/* whether the text could hold one of these statements at all */
+extern bool mz_concerned(const char *text, size_t length);
+
+/* whether the text could declare a cursor over a subscription */
+extern bool mz_declares(const char *text, size_t length);
+
+/*
+ * Read one statement. whole is the text it stands in, for error positions.
+ */
+extern void mz_parse(Arena *arena, const char *whole, SqlStatement text, bool standard_strings,
+                     MzStatement *statement);
+
+/* parts that have files of their own */
+extern bool mz_parse_show(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+extern bool mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+extern bool mz_parse_drop_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+
+/* what they share */
+extern void mz_error(MzStatement *statement, const char *sqlstate, const char *message);
+extern void mz_syntax_error(Arena *arena, MzStatement *statement, SqlToken token);
+extern bool mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name);
+
+#endif /* FRESHET_MATERIALIZE_STATEMENT_H */

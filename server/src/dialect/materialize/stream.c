@@ -1,0 +1,620 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *	  A subscription of the extension, read for the client: wait without a
+ *	  snapshot, then a short query, again and again.
+ *
+ * Invariants:
+ *	- Nothing is asked of the backend while more than SESSION_HIGH_WATER bytes
+ *	  wait for the client: a slow client's subscription falls behind, and gets
+ *	  one larger change later.
+ *	- Rows that were read and not asked for stay in one portal of the backend.
+ *	- Outside a transaction block every round is a transaction of its own, so
+ *	  that between two of them no lock is held.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "dialect/materialize/materialize.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* At most one progress row in so many milliseconds. */
+#define PROGRESS_INTERVAL 1000
+
+/* Signature, flags and extension length in front of binary COPY data. */
+#define COPY_BINARY_HEADER 19
+
+static void run_step(Materialize *mz);
+
+/* Milliseconds of a clock that only goes forward. */
+uint64_t
+stream_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+/* Copy a string that may be NULL. */
+static const char *
+copy_text(Arena *arena, const char *text)
+{
+	return text == NULL ? NULL : arena_copy(arena, text, strlen(text));
+}
+
+/* A stream for this SUBSCRIBE; name NULL means that nobody refers to it. */
+Stream *
+stream_create(Materialize *mz, const MzSubscribe *subscribe, const char *name)
+{
+	Stream *stream = calloc(1, sizeof(Stream));
+	Arena *arena;
+	uint32_t serial = ++mz->serial;
+
+	if (stream == NULL)
+		abort();
+	arena = &stream->arena;
+	stream->subscribe = *subscribe;
+	stream->subscribe.target = copy_text(arena, subscribe->target);
+	stream->subscribe.order = copy_text(arena, subscribe->order);
+	stream->subscribe.as_of = copy_text(arena, subscribe->as_of);
+	stream->subscribe.up_to = copy_text(arena, subscribe->up_to);
+	stream->subscribe.key.names =
+	    arena_alloc(arena, ((size_t) subscribe->key.count + 1) * sizeof(char *));
+	for (int i = 0; i < subscribe->key.count; i++)
+		stream->subscribe.key.names[i] = (char *) copy_text(arena, subscribe->key.names[i]);
+	stream->name = name != NULL ? (char *) copy_text(arena, name)
+	                            : arena_printf(arena, "freshet %" PRIu32, serial);
+	stream->statement = arena_printf(arena, "freshet changes %" PRIu32, serial);
+	stream->progress = arena_printf(arena, "freshet progress %" PRIu32, serial);
+	stream->portal = arena_printf(arena, "freshet rows %" PRIu32, serial);
+	return stream;
+}
+
+/* Free the stream; what the backend keeps for it is closed when possible. */
+void
+stream_free(Materialize *mz, Stream *stream)
+{
+	Arena arena;
+
+	if (stream == NULL)
+		return;
+	if (stream->prepared)
+	{
+		flight_close_later(mz, stream->statement);
+		flight_close_later(mz, stream->progress);
+	}
+	if (mz->run.stream == stream)
+		mz->run.stream = NULL;
+	arena = stream->arena;
+	free(stream);
+	arena_reset(&arena);
+}
+
+/* Append AS OF's or UP TO's value as milliseconds. */
+static void
+append_time(Text *sql, const char *expression)
+{
+	if (expression == NULL)
+	{
+		text_append(sql, "NULL");
+		return;
+	}
+	text_printf(sql,
+	            "(SELECT CASE WHEN v::text ~ '^-?[0-9]+([.][0-9]*)?$' THEN v::text::numeric"
+	            " ELSE floor(extract(epoch FROM v::text::timestamptz) * 1000) END"
+	            " FROM (SELECT (%s\n) AS v) t)",
+	            expression);
+}
+
+/* The changes' statements are prepared. */
+static void
+open_prepared(Materialize *mz)
+{
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	mz->run.stream->prepared = true;
+	mz->then(mz);
+}
+
+/* The extension has made the subscription and told its columns. */
+static void
+open_subscribed(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+	const char *missing;
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	if (mz->flight.values[1] != NULL && strcmp(mz->flight.values[1], "read committed") != 0 &&
+	    strcmp(mz->flight.values[1], "read uncommitted") != 0)
+	{
+		task_raise(mz, "0A000",
+		           arena_printf(&mz->memory, "SUBSCRIBE is not possible in a %s transaction",
+		                        mz->flight.values[1]),
+		           "A transaction with one snapshot cannot see changes. Use READ COMMITTED.");
+		return;
+	}
+	if (mz->flight.values[0] == NULL ||
+	    !mz_columns_read(&stream->arena, copy_text(&stream->arena, mz->flight.values[0]),
+	                     &stream->columns))
+	{
+		task_raise(mz, "XX000", "freshet.subscribe gave no column list", NULL);
+		return;
+	}
+	missing = mz_envelope_missing(&stream->subscribe, &stream->columns);
+	if (missing != NULL)
+	{
+		task_raise(
+		    mz, "42703",
+		    arena_printf(&mz->memory, "column \"%s\" in ENVELOPE key does not exist", missing),
+		    NULL);
+		return;
+	}
+	stream->changes_sql =
+	    mz_changes_sql(&stream->arena, &stream->subscribe, &stream->columns, stream->name);
+	stream->progress_sql =
+	    mz_progress_sql(&stream->arena, &stream->subscribe, &stream->columns, stream->name);
+	flight_begin(mz);
+	flight_parse(mz, stream->statement, stream->changes_sql);
+	flight_parse(mz, stream->progress, stream->progress_sql);
+	flight_send(mz, FLIGHT_SYNC, open_prepared);
+}
+
+/* Make the extension's subscription; then is called if that worked. */
+void
+stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
+{
+	const MzSubscribe *subscribe = &stream->subscribe;
+	Text sql;
+
+	mz->run.stream = stream;
+	mz->then = then;
+	text_init(&sql, &mz->memory);
+	text_append(&sql, "SELECT freshet.subscribe(");
+	text_literal(&sql, stream->name);
+	text_append(&sql, ", ");
+	text_literal(&sql, subscribe->target);
+	text_printf(&sql, ", %s, ", subscribe->snapshot ? "true" : "false");
+	if (subscribe->as_of_at_least)
+	{
+		/* the earliest possible time is now */
+		text_append(&sql, "(SELECT CASE WHEN a > extract(epoch FROM clock_timestamp()) * 1000"
+		                  " THEN a END FROM (SELECT ");
+		append_time(&sql, subscribe->as_of);
+		text_append(&sql, " AS a) least)");
+	}
+	else
+		append_time(&sql, subscribe->as_of);
+	text_append(&sql, ", ");
+	append_time(&sql, subscribe->up_to);
+	text_append(&sql, "), current_setting('transaction_isolation')");
+	flight_begin(mz);
+	flight_statement(mz, sql.data, PART_VALUES);
+	flight_send(mz, FLIGHT_SYNC, open_subscribed);
+}
+
+/* The run is over. */
+static void
+run_over(Materialize *mz)
+{
+	mz->run.waiting = false;
+	mz->run.done(mz);
+}
+
+/* Whether the two Bind formats mean the same for the open portal. */
+static bool
+same_formats(const Stream *stream, const Run *run)
+{
+	return stream->portal_formats == run->formats &&
+	       (run->formats == 0 || memcmp(stream->portal_format, run->format,
+	                                    (size_t) run->formats * sizeof(int16_t)) == 0);
+}
+
+/* Take in what freshet.wait said. */
+static void
+note_wait(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+	const char *frontier = mz->flight.values[1];
+
+	if (frontier != NULL)
+		snprintf(stream->frontier, sizeof(stream->frontier), "%s", frontier);
+	if (stream->progressed && stream->progress_frontier[0] == '\0')
+		memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
+}
+
+/* A round has ended: wait and changes, or only what was left of the changes. */
+static void
+batch_done(Materialize *mz)
+{
+	Run *run = &mz->run;
+	Stream *stream = run->stream;
+	Flight *flight = &mz->flight;
+	bool waited = flight->roles[0] == PART_VALUES;
+
+	run->rows += flight->rows;
+	if (flight->failed)
+	{
+		stream->portal_open = false;
+		task_failed(mz);
+		return;
+	}
+	stream->portal_open = flight->suspended;
+	if (waited)
+	{
+		note_wait(mz);
+		if (flight->values[2] != NULL && flight->values[2][0] == 't' && flight->rows == 0)
+			stream->finished = true;
+	}
+	if (run->mode == RUN_FETCH && !run->has_deadline && flight->rows > 0)
+		run_over(mz);
+	else if (run->has_deadline && stream_clock() >= run->deadline)
+		run_over(mz);
+	else
+		run_step(mz);
+}
+
+/* Rows left in the portal were fetched with other formats. */
+static void
+remainder_done(Materialize *mz)
+{
+	Run *run = &mz->run;
+	bool all = run->limit < 0 || mz->flight.rows < (uint64_t) run->limit - run->rows;
+
+	mz->flight.suspended = !all;
+	batch_done(mz);
+}
+
+/* A progress row was sent. */
+static void
+progress_done(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+
+	mz->run.rows += mz->flight.rows;
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	stream->progressed = true;
+	stream->progress_at = stream_clock();
+	memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
+	if (mz->run.mode == RUN_FETCH && !mz->run.has_deadline && stream->frontier[0] != '\0')
+		run_over(mz);
+	else
+		run_step(mz);
+}
+
+/* A COPY has brought what there was. */
+static void
+copy_done(Materialize *mz)
+{
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	mz->run.stream->copy_begun = true;
+	run_step(mz);
+}
+
+/* A COPY has brought a progress row. */
+static void
+copy_progress_done(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+
+	stream->progressed = true;
+	stream->progress_at = stream_clock();
+	memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
+	copy_done(mz);
+}
+
+/* Send COPY (query) TO STDOUT, whose data is part of one COPY for the client. */
+static void
+copy_batch(Materialize *mz, const char *query, void (*done)(Materialize *mz))
+{
+	Stream *stream = mz->run.stream;
+	char *sql;
+
+	stream->copy_first = true;
+	flight_begin(mz);
+	sql = arena_printf(&mz->flight.memory, "COPY (%s) TO STDOUT %s", query, stream->copy_options);
+	mz->flight.copy = true;
+	flight_query(mz, sql, strlen(sql), FLIGHT_SYNC, done);
+}
+
+/* COPY: something may have changed. */
+static void
+copy_waited(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+	bool pending;
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	note_wait(mz);
+	pending = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
+	if (!pending && mz->flight.values[2] != NULL && mz->flight.values[2][0] == 't')
+		stream->finished = true;
+	/* the first time the client needs the head of the COPY even if no row comes */
+	if (pending || !stream->copy_begun)
+		copy_batch(mz, stream->changes_sql, copy_done);
+	else
+		run_step(mz);
+}
+
+/* How long the next wait may take; -1: for ever. */
+static int64_t
+wait_time(const Run *run, uint64_t now)
+{
+	int64_t time = -1;
+
+	if (run->stream->subscribe.progress)
+	{
+		uint64_t since = now - run->stream->progress_at;
+
+		time =
+		    since < PROGRESS_INTERVAL ? (int64_t) (PROGRESS_INTERVAL - since) : PROGRESS_INTERVAL;
+	}
+	if (run->has_deadline)
+	{
+		int64_t left = run->deadline > now ? (int64_t) (run->deadline - now) : 0;
+
+		if (time < 0 || left < time)
+			time = left;
+	}
+	if (run->mode == RUN_COPY && !run->stream->copy_begun)
+		time = 0;
+	return time;
+}
+
+/* Whether it is time for a progress row. */
+static bool
+progress_due(const Stream *stream, uint64_t now)
+{
+	if (!stream->subscribe.progress)
+		return false;
+	if (!stream->progressed)
+		return true;
+	return now - stream->progress_at >= PROGRESS_INTERVAL &&
+	       strcmp(stream->frontier, stream->progress_frontier) != 0;
+}
+
+/* One step of a run: decide what the backend is asked next. */
+static void
+run_step(Materialize *mz)
+{
+	Run *run = &mz->run;
+	Stream *stream = run->stream;
+	uint64_t now = stream_clock();
+	uint32_t rows = 0;
+	bool in_block = mz->status == 'T';
+
+	if (mz->cancelled)
+	{
+		task_raise(mz, "57014", "canceling statement due to user request", NULL);
+		return;
+	}
+	if (run->limit >= 0)
+	{
+		if (run->rows >= (uint64_t) run->limit)
+		{
+			run_over(mz);
+			return;
+		}
+		rows = (uint64_t) run->limit - run->rows > INT32_MAX
+		           ? INT32_MAX
+		           : (uint32_t) ((uint64_t) run->limit - run->rows);
+	}
+	if (stream->finished && !stream->portal_open)
+	{
+		run_over(mz);
+		return;
+	}
+	if (session_client_backlog(mz->session) > SESSION_HIGH_WATER)
+	{
+		run->waiting = true;
+		return;
+	}
+
+	if (stream->portal_open && same_formats(stream, run))
+	{
+		flight_begin(mz);
+		flight_execute(mz, stream->portal, rows, PART_ROWS);
+		flight_send(mz, in_block ? FLIGHT_SYNC : FLIGHT_SUSPEND, batch_done);
+		return;
+	}
+	if (stream->portal_open)
+	{
+		Text sql;
+
+		flight_begin(mz);
+		text_init(&sql, &mz->flight.memory);
+		if (rows > 0)
+			text_printf(&sql, "FETCH FORWARD %" PRIu32 " FROM ", rows);
+		else
+			text_append(&sql, "FETCH FORWARD ALL FROM ");
+		text_identifier(&sql, stream->portal);
+		flight_close(mz, 'S', "freshet once");
+		flight_parse(mz, "freshet once", sql.data);
+		flight_bind(mz, "freshet once", "freshet once", run->formats, run->format);
+		flight_execute(mz, "freshet once", 0, PART_ROWS);
+		flight_close(mz, 'P', "freshet once");
+		flight_send(mz, FLIGHT_SYNC, remainder_done);
+		return;
+	}
+	if (progress_due(stream, now))
+	{
+		if (run->mode == RUN_COPY)
+		{
+			copy_batch(mz, stream->progress_sql, copy_progress_done);
+			return;
+		}
+		flight_begin(mz);
+		flight_bind(mz, "freshet once", stream->progress, run->formats, run->format);
+		flight_execute(mz, "freshet once", 0, PART_ROWS);
+		flight_close(mz, 'P', "freshet once");
+		flight_send(mz, FLIGHT_SYNC, progress_done);
+		return;
+	}
+
+	flight_begin(mz);
+	flight_wait(mz, stream->name, wait_time(run, now));
+	if (run->mode == RUN_COPY)
+	{
+		flight_send(mz, FLIGHT_SYNC, copy_waited);
+		return;
+	}
+	if (stream->portal_formats < run->formats)
+		stream->portal_format =
+		    arena_alloc(&stream->arena, (size_t) run->formats * sizeof(int16_t));
+	if (run->formats > 0)
+		memcpy(stream->portal_format, run->format, (size_t) run->formats * sizeof(int16_t));
+	stream->portal_formats = run->formats;
+	flight_close(mz, 'P', stream->portal);
+	flight_bind(mz, stream->portal, stream->statement, run->formats, run->format);
+	flight_execute(mz, stream->portal, rows, PART_ROWS);
+	if (rows > 0 && !in_block)
+		flight_send(mz, FLIGHT_SUSPEND, batch_done);
+	else
+		flight_send(mz, FLIGHT_SYNC, batch_done);
+}
+
+/* The client knows the columns. */
+static void
+described(Materialize *mz)
+{
+	if (mz->flight.failed)
+		task_failed(mz);
+	else
+		run_step(mz);
+}
+
+/*
+ * Run as mz->run says, or go on after the client has taken what waited for it.
+ */
+void
+stream_run(Materialize *mz)
+{
+	Run *run = &mz->run;
+
+	run->waiting = false;
+	if (run->show_columns)
+	{
+		run->show_columns = false;
+		flight_begin(mz);
+		flight_describe(mz, run->stream->statement);
+		mz->flight.show_columns = true;
+		flight_send(mz, FLIGHT_SYNC, described);
+		return;
+	}
+	run_step(mz);
+}
+
+/* Where a message of a COPY goes. */
+BackendRoute
+stream_copy_header(Materialize *mz, char type, uint32_t length)
+{
+	Stream *stream = mz->run.stream;
+	bool first = stream->copy_first;
+
+	switch (type)
+	{
+		case 'H':
+			return stream->copy_begun ? BACKEND_SWALLOW : BACKEND_FORWARD;
+		case 'd':
+			stream->copy_first = false;
+			if (stream->copy_binary)
+			{
+				/* the first data has the file's header before it; two bytes are the trailer */
+				if (first)
+					return BACKEND_COLLECT;
+				if (length == 2)
+					return BACKEND_SWALLOW;
+			}
+			else if (first && stream->copy_header)
+			{
+				return stream->copy_begun ? BACKEND_SWALLOW : BACKEND_FORWARD;
+			}
+			mz->run.rows++;
+			return BACKEND_FORWARD;
+		default:
+			return BACKEND_SWALLOW;
+	}
+}
+
+/* The first data of a batch in binary format. */
+BackendRoute
+stream_copy_message(Materialize *mz, const WireMessage *message)
+{
+	bool begun = mz->run.stream->copy_begun;
+	bool empty = message->length <= COPY_BINARY_HEADER + 2;
+
+	if (message->length < COPY_BINARY_HEADER)
+		return BACKEND_SWALLOW;
+	if (!empty)
+		mz->run.rows++;
+	if (begun && empty)
+		return BACKEND_SWALLOW;
+	if (begun)
+		task_send(mz, 'd', message->body + COPY_BINARY_HEADER,
+		          message->length - COPY_BINARY_HEADER);
+	else
+		task_send(mz, 'd', message->body, empty ? COPY_BINARY_HEADER : message->length);
+	return BACKEND_SWALLOW;
+}
+
+/* What the backend kept for the stream is gone. */
+static void
+dropped(Materialize *mz)
+{
+	Stream *stream = mz->dropping;
+
+	mz->dropping = NULL;
+	stream->prepared = false;
+	stream_free(mz, stream);
+	mz->then(mz);
+}
+
+/*
+ * Give up a stream. In a transaction block the extension's subscription ends
+ * with the block, and must not be touched if the block has failed.
+ */
+void
+stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
+{
+	mz->then = then;
+	mz->dropping = stream;
+	flight_begin(mz);
+	mz->flight.quiet = true;
+	flight_close(mz, 'P', stream->portal);
+	flight_close(mz, 'S', stream->statement);
+	flight_close(mz, 'S', stream->progress);
+	if (mz->status == 'I')
+	{
+		Text sql;
+
+		text_init(&sql, &mz->memory);
+		text_append(&sql, "SELECT freshet.unsubscribe(");
+		text_literal(&sql, stream->name);
+		text_append(&sql, ")");
+		flight_statement(mz, sql.data, PART_SILENT);
+	}
+	flight_send(mz, FLIGHT_SYNC, dropped);
+}

@@ -1,0 +1,454 @@
+/*-------------------------------------------------------------------------
+ *
+ * task.c
+ *	  What the dialect does while it has control: the statements of a Query
+ *	  one by one, or the one message of the extended protocol.
+ *
+ * A Query of several statements is one transaction in PostgreSQL, unless it
+ * has transaction commands of its own. As the statements are sent one by one
+ * here, a block is put around them (Materialize.implicit).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "dialect/materialize/materialize.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void next_statement(Materialize *mz);
+
+/* A message to the client. */
+void
+task_send(Materialize *mz, char type, const void *body, size_t length)
+{
+	Buffer out = {0};
+	size_t begun = wire_begin(&out, type);
+
+	wire_add_bytes(&out, body, length);
+	wire_end(&out, begun);
+	session_to_client(mz->session, buffer_data(&out), out.length);
+	buffer_free(&out);
+}
+
+/* Give control back. */
+static void
+task_end(Materialize *mz)
+{
+	if (mz->status == 'I')
+		cursor_forget_all(mz);
+	mz->task = TASK_NONE;
+	mz->cancelled = false;
+	mz->run = (Run){0};
+	mz->making = NULL;
+	free(mz->text);
+	mz->text = NULL;
+	arena_reset(&mz->memory);
+	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
+	                               session_door(mz->session) == DOOR_MATERIALIZE);
+	session_release(mz->session);
+}
+
+/* The Query is answered. */
+static void
+query_ready(Materialize *mz)
+{
+	session_ready_for_query(mz->session);
+	commit_ready(mz, mz->status);
+	task_end(mz);
+}
+
+/* The block around the statements, or that of DDL, was committed. */
+static void
+query_committed(Materialize *mz)
+{
+	mz->implicit = false;
+	if (mz->flight.failed)
+		task_failed(mz);
+	else
+		query_ready(mz);
+}
+
+/* All statements are done, or one has failed. */
+static void
+query_over(Materialize *mz)
+{
+	const char *command = NULL;
+
+	if (mz->implicit)
+		command = mz->failed ? "ROLLBACK" : "COMMIT";
+	else if (mz->at_once && !mz->failed && mz->status == 'T')
+		command = "COMMIT AND CHAIN";
+	mz->at_once = false;
+	if (command == NULL)
+	{
+		query_ready(mz);
+		return;
+	}
+	flight_begin(mz);
+	mz->flight.quiet = mz->failed;
+	flight_statement(mz, command, PART_SILENT);
+	flight_send(mz, FLIGHT_SYNC, query_committed);
+}
+
+/* An error reached the client. */
+static void
+task_error_sent(Materialize *mz)
+{
+	if (mz->task == TASK_QUERY)
+	{
+		bool again = mz->failed;
+
+		mz->failed = true;
+		if (again)
+			query_ready(mz);
+		else
+			query_over(mz);
+	}
+	else
+		task_end(mz);
+}
+
+/* What the failed statement had begun is cleared away. */
+static void
+task_failed_cleared(Materialize *mz)
+{
+	WireError error = {.sqlstate = mz->error.sqlstate,
+	                   .message = mz->error.message,
+	                   .detail = mz->error.detail,
+	                   .hint = mz->error.hint};
+
+	session_error(mz->session, &error);
+	task_error_sent(mz);
+}
+
+/* The task has failed; mz->error says why. */
+void
+task_failed(Materialize *mz)
+{
+	Stream *stream = mz->run.stream;
+
+	mz->cancelled = false;
+	/* a cursor's stream lives until its block ends, whatever happens to it */
+	if (stream != NULL && mz->run.mode != RUN_FETCH)
+	{
+		extended_forget_stream(mz, stream);
+		stream_drop(mz, stream, task_failed_cleared);
+	}
+	else
+		task_failed_cleared(mz);
+}
+
+/* The block has failed, as it had to. */
+static void
+raised(Materialize *mz)
+{
+	task_failed(mz);
+}
+
+/* The text of a PL/pgSQL block that raises the error. */
+static char *
+raise_block(Materialize *mz, const char *sqlstate, const char *message)
+{
+	Text block;
+
+	text_init(&block, &mz->flight.memory);
+	text_append(&block, "BEGIN RAISE EXCEPTION USING ERRCODE = ");
+	text_literal(&block, sqlstate);
+	text_append(&block, ", MESSAGE = ");
+	text_literal(&block, message);
+	text_append(&block, "; END");
+	return block.data;
+}
+
+/*
+ * Fail with an error of the dialect's own. In a transaction block the backend
+ * raises it too, so that the block fails.
+ */
+void
+task_raise(Materialize *mz, const char *sqlstate, const char *message, const char *hint)
+{
+	snprintf(mz->error.sqlstate, sizeof(mz->error.sqlstate), "%s", sqlstate);
+	free(mz->error.message);
+	free(mz->error.detail);
+	free(mz->error.hint);
+	mz->error.message = strdup(message);
+	mz->error.detail = NULL;
+	mz->error.hint = hint != NULL ? strdup(hint) : NULL;
+	if (mz->status == 'T')
+	{
+		Text sql;
+
+		flight_begin(mz);
+		mz->flight.quiet = true;
+		text_init(&sql, &mz->flight.memory);
+		text_append(&sql, "DO ");
+		text_literal(&sql, raise_block(mz, sqlstate, message));
+		flight_statement(mz, sql.data, PART_SILENT);
+		flight_send(mz, FLIGHT_SYNC, raised);
+	}
+	else
+		task_failed(mz);
+}
+
+/* The statement is done; tag NULL: the client has had its CommandComplete. */
+void
+task_done(Materialize *mz, const char *tag)
+{
+	if (tag != NULL)
+		task_send(mz, 'C', tag, strlen(tag) + 1);
+	if (mz->task == TASK_QUERY)
+		next_statement(mz);
+	else
+		task_end(mz);
+}
+
+/* A statement of PostgreSQL's was answered to the client. */
+static void
+raw_done(Materialize *mz)
+{
+	if (mz->flight.failed)
+		task_error_sent(mz);
+	else
+		next_statement(mz);
+}
+
+/* Whether the statement begins with one of these words. */
+static bool
+begins_with(SqlStatement statement, const char *const *words)
+{
+	SqlLexer lexer;
+	SqlToken token;
+
+	sql_lexer_init(&lexer, statement.start, statement.length, true);
+	token = sql_next(&lexer);
+	for (; *words != NULL; words++)
+	{
+		if (sql_is(token, *words))
+			return true;
+	}
+	return false;
+}
+
+static const char *const begin_words[] = {"begin", "start", NULL};
+static const char *const end_words[] = {"commit", "rollback", "end", "abort", NULL};
+
+/* Begin the statement that was parsed last. */
+static void
+begin_statement(Materialize *mz)
+{
+	const MzStatement *statement = &mz->statement;
+	bool raw = statement->kind == MZ_OTHER || statement->kind == MZ_REWRITTEN;
+
+	if (!raw)
+	{
+		task_statement(mz, statement);
+		return;
+	}
+	if (mz->implicit && begins_with(statement->text, begin_words))
+	{
+		/* the block is the client's from here on */
+		mz->implicit = false;
+		task_done(mz, "BEGIN");
+		return;
+	}
+	if (begins_with(statement->text, end_words))
+		mz->implicit = false;
+	flight_begin(mz);
+	if (statement->kind == MZ_REWRITTEN)
+		flight_query(mz, statement->rewritten, strlen(statement->rewritten), FLIGHT_RAW, raw_done);
+	else
+		flight_query(mz, statement->text.start, statement->text.length, FLIGHT_RAW, raw_done);
+}
+
+/* The block around the statements has begun. */
+static void
+implicit_begun(Materialize *mz)
+{
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	mz->implicit = true;
+	begin_statement(mz);
+}
+
+/* Go on with the Query's next statement. */
+static void
+next_statement(Materialize *mz)
+{
+	SqlStatement text;
+
+	mz->run = (Run){0};
+	if (mz->cancelled || !sql_next_statement(&mz->lexer, &text))
+	{
+		mz->cancelled = false;
+		query_over(mz);
+		return;
+	}
+	mz_parse(&mz->memory, mz->text, text, session_standard_strings(mz->session), &mz->statement);
+	if ((mz->statement.kind == MZ_FETCH || mz->statement.kind == MZ_CLOSE) &&
+	    !cursor_concerned(mz, &mz->statement.fetch))
+		mz->statement.kind = MZ_OTHER;
+	if (mz->several && !mz->implicit && mz->status == 'I' && !begins_with(text, begin_words))
+	{
+		flight_begin(mz);
+		flight_statement(mz, "BEGIN", PART_SILENT);
+		flight_send(mz, FLIGHT_SYNC, implicit_begun);
+	}
+	else
+		begin_statement(mz);
+}
+
+/* Take a Query. */
+void
+task_query(Materialize *mz, const char *text, size_t length, bool at_once)
+{
+	SqlLexer lexer;
+	SqlStatement statement;
+
+	mz->task = TASK_QUERY;
+	mz->status = session_transaction(mz->session);
+	mz->text = malloc(length + 1);
+	if (mz->text == NULL)
+		abort();
+	memcpy(mz->text, text, length);
+	mz->text[length] = '\0';
+	mz->implicit = false;
+	mz->failed = false;
+	mz->at_once = at_once;
+	sql_lexer_init(&mz->lexer, mz->text, length, session_standard_strings(mz->session));
+	lexer = mz->lexer;
+	mz->several = sql_next_statement(&lexer, &statement) && sql_next_statement(&lexer, &statement);
+	next_statement(mz);
+}
+
+/* The backend has settled what came before the task. */
+static void
+settled(Materialize *mz)
+{
+	void (*begin)(Materialize *) = mz->begin;
+
+	begin(mz);
+}
+
+/*
+ * Take an Execute. The client's flight may have opened a transaction, so a
+ * Sync first tells the status; but not if that would close a suspended portal.
+ */
+void
+task_execute(Materialize *mz, bool resume, void (*begin)(Materialize *mz))
+{
+	mz->task = TASK_EXECUTE;
+	mz->status = session_transaction(mz->session);
+	mz->begin = begin;
+	if (resume)
+	{
+		begin(mz);
+		return;
+	}
+	flight_begin(mz);
+	flight_send(mz, FLIGHT_SYNC, settled);
+}
+
+/* SUBSCRIBE has ended and is cleared away. */
+static void
+subscribe_cleared(Materialize *mz)
+{
+	task_done(mz, arena_printf(&mz->memory, "SUBSCRIBE %" PRIu64, mz->run.rows));
+}
+
+/* SUBSCRIBE has reached UP TO. */
+static void
+subscribe_over(Materialize *mz)
+{
+	stream_drop(mz, mz->run.stream, subscribe_cleared);
+}
+
+/* The end of COPY's data. */
+static void
+copy_cleared(Materialize *mz)
+{
+	task_send(mz, 'c', "", 0);
+	task_done(mz, arena_printf(&mz->memory, "COPY %" PRIu64, mz->run.rows));
+}
+
+/* COPY (SUBSCRIBE …) has reached UP TO. */
+static void
+copy_over(Materialize *mz)
+{
+	if (mz->run.stream->copy_binary)
+		task_send(mz, 'd', "\377\377", 2);
+	stream_drop(mz, mz->run.stream, copy_cleared);
+}
+
+/* Whether COPY's options have HEADER on, or binary format. */
+static void
+read_copy_options(Stream *stream, const char *options)
+{
+	SqlLexer lexer;
+	SqlToken token;
+
+	sql_lexer_init(&lexer, options, strlen(options), true);
+	while ((token = sql_next(&lexer)).kind != SQL_END)
+	{
+		if (sql_is(token, "header"))
+		{
+			token = sql_peek(&lexer);
+			stream->copy_header =
+			    !sql_is(token, "false") && !sql_is(token, "off") &&
+			    !(token.kind == SQL_NUMBER && token.length == 1 && token.start[0] == '0');
+		}
+		else if (sql_is(token, "binary") || (token.kind == SQL_STRING && token.length == 8 &&
+		                                     sql_mentions(token.start, token.length, "binary")))
+			stream->copy_binary = true;
+	}
+}
+
+/* Begin one statement of the dialect's. */
+void
+task_statement(Materialize *mz, const MzStatement *statement)
+{
+	switch (statement->kind)
+	{
+		case MZ_ERROR:
+			task_raise(mz, statement->sqlstate, statement->error, statement->hint);
+			break;
+		case MZ_SUBSCRIBE:
+			mz->run = (Run){
+			    .mode = RUN_SUBSCRIBE, .limit = -1, .show_columns = true, .done = subscribe_over};
+			stream_open(mz, stream_create(mz, &statement->subscribe, NULL), stream_run);
+			break;
+		case MZ_COPY:
+		{
+			Stream *stream = stream_create(mz, &statement->subscribe, NULL);
+
+			stream->copy_options = arena_copy(&stream->arena, statement->copy_options,
+			                                  strlen(statement->copy_options));
+			read_copy_options(stream, statement->copy_options);
+			mz->run = (Run){.mode = RUN_COPY, .limit = -1, .done = copy_over};
+			stream_open(mz, stream, stream_run);
+			break;
+		}
+		case MZ_DECLARE:
+			cursor_declare(mz, statement);
+			break;
+		case MZ_FETCH:
+			cursor_fetch(mz, &statement->fetch, true, 0, NULL);
+			break;
+		case MZ_CLOSE:
+			cursor_close(mz, &statement->fetch);
+			break;
+		case MZ_CREATE_SOURCE:
+			source_create(mz, &statement->source, &statement->text);
+			break;
+		case MZ_DROP_SOURCE:
+			source_drop(mz, &statement->drop);
+			break;
+		case MZ_OTHER:
+		case MZ_REWRITTEN:
+			abort();
+	}
+}
