@@ -427,6 +427,13 @@ stream_is_tls(const Stream *stream)
 	return stream->tls != NULL;
 }
 
+/* Did the client of a TLS connection name PostgreSQL's protocol? */
+bool
+stream_protocol_agreed(const Stream *stream)
+{
+	return tls_protocol_agreed(stream->tls);
+}
+
 /* Did the peer come from this very machine, over loopback? */
 bool
 stream_from_loopback(const Stream *stream)

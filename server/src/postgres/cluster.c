@@ -106,6 +106,39 @@ predecessor(const Directory *directory)
 }
 
 /*
+ * Nobody runs PostgreSQL here, but the number in postmaster.pid may be that of
+ * another process by now, or of a zombie, and PostgreSQL would not start beside it. Its
+ * parent's number it does not mind; the rest of the file tells it whether
+ * backends of the dead postmaster are still there, so it must stay.
+ */
+static bool
+take_over_pid_file(const Directory *directory, char *problem)
+{
+	char path[DIRECTORY_PATH + 64];
+	char text[2048];
+	char anew[2112];
+	const char *rest;
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/postmaster.pid", directory->pgdata);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return true;
+	length = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[length] = '\0';
+	rest = strchr(text, '\n');
+	if (rest == NULL)
+		return true;
+	snprintf(anew, sizeof anew, "%d%s", (int) getpid(), rest);
+	if (directory_write(path, 0600, anew))
+		return true;
+	snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", path, strerror(errno));
+	return false;
+}
+
+/*
  * Wait until the postmaster of a server that was killed has ended. Where the
  * system cannot tell, PostgreSQL itself refuses to start beside it.
  */
@@ -118,7 +151,7 @@ cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PRO
 	size_t i;
 
 	if (pid == 0)
-		return true;
+		return take_over_pid_file(directory, problem);
 	end.fd = (int) syscall(SYS_pidfd_open, pid, 0);
 	if (end.fd < 0)
 		return true;
@@ -129,7 +162,7 @@ cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PRO
 		if (poll(&end, 1, PREDECESSOR_MS) > 0)
 		{
 			close(end.fd);
-			return true;
+			return take_over_pid_file(directory, problem);
 		}
 	}
 	close(end.fd);

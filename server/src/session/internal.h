@@ -56,6 +56,7 @@ struct Session
 	struct LinkQuery *naming;
 	CancelRequest *cancel;
 	bool encryption_settled; /* SSLRequest was answered */
+	bool direct_tls; /* TLS began without a request for it */
 	bool gss_refused;
 	bool from_loopback;
 	bool challenged;	  /* the backend asked for a proof of identity */

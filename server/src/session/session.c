@@ -145,7 +145,9 @@ session_close(Session *session)
 		cancel_forget(session->cancel);
 	if (session->backend != NULL)
 	{
-		if (!controlled && stream_backlog(session->backend) > 0)
+		/* A backend whose answers nobody takes would not get to what waits. */
+		if (!controlled && stream_backlog(session->backend) > 0 &&
+			!stream_paused(session->backend))
 			stream_finish(session->backend);
 		else
 			stream_close(session->backend);

@@ -367,8 +367,16 @@ startup_read(Session *session, const char *bytes, size_t count)
 		!session->encryption_settled)
 	{
 		session->encryption_settled = true;
+		session->direct_tls = true;
 		if (!stream_start_tls(session->client, session->server->tls, bytes, count))
 			session_close(session);
+		return;
+	}
+	if (session->direct_tls && !stream_protocol_agreed(session->client))
+	{
+		session_fail(session, "08P01",
+					 "received direct SSL connection request without ALPN protocol "
+					 "negotiation extension");
 		return;
 	}
 	buffer_append(&session->input, bytes, count);

@@ -247,6 +247,17 @@ tls_write(Tls *tls, const void *plain, size_t count)
 	return true;
 }
 
+/* Did the client name PostgreSQL's protocol when it began? */
+bool
+tls_protocol_agreed(const Tls *tls)
+{
+	const unsigned char *protocol;
+	unsigned int length;
+
+	SSL_get0_alpn_selected(tls->openssl, &protocol, &length);
+	return length > 0;
+}
+
 /* Tell the other side that nothing more comes. */
 void
 tls_goodbye(Tls *tls)

@@ -44,5 +44,6 @@ extern void tls_receive(Tls *tls, const char *bytes, size_t count);
 extern TlsStatus tls_read(Tls *tls, char *plain, size_t room, size_t *count);
 extern bool tls_write(Tls *tls, const void *plain, size_t count);
 extern void tls_goodbye(Tls *tls);
+extern bool tls_protocol_agreed(const Tls *tls);
 
 #endif /* FRESHET_TLS_H */
