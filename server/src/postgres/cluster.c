@@ -10,6 +10,7 @@
  */
 #include "postgres/cluster.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -105,6 +106,21 @@ predecessor(const Directory *directory)
 	return strcmp(place, directory->pgdata) == 0 ? pid : 0;
 }
 
+/* The sockets of a dead postmaster, and what marks them as in use. */
+static void
+remove_sockets(const Directory *directory)
+{
+	DIR *dir = opendir(directory->sockets);
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+		if (strncmp(entry->d_name, ".s.PGSQL.", 9) == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+}
+
 /*
  * Nobody runs PostgreSQL here, but the number in postmaster.pid may be that of
  * another process by now, or of a zombie, and PostgreSQL would not start beside it. Its
@@ -112,7 +128,7 @@ predecessor(const Directory *directory)
  * backends of the dead postmaster are still there, so it must stay.
  */
 static bool
-take_over_pid_file(const Directory *directory, char *problem)
+clear_traces(const Directory *directory, char *problem)
 {
 	char path[DIRECTORY_PATH + 64];
 	char text[2048];
@@ -121,6 +137,7 @@ take_over_pid_file(const Directory *directory, char *problem)
 	size_t length;
 	FILE *file;
 
+	remove_sockets(directory);
 	snprintf(path, sizeof path, "%s/postmaster.pid", directory->pgdata);
 	file = fopen(path, "re");
 	if (file == NULL)
@@ -151,7 +168,7 @@ cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PRO
 	size_t i;
 
 	if (pid == 0)
-		return take_over_pid_file(directory, problem);
+		return clear_traces(directory, problem);
 	end.fd = (int) syscall(SYS_pidfd_open, pid, 0);
 	if (end.fd < 0)
 		return true;
@@ -162,7 +179,7 @@ cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PRO
 		if (poll(&end, 1, PREDECESSOR_MS) > 0)
 		{
 			close(end.fd);
-			return take_over_pid_file(directory, problem);
+			return clear_traces(directory, problem);
 		}
 	}
 	close(end.fd);
