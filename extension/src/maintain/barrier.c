@@ -13,12 +13,16 @@
  *	- Not when an outer statement runs under it too: a function that is STABLE
  *	  or IMMUTABLE looks at the data of the statement that calls it. Such a
  *	  snapshot is registered by the outer statement's QueryDesc and its EState,
- *	  beside our own QueryDesc. We do not wait then either.
+ *	  beside our own QueryDesc. We do not wait then either:
+ *	  the calling statement has, see stable.c.
  *	- Not when it is the one the portal of a utility command keeps for the
  *	  expressions it evaluates.
- *	- Not when the active snapshot was pushed outside the current
- *	  subtransaction: it would be popped there once more.
  *	- Not under a cut (cut_push), nor with a crosscheck snapshot.
+ *
+ * The active snapshot is replaced as well, unless it was pushed outside the
+ * current subtransaction, where it will be popped once more. The statement then
+ * runs under another snapshot than the active one, which is why it must not be
+ * a parallel one: its workers would use the active snapshot.
  *
  * REPEATABLE READ and SERIALIZABLE transactions keep the snapshot of their first
  * statement, so they wait before that is taken: at BEGIN, or at the SET that
@@ -43,6 +47,7 @@
 #include "commands/dbcommands.h"
 #include "executor/executor.h"
 #include "maintain/barrier.h"
+#include "maintain/stable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -204,7 +209,8 @@ barrier_owns_snapshot(QueryDesc *query)
 	if (snapshot == InvalidSnapshot || query->crosscheck_snapshot != InvalidSnapshot ||
 	    snapshot->snapshot_type != SNAPSHOT_MVCC ||
 	    snapshot->regd_count > BARRIER_OWN_REGISTRATIONS || !ActiveSnapshotSet() ||
-	    GetActiveSnapshot() != snapshot || !barrier_active_is_local())
+	    GetActiveSnapshot() != snapshot ||
+	    (query->plannedstmt->parallelModeNeeded && !barrier_active_is_local()))
 		return false;
 	if (ActivePortal != NULL && ActivePortal->portalSnapshot == snapshot &&
 	    snapshot->active_count == 1)
@@ -227,42 +233,63 @@ barrier_renew_snapshot(QueryDesc *query)
 	                                                                : GetTransactionSnapshot());
 
 	renewed->curcid = curcid;
-	PopActiveSnapshot();
-	PushActiveSnapshot(renewed);
+	if (barrier_active_is_local())
+	{
+		PopActiveSnapshot();
+		PushActiveSnapshot(renewed);
+	}
 	query->snapshot = renewed;
 	UnregisterSnapshot(old);
 }
 
-/* Waits for the maintained views among the statement's relations. */
-static void
-barrier_wait_statement(QueryDesc *query)
+/* The maintained views among the statement's relations. */
+static List *
+barrier_views(PlannedStmt *statement)
 {
+	List *views = NIL;
 	ListCell *cell;
-	bool waited = false;
 
-	foreach (cell, query->plannedstmt->rtable)
+	foreach (cell, statement->rtable)
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) lfirst(cell);
 
-		if (entry->rtekind != RTE_RELATION || entry->relkind != RELKIND_MATVIEW ||
-		    !catalog_view_maintained(entry->relid))
-			continue;
-		if (!waited && !barrier_owns_snapshot(query))
-			return;
-		waited = true;
-		if (barrier_wait_view(entry->relid, barrier_staleness_ms) == FRONTIER_NO_WORKER)
-		{
-			barrier_warn();
-			break;
-		}
+		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_MATVIEW &&
+		    catalog_view_maintained(entry->relid))
+			views = list_append_unique_oid(views, entry->relid);
 	}
-	if (waited)
-		barrier_renew_snapshot(query);
+	return views;
 }
 
-/* Does the statement read a materialized view? */
+/* Waits for what the statement reads, and lets it see that. */
+static void
+barrier_wait_statement(QueryDesc *query)
+{
+	List *views = barrier_views(query->plannedstmt);
+	FrontierWait outcome = FRONTIER_FRESH;
+	ListCell *cell;
+
+	if (views == NIL && !stable_called(query->plannedstmt))
+		return;
+	if (!barrier_owns_snapshot(query))
+		return;
+
+	if (views == NIL)
+		outcome = barrier_wait_view(InvalidOid, barrier_staleness_ms);
+	foreach (cell, views)
+	{
+		outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
+		if (outcome == FRONTIER_NO_WORKER)
+			break;
+	}
+	if (outcome == FRONTIER_NO_WORKER)
+		barrier_warn();
+	barrier_renew_snapshot(query);
+	list_free(views);
+}
+
+/* Is a look at the catalogs necessary? For most statements it is not. */
 static bool
-barrier_reads_view(PlannedStmt *statement)
+barrier_concerned(PlannedStmt *statement)
 {
 	ListCell *cell;
 
@@ -273,7 +300,8 @@ barrier_reads_view(PlannedStmt *statement)
 		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_MATVIEW)
 			return true;
 	}
-	return false;
+	/* functions: only where there are views, as a worker has said */
+	return statement->invalItems != NIL && frontier_database(MyDatabaseId, false) != NULL;
 }
 
 /* ExecutorStart_hook */
@@ -281,7 +309,7 @@ static void
 barrier_executor_start(QueryDesc *query, int flags)
 {
 	if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && barrier_needed() &&
-	    barrier_reads_view(query->plannedstmt))
+	    barrier_concerned(query->plannedstmt))
 		barrier_wait_statement(query);
 
 	if (barrier_previous_start != NULL)

@@ -45,7 +45,7 @@
 #include "utils/timestamp.h"
 
 #define LAUNCHER_MAX_REQUESTS 64
-#define LAUNCHER_FIRST_RETRY_MS 200
+#define LAUNCHER_FIRST_RETRY_MS 50
 #define LAUNCHER_LAST_RETRY_MS 60000
 #define LAUNCHER_POLL_MS 60000 /* pg_database may be updated by hand */
 #define LAUNCHER_SLOT_PREFIX "freshet_"
