@@ -226,7 +226,7 @@ frontier_database(Oid dboid, bool create)
 	}
 	free_entry->worker_pid = 0;
 	free_entry->worker_latch = NULL;
-	free_entry->worker_left = PgStartTime;
+	free_entry->worker_left = GetCurrentTimestamp();
 	free_entry->stop_requested = 0;
 	free_entry->number = 0;
 	free_entry->lsn = InvalidXLogRecPtr;

@@ -107,7 +107,8 @@ barrier_needed(void)
 
 /*
  * Does this transaction itself keep the worker from writing the view? Then
- * waiting would be for ever, and it may have put its own content there.
+ * waiting would be for ever, and it may have put its own content there, as
+ * REFRESH does, whose plan mentions the view as well.
  */
 bool
 barrier_locked_by_me(Oid view)
@@ -156,7 +157,7 @@ barrier_wait_view(Oid view, int64 staleness_ms)
 	FrontierDatabase *database = frontier_database(MyDatabaseId, true);
 	FrontierView *state = NULL;
 
-	if (OidIsValid(view) && !barrier_locked_by_me(view))
+	if (OidIsValid(view))
 		state = frontier_view(MyDatabaseId, view, true);
 	return frontier_wait_since(database, state, frontier_completed_now(),
 	                           barrier_since(staleness_ms), -1);
@@ -254,7 +255,7 @@ barrier_views(PlannedStmt *statement)
 		RangeTblEntry *entry = (RangeTblEntry *) lfirst(cell);
 
 		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_MATVIEW &&
-		    catalog_view_maintained(entry->relid))
+		    catalog_view_maintained(entry->relid) && !barrier_locked_by_me(entry->relid))
 			views = list_append_unique_oid(views, entry->relid);
 	}
 	return views;

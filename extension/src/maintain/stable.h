@@ -14,4 +14,4 @@
 
 extern bool stable_called(PlannedStmt *statement);
 
-#endif							/* FRESHET_STABLE_H */
+#endif /* FRESHET_STABLE_H */

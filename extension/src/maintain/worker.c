@@ -98,6 +98,7 @@ worker_resume(Worker *worker)
 		start = cut_insert_position();
 		cut = cut_take(number + 1, at_ms);
 		worker->cut = cut_copy(cut);
+		worker->cut->completed = 0; /* nothing is published before a cycle */
 		worker->persisted = false;
 		retention_hold(frontier_hold_xmin(worker->database, worker->cut->snapshot->xmin), start);
 		retention_save();
