@@ -31,7 +31,8 @@
  * outside a transaction block under default_transaction_isolation =
  * 'repeatable read' has its snapshot before any hook is called: it waits like
  * all others, and then reads under a newer snapshot than its transaction's, if
- * it only reads; SERIALIZABLE does not, and sees what it had.
+ * it only reads and calls no function that could read under the transaction's;
+ * SERIALIZABLE does not, and sees what it had.
  *
  * Nothing here raises an error but what the user asked for (cancel, timeouts).
  *
@@ -221,7 +222,7 @@ barrier_owns_snapshot(QueryDesc *query)
 	return XactIsoLevel == XACT_REPEATABLE_READ && !IsTransactionBlock() &&
 	       query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
 	       query->plannedstmt->rowMarks == NIL && snapshot->regd_count == 1 &&
-	       query->sourceText == debug_query_string;
+	       query->sourceText == debug_query_string && !stable_any(query->plannedstmt);
 }
 
 /* Gives the statement a snapshot of now. */

@@ -96,3 +96,17 @@ stable_called(PlannedStmt *statement)
 	}
 	return false;
 }
+
+/* Does the plan call any function that is not built in? */
+bool
+stable_any(PlannedStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->invalItems)
+	{
+		if (((PlanInvalItem *) lfirst(cell))->cacheId == PROCOID)
+			return true;
+	}
+	return false;
+}

@@ -13,5 +13,6 @@
 #include "nodes/plannodes.h"
 
 extern bool stable_called(PlannedStmt *statement);
+extern bool stable_any(PlannedStmt *statement);
 
 #endif /* FRESHET_STABLE_H */
