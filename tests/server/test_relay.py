@@ -30,6 +30,12 @@ def memory_of(pid: int) -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def sanitized(server) -> bool:
+    """The address sanitizer keeps freed memory for a while, so that amounts mean nothing."""
+    with open(f"/proc/{server.process.pid}/maps") as maps:
+        return "libasan" in maps.read()
+
+
 def descriptors_of(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -166,7 +172,7 @@ def test_a_row_of_100_megabytes_goes_both_ways_without_being_kept(freshet):
         assert len(cursor.fetchone()[0]) == size
         cursor.execute("SELECT length(%s)", ("y" * size,))
         assert cursor.fetchone()[0] == size
-    assert memory_of(freshet.process.pid) - before < 16 * 1024 * 1024
+    assert memory_of(freshet.process.pid) - before < 16 * 1024 * 1024 or sanitized(freshet)
 
 
 def test_large_results_through_tls(freshet):
@@ -339,7 +345,7 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_is_noticed_when_it
         except BlockingIOError:
             time.sleep(0.01)
     assert sent < 64 * 1024 * 1024
-    assert memory_of(freshet.process.pid) - before < 20 * 2 * 1024 * 1024
+    assert memory_of(freshet.process.pid) - before < 20 * 2 * 1024 * 1024 or sanitized(freshet)
     observer.cursor().execute("SELECT 1")
     for client in clients:
         client.socket.close()

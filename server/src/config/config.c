@@ -352,6 +352,8 @@ config_read(Config *config, int argument_count, char **arguments, bool others_fo
 		   settle(config, &given, problem);
 	for (i = 0; i < SETTING_COUNT; i++)
 		free(given.value[i]);
+	if (!good)
+		config_free(config);
 	return good;
 }
 
