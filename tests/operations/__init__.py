@@ -1,0 +1,1 @@
+"""What whoever runs the database meets: missing settings, dumps, migrations, failing views."""
