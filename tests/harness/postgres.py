@@ -114,7 +114,9 @@ class Postgres:
         return psycopg.connect(self.dsn(dbname), autocommit=autocommit, **options)
 
     def log_tail(self, lines: int = 60) -> str:
+        """The last lines of the log, without what clients were told themselves."""
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            kept = [line for line in self.log.read_text(errors="replace").splitlines() if "client backend" not in line]
         except OSError:
             return "(no log)"
+        return "\n".join(kept[-lines:])
