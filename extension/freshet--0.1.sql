@@ -93,4 +93,12 @@ CREATE FUNCTION freshet.unchanged(sign int4, relation oid, version tid) RETURNS 
 AS 'MODULE_PATHNAME', 'freshet_unchanged'
 LANGUAGE C STRICT STABLE;
 
+-- Looking at it
+
+CREATE FUNCTION freshet.verify(view regclass) RETURNS bigint
+AS 'MODULE_PATHNAME', 'freshet_verify'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.verify(regclass) IS
+'number of rows, by image, in which a materialized view differs from its query at the cut it shows; 0 is exact';
+
 SELECT freshet.start_worker();

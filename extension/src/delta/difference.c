@@ -1,0 +1,376 @@
+/*-------------------------------------------------------------------------
+ *
+ * difference.c
+ *	  A Z-set of any size (difference.h).
+ *
+ * Rows are gathered in an image bag. When it outgrows its memory, what it
+ * holds goes to a tuplesort as (hash, multiplicity, row), ordered by hash, and
+ * the bag starts again; rows of the same image then meet when the sort is
+ * read. Rows of one hash are held in memory together: without collisions that
+ * is one row and its parts.
+ *
+ * Invariants:
+ *	- difference_add is never called after difference_begin.
+ *	- Temporary files belong to the resource owner under which the difference
+ *	  was created, whoever adds to it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplesort.h"
+#include "delta/difference.h"
+#include "delta/image.h"
+
+/* Columns of a sorted row before the row's own. */
+#define SORTED_HASH 0
+#define SORTED_COUNT 1
+#define SORTED_ROW 2
+
+/* A row among those of one hash. */
+typedef struct GroupRow
+{
+	MinimalTuple tuple;
+	int64 multiplicity;
+} GroupRow;
+
+struct Difference
+{
+	MemoryContext context;
+	MemoryContext group_context; /* the rows of one hash */
+	ResourceOwner owner;
+	TupleDesc descriptor;
+	int memory_kb;
+	uint64 added;  /* since the bag's size was looked at */
+	ImageBag *bag; /* NULL once everything is in the sort */
+
+	/* only when the bag did not suffice */
+	Tuplesortstate *sort;
+	TupleTableSlot *sorted; /* a row of the sort */
+	TupleTableSlot *row;    /* the same without its first columns */
+	TupleTableSlot *other;  /* a stored row, for comparison */
+	bool ahead;             /* sorted holds the next group's first row */
+	bool performed;
+	GroupRow *group;
+	int group_count;
+	int group_capacity;
+	int group_next;
+};
+
+/* How often the bag's size is looked at. */
+#define ROWS_PER_LOOK 256
+
+/* An empty difference; its bag takes at most about memory_kb. */
+Difference *
+difference_create(MemoryContext parent, TupleDesc descriptor, int memory_kb)
+{
+	MemoryContext context =
+	    AllocSetContextCreate(parent, "freshet difference", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Difference *difference = palloc0(sizeof(Difference));
+
+	difference->context = context;
+	difference->owner = CurrentResourceOwner;
+	difference->descriptor = CreateTupleDescCopy(descriptor);
+	difference->memory_kb = memory_kb;
+	difference->bag = image_bag_create(context, difference->descriptor);
+
+	MemoryContextSwitchTo(caller);
+	return difference;
+}
+
+/* The description of sorted rows: hash, multiplicity, and the row's columns. */
+static TupleDesc
+difference_sorted_descriptor(TupleDesc descriptor)
+{
+	TupleDesc result = CreateTemplateTupleDesc(descriptor->natts + SORTED_ROW);
+
+	TupleDescInitEntry(result, SORTED_HASH + 1, "hash", INT8OID, -1, 0);
+	TupleDescInitEntry(result, SORTED_COUNT + 1, "count", INT8OID, -1, 0);
+	for (int i = 0; i < descriptor->natts; i++)
+		TupleDescCopyEntry(result, SORTED_ROW + i + 1, descriptor, i + 1);
+	return result;
+}
+
+/* Set up the sort, the first time the bag is too small. */
+static void
+difference_start_sort(Difference *difference)
+{
+	TupleDesc descriptor = difference_sorted_descriptor(difference->descriptor);
+	AttrNumber key = SORTED_HASH + 1;
+	Oid operator= Int8LessOperator;
+	Oid collation = InvalidOid;
+	bool nulls_first = false;
+
+	difference->sort =
+	    tuplesort_begin_heap(descriptor, 1, &key, &operator, & collation, &nulls_first,
+	                         difference->memory_kb, NULL, TUPLESORT_RANDOMACCESS);
+	difference->sorted = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
+	difference->row = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsVirtual);
+	difference->other = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
+	difference->group_context =
+	    AllocSetContextCreate(difference->context, "freshet group", ALLOCSET_SMALL_SIZES);
+	difference->group_capacity = 8;
+	difference->group = palloc(sizeof(GroupRow) * difference->group_capacity);
+}
+
+/* Move what the bag holds to the sort. */
+static void
+difference_spill(Difference *difference)
+{
+	MemoryContext caller = MemoryContextSwitchTo(difference->context);
+	ResourceOwner owner = CurrentResourceOwner;
+	TupleTableSlot *stored;
+	TupleTableSlot *wide;
+	int natts = difference->descriptor->natts;
+	int64 multiplicity;
+
+	CurrentResourceOwner = difference->owner;
+	if (difference->sort == NULL)
+		difference_start_sort(difference);
+
+	stored = difference->other;
+	wide = MakeSingleTupleTableSlot(difference->sorted->tts_tupleDescriptor, &TTSOpsVirtual);
+	image_bag_scan_begin(difference->bag);
+	while (image_bag_scan_next(difference->bag, stored, &multiplicity))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ExecClearTuple(wide);
+		wide->tts_values[SORTED_HASH] = Int64GetDatum((int64) image_hash(stored));
+		wide->tts_isnull[SORTED_HASH] = false;
+		wide->tts_values[SORTED_COUNT] = Int64GetDatum(multiplicity);
+		wide->tts_isnull[SORTED_COUNT] = false;
+		memcpy(wide->tts_values + SORTED_ROW, stored->tts_values, sizeof(Datum) * natts);
+		memcpy(wide->tts_isnull + SORTED_ROW, stored->tts_isnull, sizeof(bool) * natts);
+		ExecStoreVirtualTuple(wide);
+		tuplesort_puttupleslot(difference->sort, wide);
+	}
+	ExecDropSingleTupleTableSlot(wide);
+	ExecClearTuple(stored);
+	image_bag_destroy(difference->bag);
+	difference->bag = NULL;
+
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Add a row so many times; a negative multiplicity takes it out. */
+void
+difference_add(Difference *difference, TupleTableSlot *slot, int64 multiplicity)
+{
+	if (difference->bag == NULL)
+		difference->bag = image_bag_create(difference->context, difference->descriptor);
+	image_bag_add(difference->bag, slot, multiplicity);
+
+	if (++difference->added % ROWS_PER_LOOK == 0 &&
+	    image_bag_bytes(difference->bag) > (Size) difference->memory_kb * 1024)
+		difference_spill(difference);
+}
+
+/* Was nothing ever added? */
+bool
+difference_empty(Difference *difference)
+{
+	return difference->added == 0;
+}
+
+/* Start reading, from the beginning; may be called again to read once more. */
+void
+difference_begin(Difference *difference)
+{
+	MemoryContext caller;
+
+	if (difference->sort == NULL)
+	{
+		image_bag_scan_begin(difference->bag);
+		return;
+	}
+
+	if (difference->bag != NULL)
+		difference_spill(difference);
+	caller = MemoryContextSwitchTo(difference->context);
+	if (difference->performed)
+		tuplesort_rescan(difference->sort);
+	else
+		tuplesort_performsort(difference->sort);
+	difference->performed = true;
+	difference->group_count = difference->group_next = 0;
+	difference->ahead =
+	    tuplesort_gettupleslot(difference->sort, true, false, difference->sorted, NULL);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Present the sorted row at hand without its first columns. */
+static void
+difference_unwrap(Difference *difference)
+{
+	TupleTableSlot *row = difference->row;
+	int natts = difference->descriptor->natts;
+
+	slot_getallattrs(difference->sorted);
+	ExecClearTuple(row);
+	memcpy(row->tts_values, difference->sorted->tts_values + SORTED_ROW, sizeof(Datum) * natts);
+	memcpy(row->tts_isnull, difference->sorted->tts_isnull + SORTED_ROW, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(row);
+}
+
+/* Put the row at hand into the group, or add to the one it equals. */
+static void
+difference_group_add(Difference *difference, int64 multiplicity)
+{
+	GroupRow *group_row;
+
+	for (int i = 0; i < difference->group_count; i++)
+	{
+		ExecStoreMinimalTuple(difference->group[i].tuple, difference->other, false);
+		if (image_equal(difference->other, difference->row))
+		{
+			difference->group[i].multiplicity += multiplicity;
+			return;
+		}
+	}
+
+	if (difference->group_count == difference->group_capacity)
+	{
+		difference->group_capacity *= 2;
+		difference->group =
+		    repalloc(difference->group, sizeof(GroupRow) * difference->group_capacity);
+	}
+	group_row = &difference->group[difference->group_count++];
+	group_row->tuple = ExecCopySlotMinimalTuple(difference->row);
+	group_row->multiplicity = multiplicity;
+}
+
+/* Read the rows of the next hash; false at the end. */
+static bool
+difference_next_group(Difference *difference)
+{
+	MemoryContext caller;
+	Datum hash;
+
+	if (!difference->ahead)
+		return false;
+
+	ExecClearTuple(difference->other);
+	MemoryContextReset(difference->group_context);
+	caller = MemoryContextSwitchTo(difference->group_context);
+	difference->group_count = difference->group_next = 0;
+	difference_unwrap(difference);
+	hash = difference->sorted->tts_values[SORTED_HASH];
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		difference_group_add(difference,
+		                     DatumGetInt64(difference->sorted->tts_values[SORTED_COUNT]));
+		difference->ahead =
+		    tuplesort_gettupleslot(difference->sort, true, false, difference->sorted, NULL);
+		if (difference->ahead)
+			difference_unwrap(difference);
+	} while (difference->ahead && difference->sorted->tts_values[SORTED_HASH] == hash);
+
+	MemoryContextSwitchTo(caller);
+	return true;
+}
+
+/*
+ * The next row whose multiplicity is not zero, stored in a slot of the
+ * difference's description; valid until the next call. False at the end.
+ */
+bool
+difference_next(Difference *difference, TupleTableSlot *slot, int64 *multiplicity)
+{
+	if (difference->sort == NULL)
+		return image_bag_scan_next(difference->bag, slot, multiplicity);
+
+	do
+	{
+		while (difference->group_next < difference->group_count)
+		{
+			GroupRow *group_row = &difference->group[difference->group_next++];
+
+			if (group_row->multiplicity == 0)
+				continue;
+			ExecForceStoreMinimalTuple(group_row->tuple, slot, false);
+			*multiplicity = group_row->multiplicity;
+			return true;
+		}
+		ExecClearTuple(slot);
+	} while (difference_next_group(difference));
+
+	return false;
+}
+
+/* Give up the difference, its memory and its files. */
+void
+difference_destroy(Difference *difference)
+{
+	if (difference->bag != NULL)
+		image_bag_destroy(difference->bag);
+	if (difference->sort != NULL)
+	{
+		ExecDropSingleTupleTableSlot(difference->sorted);
+		ExecDropSingleTupleTableSlot(difference->row);
+		ExecDropSingleTupleTableSlot(difference->other);
+		tuplesort_end(difference->sort);
+	}
+	MemoryContextDelete(difference->context);
+}
+
+typedef struct DifferenceReceiver
+{
+	DestReceiver pub;
+	Difference *difference;
+	int64 multiplicity;
+} DifferenceReceiver;
+
+/* Take a row. */
+static bool
+difference_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	DifferenceReceiver *receiver = (DifferenceReceiver *) self;
+
+	difference_add(receiver->difference, slot, receiver->multiplicity);
+	return true;
+}
+
+/* The rows' description is known already. */
+static void
+difference_receive_startup(DestReceiver *self, int operation, TupleDesc descriptor)
+{
+}
+
+/* Nothing to do at the end of a query. */
+static void
+difference_receive_shutdown(DestReceiver *self)
+{
+}
+
+/* Free the receiver; the difference stays. */
+static void
+difference_receive_destroy(DestReceiver *self)
+{
+	pfree(self);
+}
+
+/* A destination for the executor that adds every row so many times. */
+DestReceiver *
+difference_receiver(Difference *difference, int64 multiplicity)
+{
+	DifferenceReceiver *receiver = palloc0(sizeof(DifferenceReceiver));
+
+	receiver->pub.receiveSlot = difference_receive;
+	receiver->pub.rStartup = difference_receive_startup;
+	receiver->pub.rShutdown = difference_receive_shutdown;
+	receiver->pub.rDestroy = difference_receive_destroy;
+	receiver->pub.mydest = DestNone;
+	receiver->difference = difference;
+	receiver->multiplicity = multiplicity;
+	return &receiver->pub;
+}

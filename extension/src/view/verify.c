@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify.c
+ *	  freshet.verify(view): how many rows differ, by image, between a view and
+ *	  its query at the cut the view shows. 0 is the promise (exact).
+ *
+ * The query runs as the view's owner, security-restricted, under the settings
+ * captured when the view was created, and without parallel workers: a float
+ * sum must equal that of a serial computation. Both sides are read under one
+ * snapshot, so nothing has to stand still meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "cut/frontier.h"
+#include "delta/difference.h"
+#include "view/catalog.h"
+#include "view/identity.h"
+
+/* How long verify waits for a view that is behind. */
+#define VERIFY_WAIT_MS 10000
+
+PG_FUNCTION_INFO_V1(freshet_verify);
+
+/* The view's query, planned now; its relations are locked. */
+static PlannedStmt *
+verify_plan(Relation view)
+{
+	RewriteRule *rule;
+	Query *query;
+	List *rewritten;
+
+	if (view->rd_rules == NULL || view->rd_rules->numLocks != 1)
+		elog(ERROR, "materialized view \"%s\" is missing rewrite information",
+		     RelationGetRelationName(view));
+	rule = view->rd_rules->rules[0];
+	query = copyObject(linitial_node(Query, rule->actions));
+	AcquireRewriteLocks(query, true, false);
+	rewritten = QueryRewrite(query);
+	if (list_length(rewritten) != 1)
+		elog(ERROR, "unexpected rewrite result for \"%s\"", RelationGetRelationName(view));
+	query = linitial_node(Query, rewritten);
+	return pg_plan_query(query, "freshet.verify", 0, NULL);
+}
+
+/* Take the rows of the view's query under the active snapshot out. */
+static void
+verify_add_query(Relation view, Difference *difference)
+{
+	DestReceiver *receiver = difference_receiver(difference, -1);
+	QueryDesc *query = CreateQueryDesc(verify_plan(view), "freshet.verify", GetActiveSnapshot(),
+	                                   InvalidSnapshot, receiver, NULL, NULL, 0);
+
+	/* without the hooks: the barrier must not wait for anything here */
+	standard_ExecutorStart(query, 0);
+	standard_ExecutorRun(query, ForwardScanDirection, 0, true);
+	standard_ExecutorFinish(query);
+	standard_ExecutorEnd(query);
+	FreeQueryDesc(query);
+	receiver->rDestroy(receiver);
+}
+
+/* Add the view's rows under the active snapshot. */
+static void
+verify_add_view(Relation view, Difference *difference)
+{
+	TupleTableSlot *slot = table_slot_create(view, NULL);
+	TableScanDesc scan = table_beginscan(view, GetActiveSnapshot(), 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		difference_add(difference, slot, 1);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Compare the view with its query under the active snapshot. */
+static int64
+verify_compare(Relation view, List *settings)
+{
+	Difference *difference =
+	    difference_create(CurrentMemoryContext, RelationGetDescr(view), work_mem);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(view), &TTSOpsMinimalTuple);
+	Identity before;
+	int64 multiplicity;
+	int64 differing = 0;
+
+	identity_assume(&before, view->rd_rel->relowner, true, settings);
+	verify_add_query(view, difference);
+	identity_restore(&before);
+	verify_add_view(view, difference);
+
+	difference_begin(difference);
+	while (difference_next(difference, slot, &multiplicity))
+	{
+		CHECK_FOR_INTERRUPTS();
+		differing += multiplicity < 0 ? -multiplicity : multiplicity;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	difference_destroy(difference);
+	return differing;
+}
+
+/* The view does not show the frontier's cut: say why. */
+static void
+verify_behind(Relation view, const ViewRow *row)
+{
+	if (row->error != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("materialized view \"%s\" is not up to date",
+		                       RelationGetRelationName(view)),
+		                errdetail("Its query failed: %s", row->error)));
+	ereport(ERROR,
+	        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+	         errmsg("materialized view \"%s\" is not up to date", RelationGetRelationName(view)),
+	         row->adopted ? errdetail("It was not brought to the current cut in time.")
+	                      : errdetail("It has not been adopted yet."),
+	         errhint("See freshet.views.")));
+}
+
+/*
+ * The cut to compare at, held by *pin: the last committed one, when the view
+ * shows it. NULL: not yet.
+ *
+ * The cut says itself which views were behind when it was made. One may have
+ * been brought to it since: such a view shows rows the cut does not see yet, and
+ * the next cut has to be waited for. So the cut must have been published, and
+ * the view may be behind neither in it nor now.
+ */
+static Cut *
+verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *pin)
+{
+	TransactionId xmin;
+	Cut *cut;
+	ViewRow *row;
+	bool usable;
+
+	*pin = frontier_pin(database, &xmin);
+	if (*pin < 0)
+		return NULL;
+	cut = catalog_cut_read();
+	row = catalog_view(view);
+	if (cut != NULL && row != NULL)
+	{
+		SpinLockAcquire(&database->lock);
+		usable = database->number >= cut->number;
+		SpinLockRelease(&database->lock);
+		if (pg_atomic_read_u32(&state->behind) != 0)
+			usable = false;
+		for (int i = 0; i < cut->behind_count; i++)
+		{
+			if (cut->behind[i] == view)
+				usable = false;
+		}
+		if (usable && row->adopted && row->error == NULL &&
+		    TransactionIdFollowsOrEquals(cut->snapshot->xmin, xmin))
+			return cut;
+	}
+	frontier_unpin(database, *pin);
+	*pin = -1;
+	return NULL;
+}
+
+/* Compare a maintained view at the cut it shows. */
+static int64
+verify_maintained(Relation view)
+{
+	Oid viewid = RelationGetRelid(view);
+	FrontierDatabase *database = frontier_database(MyDatabaseId, true);
+	FrontierView *state = frontier_view(MyDatabaseId, viewid, true);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), VERIFY_WAIT_MS);
+	ViewRow *row;
+	Cut *cut;
+	volatile int pin = -1;
+	volatile int64 differing = 0;
+
+	if (database == NULL || state == NULL)
+		ereport(ERROR,
+		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		         errmsg("freshet is not running in this server"),
+		         errhint("Add freshet to shared_preload_libraries and restart the server.")));
+	if (frontier_wait(database, state, frontier_completed_now(), VERIFY_WAIT_MS) ==
+	    FRONTIER_NO_WORKER)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("freshet's worker is not running in this database"),
+		                errhint("See the server's log for the reason.")));
+
+	ConditionVariablePrepareToSleep(&database->moved);
+	for (;;)
+	{
+		int taken;
+
+		cut = verify_take_cut(database, state, viewid, &taken);
+		pin = taken;
+		if (cut != NULL)
+			break;
+		row = catalog_view(viewid);
+		if (row != NULL && (row->error != NULL || GetCurrentTimestamp() >= until))
+			verify_behind(view, row);
+		if (row == NULL)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			                errmsg("materialized view \"%s\" is no longer maintained",
+			                       RelationGetRelationName(view))));
+		pg_atomic_write_u32(&state->wanted, 1);
+		frontier_wake_worker(database);
+		ConditionVariableTimedSleep(&database->moved, 100, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+
+	row = catalog_view(viewid);
+	PG_TRY();
+	{
+		cut_push(cut);
+		differing = verify_compare(view, row->settings);
+		cut_pop();
+		if (frontier_pin_lost(database, pin))
+			ereport(ERROR, (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+			                errmsg("verifying \"%s\" took longer than freshet.max_cut_age",
+			                       RelationGetRelationName(view))));
+	}
+	PG_FINALLY();
+	{
+		frontier_unpin(database, pin);
+	}
+	PG_END_TRY();
+	cut_free(cut);
+	return differing;
+}
+
+/* freshet.verify(regclass) */
+Datum
+freshet_verify(PG_FUNCTION_ARGS)
+{
+	Oid viewid = PG_GETARG_OID(0);
+	Relation view = relation_open(viewid, AccessShareLock);
+	ViewRow *row;
+	int64 differing;
+
+	if (view->rd_rel->relkind != RELKIND_MATVIEW)
+		ereport(ERROR,
+		        (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		         errmsg("\"%s\" is not a materialized view", RelationGetRelationName(view))));
+	if (pg_class_aclcheck(viewid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_MATVIEW, RelationGetRelationName(view));
+	if (!RelationIsPopulated(view))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("materialized view \"%s\" has not been populated",
+		                       RelationGetRelationName(view)),
+		                errhint("Use the REFRESH MATERIALIZED VIEW command.")));
+
+	row = catalog_view(viewid);
+	if (row != NULL && row->maintain)
+		differing = verify_maintained(view);
+	else
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		differing = verify_compare(view, row != NULL ? row->settings : NIL);
+		PopActiveSnapshot();
+	}
+
+	relation_close(view, AccessShareLock);
+	PG_RETURN_INT64(differing);
+}
