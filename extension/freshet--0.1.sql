@@ -101,4 +101,37 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION freshet.verify(regclass) IS
 'number of rows, by image, in which a materialized view differs from its query at the cut it shows; 0 is exact';
 
+-- Subscriptions: see docs/subscribe.md
+
+CREATE FUNCTION freshet.subscribe(name text, target text, snapshot boolean DEFAULT true,
+	as_of numeric DEFAULT NULL, up_to numeric DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'freshet_subscribe'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscribe(text, text, boolean, numeric, numeric) IS
+'subscribes this session to the changes of a relation or (SELECT ...); returns its columns as a column definition list';
+
+CREATE PROCEDURE freshet.wait(name text, timeout_ms integer,
+	OUT pending boolean, OUT frontier numeric, OUT finished boolean)
+AS 'MODULE_PATHNAME', 'freshet_wait'
+LANGUAGE C;
+COMMENT ON PROCEDURE freshet.wait(text, integer, boolean, numeric, boolean) IS
+'sleeps without a snapshot until a subscription has rows to read';
+
+CREATE FUNCTION freshet.changes(name text) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'freshet_changes'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION freshet.changes(text) IS
+'what a subscription has not given out yet: (mz_timestamp numeric, mz_diff bigint, columns)';
+
+CREATE FUNCTION freshet.unsubscribe(name text) RETURNS void
+AS 'MODULE_PATHNAME', 'freshet_unsubscribe'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.unsubscribe(text) IS 'ends a subscription';
+
+CREATE FUNCTION freshet.subscription_frontier(name text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'freshet_subscription_frontier'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscription_frontier(text) IS
+'no later row of the subscription has an earlier mz_timestamp';
+
 SELECT freshet.start_worker();
