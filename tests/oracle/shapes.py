@@ -64,7 +64,7 @@ SHAPES = [
                            "max(day) AS last FROM orders GROUP BY customer"),
     Shape("bools", "A", "SELECT customer, bool_and(flag) AS every, bool_or(flag) AS any, count(flag) AS n "
                         "FROM orders GROUP BY customer"),
-    Shape("floats", "A", "SELECT day, sum(price) AS total, avg(price) AS mean, count(price) AS n "
+    Shape("floats", "C", "SELECT day, sum(price) AS total, avg(price) AS mean, count(price) AS n "
                          "FROM orders GROUP BY day"),
     Shape("two_keys", "A", "SELECT day, note, count(*) AS n FROM orders GROUP BY day, note"),
     Shape("global", "A", "SELECT count(*) AS n, sum(amount) AS total, avg(units) AS mean, min(day) AS first, "

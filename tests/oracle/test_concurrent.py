@@ -82,7 +82,7 @@ def read_one_frontier(threads: Threads, connect) -> None:
     while threads.goes_on():
         listed, counted, over = connection.execute(
             "SELECT (SELECT count(*) FROM projection), (SELECT n FROM global), "
-            "(SELECT sum(n) FROM by_customer)").fetchone()
+            "(SELECT coalesce(sum(n), 0) FROM by_customer)").fetchone()
         assert listed == counted == over
     connection.close()
 

@@ -73,7 +73,11 @@ def run(connect, seed: int, steps: int | None, seconds: float | None) -> int:
             workload.settle()
         wrong = differences(checker, SHAPES)
         if wrong:
-            pytest.fail(f"seed {seed}, step {done}:\n" + "\n".join(wrong) + "\nlast statements:\n"
+            time.sleep(1)
+            later = differences(checker, SHAPES)
+            workload.settle()
+            pytest.fail(f"seed {seed}, step {done}:\n" + "\n".join(wrong)
+                        + "\na second later: " + ("\n".join(later) or "all exact") + "\nlast statements:\n"
                         + "\n".join(workload.journal[-40:]), pytrace=False)
         done += 1
     workload.settle()
