@@ -373,6 +373,7 @@ cycle_run(Worker *worker)
 	List *todo = NIL;
 	ListCell *cell;
 	int64 now = worker_now_ms();
+	uint64 own;
 	bool watched;
 	bool rebuilds = false;
 
@@ -380,7 +381,12 @@ cycle_run(Worker *worker)
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(context);
 
-	/* 1 */
+	/*
+	 * 1. Where there is work in all likelihood, the transaction id comes before
+	 * the snapshot: then the cut need not list those in between.
+	 */
+	if (worker->busy)
+		(void) GetTopTransactionId();
 	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
 	XLogFlush(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
@@ -419,10 +425,12 @@ cycle_run(Worker *worker)
 		todo = NIL;
 	if (todo == NIL && !watched && now - worker->persisted_at_ms < PERSIST_INTERVAL_MS)
 	{
+		own = TransactionIdIsValid(GetTopTransactionIdIfAny());
 		MemoryContextSwitchTo(old);
 		CommitTransactionCommand();
 		capture_finish(worker->capture, false);
-		cycle_advance(worker, cut, 0, false);
+		cycle_advance(worker, cut, own, false);
+		worker->busy = false;
 		cycle_release(worker, now);
 		return CYCLE_IDLE;
 	}
@@ -447,8 +455,10 @@ cycle_run(Worker *worker)
 		return CYCLE_AGAIN;
 	}
 
-	/* 4; the transaction id early, so that few others lie between it and the cut */
+	/* 4 */
 	(void) GetTopTransactionId();
+	worker->busy = true;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	cycle.old_cut = worker->cut;
 	cycle.new_cut = cut;
 	cycle.changes = changes;
@@ -473,6 +483,7 @@ cycle_run(Worker *worker)
 	catalog_cut_write(cut);
 	foreach (cell, cycle.changes)
 		change_free(lfirst(cell));
+	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 
