@@ -155,6 +155,26 @@ image_hash(TupleTableSlot *slot)
 	return image_hash_row(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
 }
 
+/* The 64-bit hash of the images of some of a row's columns. */
+uint64
+image_hash_columns(TupleTableSlot *slot, const AttrNumber *columns, int count)
+{
+	uint64 hash = 0;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < count; i++)
+	{
+		int column = columns[i] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(slot->tts_tupleDescriptor, column);
+
+		hash = hash_combine64(hash, slot->tts_isnull[column]
+		                                ? IMAGE_NULL_HASH
+		                                : image_hash_value(slot->tts_values[column],
+		                                                   attribute->attlen, attribute->attbyval));
+	}
+	return hash;
+}
+
 /*
  * Are two rows given as arrays the same image? The descriptors have the same
  * live columns; where the dropped ones lie may differ.

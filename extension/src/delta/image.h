@@ -15,6 +15,7 @@
 #include "executor/tuptable.h"
 
 extern uint64 image_hash(TupleTableSlot *slot);
+extern uint64 image_hash_columns(TupleTableSlot *slot, const AttrNumber *columns, int count);
 extern bool image_equal(TupleTableSlot *left, TupleTableSlot *right);
 
 /*

@@ -26,6 +26,8 @@
 #include "cut/retention.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -46,6 +48,9 @@
 #define RECOMPUTE_CHEAP_US 3000
 /* Views that read the clock are recomputed this often. */
 #define CLOCK_INTERVAL_MS 1000
+
+/* A cycle waits at most this long for the locks of a view. */
+#define LOCK_PATIENCE_MS 20
 
 /* What a cycle does with a view. */
 typedef enum CycleAction
@@ -119,20 +124,38 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 	return cycle_may_rebuild(entry, now) ? ACTION_REBUILD : ACTION_WAIT;
 }
 
-/* Lock what a view needs; false: somebody else holds a conflicting lock. */
+/* Take one lock, waiting for it a moment at the most. */
+static bool
+cycle_lock_relation(Oid relid, LOCKMODE mode, int *patience_ms)
+{
+	while (!ConditionalLockRelationOid(relid, mode))
+	{
+		if ((*patience_ms)-- <= 0)
+			return false;
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_LOCK);
+	}
+	return true;
+}
+
+/*
+ * Lock what a view needs; false: somebody else holds a conflicting lock. A
+ * view that is at the frontier is worth waiting a moment (vacuum truncating a
+ * table, a short ALTER), one that is behind already is not.
+ */
 static bool
 cycle_lock(WorkerView *entry)
 {
+	int patience_ms = entry->view->adopted ? LOCK_PATIENCE_MS : 0;
 	ListCell *cell;
 
 	foreach (cell, entry->view->plan->relations)
 	{
 		PlanRelation *base = lfirst(cell);
 
-		if (!ConditionalLockRelationOid(base->relid, AccessShareLock))
+		if (!cycle_lock_relation(base->relid, AccessShareLock, &patience_ms))
 			return false;
 	}
-	return ConditionalLockRelationOid(entry->view->view, RowExclusiveLock);
+	return cycle_lock_relation(entry->view->view, RowExclusiveLock, &patience_ms);
 }
 
 /* Read the changes of relations that views of strategy A look at. */

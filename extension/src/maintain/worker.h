@@ -61,7 +61,7 @@ typedef struct Worker
 	List *committed;        /* of CommittedCut *, oldest first */
 	uint32 generation;      /* of the catalogs read last */
 	int64 load_retry_at_ms; /* something could not be loaded: not before */
-	bool busy; /* the last cycle had work to do */
+	bool busy;              /* the last cycle had work to do */
 	bool persisted;         /* cut is the committed one */
 	int64 persisted_at_ms;
 	int64 saved_at_ms;   /* the slot */

@@ -614,6 +614,7 @@ plan_view(Relation view)
 	{
 		plan->inner = copyObject(query);
 		plan->inner->sortClause = NIL;
+		plan_identity(plan);
 	}
 	plan->strategy = PLAN_ALGEBRAIC;
 	plan->reason = plan->grouped

@@ -94,6 +94,9 @@ typedef struct ViewPlan
 	Query *inner; /* what the delta queries are made from */
 	List *leaves; /* of PlanLeaf * */
 
+	int identity_count; /* columns that tell the rows apart; 0: not known */
+	AttrNumber *identity;
+
 	/* grouped on top */
 	bool grouped;
 	bool global;       /* no keys: the one group is always there */
@@ -107,6 +110,7 @@ typedef struct ViewPlan
 
 extern ViewPlan *plan_view(Relation view);
 extern Query *plan_view_query(Relation view);
+extern void plan_identity(ViewPlan *plan);
 extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
 extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);
 extern char *plan_relation_name(Oid relid, int sign);

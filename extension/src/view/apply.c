@@ -187,11 +187,10 @@ apply_delete(ViewTarget *target, ItemPointer tid)
 	TM_FailureData failure;
 	ItemPointerData where = *tid;
 
-	if (target->change != NULL || target->locator != NULL)
+	if (target->change != NULL)
 	{
 		TupleTableSlot *row = apply_fetch(target, &where);
 
-		locator_deleted(target, row, &where);
 		apply_record(target, row, -1);
 		ExecClearTuple(row);
 	}
@@ -230,8 +229,11 @@ apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixe
 	return true;
 }
 
-/* Replace the version at a tid, and say where the new one is. */
-void
+/*
+ * Replace the version at a tid, and say where the new one is. Returns whether
+ * indexes still lead to it: then a locator does as well.
+ */
+bool
 apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid)
 {
 	TM_FailureData failure;
@@ -239,11 +241,10 @@ apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPoint
 	bool update_indexes;
 	ItemPointerData where = *tid;
 
-	if (target->change != NULL || target->locator != NULL)
+	if (target->change != NULL)
 	{
 		TupleTableSlot *old = apply_fetch(target, &where);
 
-		locator_deleted(target, old, &where);
 		apply_record(target, old, -1);
 		ExecClearTuple(old);
 	}
@@ -256,13 +257,11 @@ apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPoint
 	if (update_indexes)
 		apply_written(target, target->slot, false);
 	else
-	{
 		apply_record(target, target->slot, 1);
-		locator_inserted(target, target->slot, &target->slot->tts_tid);
-	}
 	*new_tid = target->slot->tts_tid;
 	target->inserted++;
 	target->deleted++;
+	return !update_indexes;
 }
 
 /* Write what waits and release everything but the relation itself. */

@@ -26,6 +26,13 @@
 
 typedef struct ViewLocator ViewLocator;
 
+/* Where a row is, and the locator's entry for it. */
+typedef struct LocatedRow
+{
+	ItemPointerData tid;
+	ItemPointerData entry; /* invalid: there is none */
+} LocatedRow;
+
 typedef struct ViewTarget
 {
 	Relation relation;
@@ -35,7 +42,9 @@ typedef struct ViewTarget
 	BulkInsertState bulk;
 	TupleTableSlot **batch; /* rows waiting for apply_flush */
 	int batch_count;
-	TupleTableSlot *slot;   /* for a row fetched by tid */
+	TupleTableSlot *slot; /* for a row fetched by tid */
+	int identity_count;   /* attributes that tell rows apart; 0: all of them */
+	const AttrNumber *identity;
 	RelationChange *change; /* NULL: nobody reads this view's changes now */
 	ViewLocator *locator;   /* NULL: not needed so far */
 	ItemPointerData *tids;  /* every version that came or went */
@@ -50,7 +59,7 @@ extern void apply_insert(ViewTarget *target, TupleTableSlot *row);
 extern void apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
 extern void apply_delete(ViewTarget *target, ItemPointer tid);
 extern bool apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed);
-extern void
+extern bool
 apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid);
 extern TupleTableSlot *apply_fetch(ViewTarget *target, ItemPointer tid);
 extern void apply_flush(ViewTarget *target);
@@ -59,10 +68,10 @@ extern void apply_close(ViewTarget *target);
 /* locator.c: from a row's image to where it is */
 extern Oid locator_relation(Oid view);
 extern void locator_open(ViewTarget *target, bool build);
-extern int
-locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, ItemPointerData *tids);
+extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
+extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *rows);
 extern void locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
-extern void locator_deleted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void locator_forget(ViewTarget *target, LocatedRow *row);
 extern void locator_close(ViewTarget *target);
 extern void locator_drop(Oid view);
 

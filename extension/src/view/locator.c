@@ -4,9 +4,14 @@
  *	  Finding a view's row again by its image, to delete it.
  *
  * Through a unique index that a user made, or else through a hidden table of
- * (row hash, tid), built when a row first has to be found. Either only gives
+ * (hash, tid), built when a row first has to be found. Either only gives
  * candidates: a row is taken if its image is the same. A keyless view may hold
  * the same row many times; as many as wanted are given.
+ *
+ * The hash is that of the columns which tell rows apart (ViewTarget.identity),
+ * so that it outlives updates of the others. An entry's tid is used as an
+ * index would use it: it stays right as long as the row moves along a HOT
+ * chain. Entries are removed with their rows, never left behind.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +45,7 @@ struct ViewLocator
 	IndexScanDesc rows_scan;
 	TupleTableSlot *rows_slot;
 	IndexInfo *rows_info;
+	IndexFetchTableData *fetch; /* of the view, through entries */
 	EState *estate;
 	BulkInsertState bulk;
 	Relation unique; /* the user's index; NULL: none */
@@ -98,7 +104,7 @@ locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
 
 /* Open the rows table and its index. */
 static void
-locator_open_rows(ViewLocator *locator, Oid rows)
+locator_open_rows(ViewTarget *target, ViewLocator *locator, Oid rows)
 {
 	locator->rows = table_open(rows, RowExclusiveLock);
 	locator->rows_slot = table_slot_create(locator->rows, NULL);
@@ -106,6 +112,7 @@ locator_open_rows(ViewLocator *locator, Oid rows)
 	locator->rows_index = index_open(hidden_index(rows), RowExclusiveLock);
 	locator->rows_info = BuildIndexInfo(locator->rows_index);
 	locator->rows_scan = index_beginscan(locator->rows, locator->rows_index, SnapshotSelf, 1, 0);
+	locator->fetch = table_index_fetch_begin(target->relation);
 }
 
 /* Make a rows table and fill it from the view; the index comes last. */
@@ -123,7 +130,8 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 	while (table_scan_getnextslot(scan, ForwardScanDirection, locator->candidate))
 	{
 		CHECK_FOR_INTERRUPTS();
-		locator_write(locator, image_hash(locator->candidate), &locator->candidate->tts_tid);
+		locator_write(locator, locator_hash(target, locator->candidate),
+		              &locator->candidate->tts_tid);
 	}
 	table_endscan(scan);
 	FreeBulkInsertState(locator->bulk);
@@ -132,7 +140,7 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 	CommandCounterIncrement();
 	hidden_create_index("rows", view, "h");
 	target->estate->es_output_cid = GetCurrentCommandId(true);
-	locator_open_rows(locator, rows);
+	locator_open_rows(target, locator, rows);
 }
 
 /*
@@ -153,7 +161,7 @@ locator_open(ViewTarget *target, bool build)
 		locator->candidate = table_slot_create(target->relation, NULL);
 		target->locator = locator;
 		if (OidIsValid(rows))
-			locator_open_rows(locator, rows);
+			locator_open_rows(target, locator, rows);
 	}
 	if (build && locator->unique == NULL && locator->rows == NULL)
 	{
@@ -173,24 +181,37 @@ locator_open(ViewTarget *target, bool build)
 
 /* Take a candidate if its image is the row's and it is not taken already. */
 static int
-locator_take(ViewTarget *target, TupleTableSlot *row, TupleTableSlot *candidate,
-             ItemPointerData *tids, int found)
+locator_take(TupleTableSlot *row, TupleTableSlot *candidate, ItemPointer entry, LocatedRow *rows,
+             int found)
 {
 	if (!image_equal(row, candidate))
 		return found;
 	for (int i = 0; i < found; i++)
-		if (ItemPointerEquals(&tids[i], &candidate->tts_tid))
+		if (ItemPointerEquals(&rows[i].tid, &candidate->tts_tid))
 			return found;
-	tids[found] = candidate->tts_tid;
+	rows[found].tid = candidate->tts_tid;
+	if (entry)
+		rows[found].entry = *entry;
+	else
+		ItemPointerSetInvalid(&rows[found].entry);
 	return found + 1;
 }
 
+/* The hash under which a row is found. */
+uint64
+locator_hash(ViewTarget *target, TupleTableSlot *row)
+{
+	return target->identity_count == 0
+	           ? image_hash(row)
+	           : image_hash_columns(row, target->identity, target->identity_count);
+}
+
 /*
- * Find up to wanted live rows with the same image as row; their tids go to
- * tids. Returns how many there are.
+ * Find up to wanted live rows with the same image as row. Returns how many
+ * there are.
  */
 int
-locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, ItemPointerData *tids)
+locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *rows)
 {
 	ViewLocator *locator;
 	int found = 0;
@@ -221,25 +242,27 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, ItemPointerD
 		index_rescan(locator->unique_scan, keys, form->indnkeyatts, NULL, 0);
 		while (found < wanted &&
 		       index_getnext_slot(locator->unique_scan, ForwardScanDirection, locator->candidate))
-			found = locator_take(target, row, locator->candidate, tids, found);
+			found = locator_take(row, locator->candidate, NULL, rows, found);
 	}
 	else
 	{
 		ScanKeyData key;
 
 		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
-		            Int64GetDatum((int64) image_hash(row)));
+		            Int64GetDatum((int64) locator_hash(target, row)));
 		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
 		while (found < wanted &&
 		       index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
 		{
 			bool isnull;
-			ItemPointer tid =
-			    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
+			bool again = false;
+			ItemPointerData tid =
+			    *(ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
 
-			if (table_tuple_fetch_row_version(target->relation, tid, SnapshotSelf,
-			                                  locator->candidate))
-				found = locator_take(target, row, locator->candidate, tids, found);
+			if (table_index_fetch_tuple(locator->fetch, &tid, SnapshotSelf, locator->candidate,
+			                            &again, NULL))
+				found = locator_take(row, locator->candidate, &locator->rows_slot->tts_tid, rows,
+				                     found);
 		}
 	}
 	ExecClearTuple(locator->candidate);
@@ -251,38 +274,20 @@ void
 locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 {
 	if (target->locator && target->locator->rows)
-		locator_write(target->locator, image_hash(row), tid);
+		locator_write(target->locator, locator_hash(target, row), tid);
 }
 
-/* A row is about to be deleted: remove its entry. */
+/* A row was deleted, or its entry leads to it no more. */
 void
-locator_deleted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+locator_forget(ViewTarget *target, LocatedRow *row)
 {
-	ViewLocator *locator = target->locator;
-	ScanKeyData key;
+	TM_FailureData failure;
 
-	if (locator == NULL || locator->rows == NULL)
+	if (!ItemPointerIsValid(&row->entry))
 		return;
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) image_hash(row)));
-	index_rescan(locator->rows_scan, &key, 1, NULL, 0);
-	while (index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
-	{
-		bool isnull;
-		ItemPointer entry =
-		    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
-
-		if (ItemPointerEquals(entry, tid))
-		{
-			TM_FailureData failure;
-			ItemPointerData where = locator->rows_slot->tts_tid;
-
-			ExecClearTuple(locator->rows_slot);
-			if (table_tuple_delete(locator->rows, &where, GetCurrentCommandId(true), SnapshotSelf,
-			                       InvalidSnapshot, true, &failure, false) != TM_Ok)
-				elog(ERROR, "could not delete a locator entry");
-			return;
-		}
-	}
+	if (table_tuple_delete(target->locator->rows, &row->entry, GetCurrentCommandId(true),
+	                       SnapshotSelf, InvalidSnapshot, true, &failure, false) != TM_Ok)
+		elog(ERROR, "could not delete a locator entry");
 }
 
 /* Release the locator. */
@@ -293,6 +298,8 @@ locator_close(ViewTarget *target)
 
 	if (locator == NULL)
 		return;
+	if (locator->fetch)
+		table_index_fetch_end(locator->fetch);
 	if (locator->rows_scan)
 		index_endscan(locator->rows_scan);
 	if (locator->unique_scan)

@@ -278,39 +278,169 @@ view_bag_row(TupleTableSlot *slot, int sign, void *context)
 	image_bag_add(context, slot, sign);
 }
 
-/* Apply a consolidated delta: deletions first. */
-static void
-view_apply_bag(ViewTarget *target, ImageBag *bag)
+/* A row that goes. */
+typedef struct GoingRow
 {
-	TupleTableSlot *row =
-	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	uint64 hash; /* of what tells rows apart */
+	LocatedRow where;
+	bool replaced; /* by a row of the same hash that comes */
+} GoingRow;
+
+typedef struct GoingRows
+{
+	GoingRow *rows;
+	int64 count;
+	int64 capacity;
+} GoingRows;
+
+/* Order rows by hash. */
+static int
+going_compare(const void *left, const void *right)
+{
+	uint64 a = ((const GoingRow *) left)->hash;
+	uint64 b = ((const GoingRow *) right)->hash;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Find the rows that go, all of them, in the order of their hashes. */
+static void
+view_locate_going(ViewTarget *target, ImageBag *bag, TupleTableSlot *row, GoingRows *going)
+{
 	int64 multiplicity;
 
 	image_bag_scan_begin(bag);
 	while (image_bag_scan_next(bag, row, &multiplicity))
 	{
-		ItemPointerData *tids;
-		int found;
+		LocatedRow *found;
+		uint64 hash;
 
 		if (multiplicity >= 0)
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		tids = palloc_extended(-multiplicity * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
-		found = locator_find(target, row, -multiplicity, tids);
-		if (found < -multiplicity)
+		found = palloc_extended(-multiplicity * sizeof(LocatedRow), MCXT_ALLOC_HUGE);
+		if (locator_find(target, row, -multiplicity, found) < -multiplicity)
 			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 			                errmsg("a row to delete is not in materialized view \"%s\"",
 			                       RelationGetRelationName(target->relation))));
-		for (int i = 0; i < found; i++)
-			apply_delete(target, &tids[i]);
-		pfree(tids);
+		hash = locator_hash(target, row);
+		if (going->count - multiplicity > going->capacity)
+		{
+			Size size;
+
+			going->capacity = Max(going->capacity * 2, going->count - multiplicity);
+			size = going->capacity * sizeof(GoingRow);
+			going->rows = going->rows ? repalloc_huge(going->rows, size)
+			                          : palloc_extended(size, MCXT_ALLOC_HUGE);
+		}
+		for (int64 i = 0; i < -multiplicity; i++)
+		{
+			GoingRow *one = &going->rows[going->count++];
+
+			one->hash = hash;
+			one->where = found[i];
+			one->replaced = false;
+		}
+		pfree(found);
+	}
+	if (going->count > 1)
+		qsort(going->rows, going->count, sizeof(GoingRow), going_compare);
+}
+
+/* A row that goes and is told apart like the one that comes; NULL: none. */
+static GoingRow *
+view_find_replaced(ViewTarget *target, GoingRows *going, TupleTableSlot *row)
+{
+	GoingRow key = {.hash = locator_hash(target, row)};
+	GoingRow *found = NULL;
+
+	if (going->count > 0)
+		found = bsearch(&key, going->rows, going->count, sizeof(GoingRow), going_compare);
+	if (found == NULL)
+		return NULL;
+	while (found > going->rows && found[-1].hash == key.hash)
+		found--;
+	for (; found < going->rows + going->count && found->hash == key.hash; found++)
+		if (!found->replaced)
+			return found;
+	return NULL;
+}
+
+/*
+ * Pair the rows that come with rows that go and have the same identity. One
+ * entry per row that comes, in the order in which the bag gives them; NULL:
+ * there is none.
+ */
+static GoingRow **
+view_pair_rows(ViewTarget *target, ImageBag *bag, TupleTableSlot *row, GoingRows *going)
+{
+	GoingRow **result = NULL;
+	int64 count = 0;
+	int64 capacity = 0;
+	int64 multiplicity;
+
+	image_bag_scan_begin(bag);
+	while (image_bag_scan_next(bag, row, &multiplicity))
+	{
+		for (int64 i = 0; i < multiplicity; i++)
+		{
+			GoingRow *one = view_find_replaced(target, going, row);
+
+			if (count == capacity)
+			{
+				capacity = Max(capacity * 2, 64);
+				result = result ? repalloc_huge(result, capacity * sizeof(GoingRow *))
+				                : palloc_extended(capacity * sizeof(GoingRow *), MCXT_ALLOC_HUGE);
+			}
+			if (one)
+				one->replaced = true;
+			result[count++] = one;
+		}
+	}
+	return result;
+}
+
+/*
+ * Apply a consolidated delta. Rows that go and come with the same identity are
+ * updated, unless a unique index of the user's could see two of them exchange
+ * values; deletions come before everything else.
+ */
+static void
+view_apply_bag(ViewTarget *target, ImageBag *bag)
+{
+	TupleTableSlot *row =
+	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	GoingRows going = {0};
+	GoingRow **pairs = NULL;
+	int64 coming = 0;
+	int64 multiplicity;
+
+	view_locate_going(target, bag, row, &going);
+	if (target->identity_count > 0 &&
+	    apply_update_in_place(target, target->identity_count, target->identity))
+		pairs = view_pair_rows(target, bag, row, &going);
+	for (int64 i = 0; i < going.count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (going.rows[i].replaced)
+			continue;
+		locator_forget(target, &going.rows[i].where);
+		apply_delete(target, &going.rows[i].where.tid);
 	}
 	image_bag_scan_begin(bag);
 	while (image_bag_scan_next(bag, row, &multiplicity))
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int64 i = 0; i < multiplicity; i++)
-			apply_insert(target, row);
+		{
+			GoingRow *one = pairs ? pairs[coming++] : NULL;
+			ItemPointerData tid;
+
+			if (one == NULL)
+				apply_insert(target, row);
+			else if (!apply_update(target, &one->where.tid, row, &tid))
+				locator_forget(target, &one->where);
+		}
 	}
 	apply_flush(target);
 	ExecDropSingleTupleTableSlot(row);
@@ -375,6 +505,7 @@ static ViewTarget *
 view_open(MaintainedView *view, ViewOutcome *outcome)
 {
 	Relation relation = table_open(view->view, RowExclusiveLock);
+	ViewTarget *target;
 
 	if (view->has_readers)
 	{
@@ -382,7 +513,10 @@ view_open(MaintainedView *view, ViewOutcome *outcome)
 		outcome->change->relid = view->view;
 		change_begin(outcome->change, RelationGetDescr(relation));
 	}
-	return apply_open(relation, outcome->change);
+	target = apply_open(relation, outcome->change);
+	target->identity = view->plan->identity;
+	target->identity_count = view->plan->identity_count;
+	return target;
 }
 
 /* Finish writing a view. */
