@@ -3,6 +3,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION freshet" to load this file. \quit
 
+CREATE SCHEMA freshet;
+
 -- Fails with a clear error when the library was not preloaded.
 CREATE FUNCTION freshet.start_worker() RETURNS void
 AS 'MODULE_PATHNAME', 'freshet_start_worker'

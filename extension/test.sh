@@ -3,7 +3,8 @@
 #
 # PG_CONFIG (default: pg_config) names the PostgreSQL into which the extension
 # has been installed. FRESHET_TEST_PORT (default 5610) is the server's port on a
-# unix socket in the test's own directory. Runs the server and the tests as user
+# unix socket in the test's own directory; TESTS and SPECS restrict what is run;
+# FRESHET_TEST_ACCEPT=1 takes the results as those expected from now on. Runs the server and the tests as user
 # postgres when started by root, which PostgreSQL refuses.
 set -eu
 
@@ -25,15 +26,15 @@ as_server() {
 finish() {
 	status=$?
 	as_server "$BIN/pg_ctl" -D "$DIR/data" -m immediate -w stop >/dev/null 2>&1 || true
-	if [ $status -ne 0 ]; then
+	if [ -n "${FRESHET_TEST_ACCEPT:-}" ]; then
+		cp "$OUT"/results/*.out "$OUT"/output_iso/results/*.out expected/ 2>/dev/null || true
+	elif [ $status -ne 0 ]; then
 		echo "--- what differs"
 		cat "$OUT"/regression.diffs "$OUT"/output_iso/regression.diffs 2>/dev/null || true
 		echo "--- the end of the server's log"
 		tail -n 40 "$DIR/log" 2>/dev/null || true
-		[ -z "${FRESHET_TEST_KEEP:-}" ] || echo "kept: $DIR" && [ -n "${FRESHET_TEST_KEEP:-}" ] || rm -rf "$DIR"
-	else
-		rm -rf "$DIR"
 	fi
+	rm -rf "$DIR"
 	exit $status
 }
 
@@ -77,4 +78,8 @@ failed=0
 run regress/pg_regress ${TESTS-$tests} || failed=1
 # shellcheck disable=SC2086
 run isolation/pg_isolation_regress ${SPECS-$specs} || failed=1
+if grep -E "terminated by signal|PANIC|TRAP" "$DIR/log"; then
+	failed=1
+fi
+grep -E "freshet (worker|launcher) (ERROR|WARNING)" "$DIR/log" || true
 exit $failed

@@ -267,10 +267,11 @@ utility_refresh_is_wait(RefreshMatViewStmt *statement, Oid view)
 	FrontierView *state;
 	bool possible;
 
-	if (database == NULL || pg_atomic_read_u32(&database->maintained) == 0 ||
-	    database->worker_pid == MyProcPid || statement->skipData || XactReadOnly ||
-	    IsInParallelMode() || TransactionIdIsValid(GetTopTransactionIdIfAny()) ||
-	    barrier_locked_by_me(view))
+	if (database != NULL &&
+	    (pg_atomic_read_u32(&database->maintained) == 0 || database->worker_pid == MyProcPid))
+		return false;
+	if (statement->skipData || XactReadOnly || IsInParallelMode() ||
+	    TransactionIdIsValid(GetTopTransactionIdIfAny()) || barrier_locked_by_me(view))
 		return false;
 	relation = try_relation_open(view, AccessShareLock);
 	if (relation == NULL)

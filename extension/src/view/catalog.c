@@ -30,6 +30,7 @@
 #include "catalog/dependency.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -222,12 +223,36 @@ catalog_schema(void)
 	return catalog_place.schema;
 }
 
-/* Opens freshet.view. */
+/*
+ * Opens one of our tables, or returns NULL: the extension may have been dropped
+ * while we waited for the lock.
+ */
 static Relation
-catalog_open_view(LOCKMODE mode)
+catalog_try_open(const Oid *place, LOCKMODE mode)
 {
-	(void) catalog_schema();
-	return table_open(catalog_place.view, mode);
+	Oid relation;
+
+	if (!catalog_installed())
+		return NULL;
+	relation = *place;
+	LockRelationOid(relation, mode);
+	if (catalog_installed() && *place == relation)
+		return table_open(relation, NoLock);
+	UnlockRelationOid(relation, mode);
+	return NULL;
+}
+
+/* Opens one of our tables. */
+static Relation
+catalog_open(const Oid *place, LOCKMODE mode)
+{
+	Relation relation = catalog_try_open(place, mode);
+
+	if (relation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+		                errmsg("extension \"freshet\" is not installed in this database"),
+		                errhint("Run CREATE EXTENSION freshet.")));
+	return relation;
 }
 
 /* A text array as a list of C strings. */
@@ -302,11 +327,14 @@ catalog_scan(Relation relation, Oid view)
 List *
 catalog_views(void)
 {
-	Relation relation = catalog_open_view(AccessShareLock);
-	SysScanDesc scan = catalog_scan(relation, InvalidOid);
+	Relation relation = catalog_try_open(&catalog_place.view, AccessShareLock);
+	SysScanDesc scan;
 	HeapTuple tuple;
 	List *rows = NIL;
 
+	if (relation == NULL)
+		return NIL;
+	scan = catalog_scan(relation, InvalidOid);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		rows = lappend(rows, catalog_row(tuple, RelationGetDescr(relation)));
 	systable_endscan(scan);
@@ -318,11 +346,15 @@ catalog_views(void)
 ViewRow *
 catalog_view(Oid view)
 {
-	Relation relation = catalog_open_view(AccessShareLock);
-	SysScanDesc scan = catalog_scan(relation, view);
-	HeapTuple tuple = systable_getnext(scan);
+	Relation relation = catalog_try_open(&catalog_place.view, AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple tuple;
 	ViewRow *row = NULL;
 
+	if (relation == NULL)
+		return NULL;
+	scan = catalog_scan(relation, view);
+	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		row = catalog_row(tuple, RelationGetDescr(relation));
 	systable_endscan(scan);
@@ -376,7 +408,7 @@ catalog_view_maintained(Oid view)
 static void
 catalog_view_update(Oid view, Datum *values, bool *nulls, bool *replace)
 {
-	Relation relation = catalog_open_view(RowExclusiveLock);
+	Relation relation = catalog_open(&catalog_place.view, RowExclusiveLock);
 	SysScanDesc scan = catalog_scan(relation, view);
 	HeapTuple tuple = systable_getnext(scan);
 
@@ -414,7 +446,7 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 	HeapTuple tuple;
 
 	catalog_view_delete(view);
-	relation = catalog_open_view(RowExclusiveLock);
+	relation = catalog_open(&catalog_place.view, RowExclusiveLock);
 	values[Anum_view_view - 1] = ObjectIdGetDatum(view);
 	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
 	values[Anum_view_settings - 1] = catalog_array_of_list(settings);
@@ -500,7 +532,7 @@ catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 void
 catalog_view_delete(Oid view)
 {
-	Relation relation = catalog_open_view(RowExclusiveLock);
+	Relation relation = catalog_open(&catalog_place.view, RowExclusiveLock);
 	SysScanDesc scan = catalog_scan(relation, view);
 	HeapTuple tuple = systable_getnext(scan);
 	bool found = HeapTupleIsValid(tuple);
@@ -541,8 +573,7 @@ catalog_cut_read(void)
 	HeapTuple tuple;
 	Cut *cut = NULL;
 
-	(void) catalog_schema();
-	relation = table_open(catalog_place.cut, AccessShareLock);
+	relation = catalog_open(&catalog_place.cut, AccessShareLock);
 	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
@@ -613,8 +644,7 @@ catalog_cut_write(const Cut *cut)
 	HeapTuple tuple;
 	ItemPointerData tid;
 
-	(void) catalog_schema();
-	relation = table_open(catalog_place.cut, RowExclusiveLock);
+	relation = catalog_open(&catalog_place.cut, RowExclusiveLock);
 	values[Anum_cut_db - 1] = ObjectIdGetDatum(MyDatabaseId);
 	values[Anum_cut_number - 1] = Int64GetDatum((int64) cut->number);
 	values[Anum_cut_snapshot - 1] = PointerGetDatum(cut_serialize_snapshot(cut));
