@@ -599,10 +599,12 @@ frontier_stop_worker(FrontierDatabase *database)
 void
 frontier_allow_worker(FrontierDatabase *database)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	SpinLockAcquire(&database->lock);
 	if (database->stop_requested > 0)
 		database->stop_requested--;
-	database->worker_left = GetCurrentTimestamp();
+	database->worker_left = now;
 	SpinLockRelease(&database->lock);
 }
 
@@ -694,17 +696,18 @@ static void
 frontier_worker_exit(int code, Datum arg)
 {
 	FrontierDatabase *database = (FrontierDatabase *) DatumGetPointer(arg);
+	TimestampTz now = GetCurrentTimestamp();
 
 	SpinLockAcquire(&database->lock);
 	if (database->worker_pid == MyProcPid)
 	{
 		database->worker_pid = 0;
 		database->worker_latch = NULL;
-		database->worker_left = GetCurrentTimestamp();
+		database->worker_left = now;
 		database->slot_xmin = InvalidTransactionId;
+		pg_atomic_write_u32(&database->sleeping, 0);
 	}
 	SpinLockRelease(&database->lock);
-	pg_atomic_write_u32(&database->sleeping, 0);
 	ConditionVariableBroadcast(&database->moved);
 }
 

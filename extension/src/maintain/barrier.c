@@ -155,13 +155,23 @@ barrier_warn(void)
 FrontierWait
 barrier_wait_view(Oid view, int64 staleness_ms)
 {
-	FrontierDatabase *database = frontier_database(MyDatabaseId, true);
-	FrontierView *state = NULL;
+	uint64 completed = frontier_completed_now();
+	int64 since_ms = barrier_since(staleness_ms);
 
-	if (OidIsValid(view))
-		state = frontier_view(MyDatabaseId, view, true);
-	return frontier_wait_since(database, state, frontier_completed_now(),
-	                           barrier_since(staleness_ms), -1);
+	for (;;)
+	{
+		FrontierDatabase *database = frontier_database(MyDatabaseId, true);
+		FrontierView *state = NULL;
+		FrontierWait outcome;
+
+		if (OidIsValid(view))
+			state = frontier_view(MyDatabaseId, view, true);
+		outcome = frontier_wait_since(database, state, completed, since_ms, -1);
+
+		/* the worker of an extension that was dropped may have gone only now */
+		if (outcome != FRONTIER_NO_WORKER || database->dboid == MyDatabaseId)
+			return outcome;
+	}
 }
 
 /* Notes the active snapshot at the start of each subtransaction. */
