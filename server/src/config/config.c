@@ -38,33 +38,33 @@ typedef struct Setting
 	const char *help;
 } Setting;
 
-#define SETTING(field, kind, flags, value, help)                                               \
-	{                                                                                          \
-		#field, kind, flags, offsetof(Config, field), value, help                              \
+#define SETTING(field, kind, flags, value, help)                                                   \
+	{                                                                                              \
+#field, kind, flags, offsetof(Config, field), value, help                                  \
 	}
 
 static const Setting settings[] = {
-	SETTING(data, SETTING_TEXT, 0, NULL, "the data directory"),
-	SETTING(listen, SETTING_TEXT, 0, "127.0.0.1", "addresses to listen on, commas between"),
-	SETTING(postgres_port, SETTING_PORT, 0, "5432", "door for PostgreSQL's clients"),
-	SETTING(materialize_port, SETTING_PORT, 0, "6875", "door for Materialize's clients"),
-	SETTING(cratedb_port, SETTING_PORT, SETTING_UNBUILT, "4200", "door for CrateDB's clients"),
-	SETTING(databend_port, SETTING_PORT, SETTING_UNBUILT, "8000", "door for Databend's clients"),
-	SETTING(console_port, SETTING_PORT, SETTING_UNBUILT, "6874", "door for browsers"),
-	SETTING(native_port, SETTING_PORT, 0, "0", "PostgreSQL itself, without a hop"),
-	SETTING(postgres, SETTING_TEXT, 0, NULL, "connection string of an existing PostgreSQL"),
-	SETTING(postgres_bin, SETTING_TEXT, 0, FRESHET_DEFAULT_POSTGRES_BIN,
-			"directory of PostgreSQL's programs"),
-	SETTING(postgres_password, SETTING_TEXT, SETTING_SECRET, NULL,
-			"password the role postgres is given"),
-	SETTING(user, SETTING_TEXT, 0, NULL, "whom to become when started by root"),
-	SETTING(tls_cert, SETTING_TEXT, 0, NULL, "certificate chain (PEM) instead of the one made"),
-	SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),
-	SETTING(trusted_roles, SETTING_TEXT, 0, "postgres,crate,root",
-			"roles that enter from this machine without a password"),
-	SETTING(database_aliases, SETTING_TEXT, 0, "doc:doc,public crate:doc,public admin default",
-			"names[:search_path] that lead to the database " DEFAULT_DATABASE),
-	SETTING(max_connections, SETTING_NUMBER, 0, "500", "sessions PostgreSQL takes at once"),
+    SETTING(data, SETTING_TEXT, 0, NULL, "the data directory"),
+    SETTING(listen, SETTING_TEXT, 0, "127.0.0.1", "addresses to listen on, commas between"),
+    SETTING(postgres_port, SETTING_PORT, 0, "5432", "door for PostgreSQL's clients"),
+    SETTING(materialize_port, SETTING_PORT, 0, "6875", "door for Materialize's clients"),
+    SETTING(cratedb_port, SETTING_PORT, SETTING_UNBUILT, "4200", "door for CrateDB's clients"),
+    SETTING(databend_port, SETTING_PORT, SETTING_UNBUILT, "8000", "door for Databend's clients"),
+    SETTING(console_port, SETTING_PORT, SETTING_UNBUILT, "6874", "door for browsers"),
+    SETTING(native_port, SETTING_PORT, 0, "0", "PostgreSQL itself, without a hop"),
+    SETTING(postgres, SETTING_TEXT, 0, NULL, "connection string of an existing PostgreSQL"),
+    SETTING(postgres_bin, SETTING_TEXT, 0, FRESHET_DEFAULT_POSTGRES_BIN,
+            "directory of PostgreSQL's programs"),
+    SETTING(postgres_password, SETTING_TEXT, SETTING_SECRET, NULL,
+            "password the role postgres is given"),
+    SETTING(user, SETTING_TEXT, 0, NULL, "whom to become when started by root"),
+    SETTING(tls_cert, SETTING_TEXT, 0, NULL, "certificate chain (PEM) instead of the one made"),
+    SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),
+    SETTING(trusted_roles, SETTING_TEXT, 0, "postgres,crate,root",
+            "roles that enter from this machine without a password"),
+    SETTING(database_aliases, SETTING_TEXT, 0, "doc:doc,public crate:doc,public admin default",
+            "names[:search_path] that lead to the database " DEFAULT_DATABASE),
+    SETTING(max_connections, SETTING_NUMBER, 0, "500", "sessions PostgreSQL takes at once"),
 };
 
 #define SETTING_COUNT (sizeof settings / sizeof settings[0])
@@ -202,7 +202,7 @@ read_line(Given *given, char *line, int number, char *problem)
 	if (setting < 0 || settings[setting].offset == offsetof(Config, data))
 	{
 		snprintf(problem, CONFIG_PROBLEM, "freshet.conf:%d: unknown setting \"%.*s\"", number,
-				 (int) name_length, name);
+		         (int) name_length, name);
 		return false;
 	}
 	at++;
@@ -214,7 +214,8 @@ read_line(Given *given, char *line, int number, char *problem)
 		{
 			if (*at == '\0' || *at == '\n')
 			{
-				snprintf(problem, CONFIG_PROBLEM, "freshet.conf:%d: quoted value has no end", number);
+				snprintf(problem, CONFIG_PROBLEM, "freshet.conf:%d: quoted value has no end",
+				         number);
 				return false;
 			}
 			if (*at == '\'' && *++at != '\'')
@@ -224,7 +225,8 @@ read_line(Given *given, char *line, int number, char *problem)
 		at += strspn(at, blanks);
 		if (*at != '\0' && *at != '#')
 		{
-			snprintf(problem, CONFIG_PROBLEM, "freshet.conf:%d: text after the quoted value", number);
+			snprintf(problem, CONFIG_PROBLEM, "freshet.conf:%d: text after the quoted value",
+			         number);
 			return false;
 		}
 	}
@@ -300,8 +302,8 @@ settle(Config *config, Given *given, char *problem)
 		else if (!read_number(value, least, most, (int *) field))
 		{
 			snprintf(problem, CONFIG_PROBLEM,
-					 "invalid value \"%s\" of %s: expected a number from %d to %d", value,
-					 setting->name, least, most);
+			         "invalid value \"%s\" of %s: expected a number from %d to %d", value,
+			         setting->name, least, most);
 			return false;
 		}
 		if ((setting->flags & SETTING_UNBUILT) && given->value[i] != NULL && *(int *) field != 0)
@@ -330,7 +332,7 @@ settle(Config *config, Given *given, char *problem)
  */
 bool
 config_read(Config *config, int argument_count, char **arguments, bool others_follow, int *rest,
-			char problem[CONFIG_PROBLEM])
+            char problem[CONFIG_PROBLEM])
 {
 	int data = find_setting("data", 4, false);
 	Given given = {{NULL}};
@@ -348,8 +350,7 @@ config_read(Config *config, int argument_count, char **arguments, bool others_fo
 			good = false;
 		}
 	}
-	good = good && read_file(&given, given.value[data], problem) &&
-		   settle(config, &given, problem);
+	good = good && read_file(&given, given.value[data], problem) && settle(config, &given, problem);
 	for (i = 0; i < SETTING_COUNT; i++)
 		free(given.value[i]);
 	if (!good)
@@ -385,11 +386,11 @@ config_print_help(void)
 		if (settings[i].flags & SETTING_SECRET)
 			continue;
 		snprintf(flag, sizeof flag, "--%s %s", settings[i].name,
-				 settings[i].kind == SETTING_TEXT ? "TEXT" : "N");
+		         settings[i].kind == SETTING_TEXT ? "TEXT" : "N");
 		for (j = 2; flag[j] != '\0'; j++)
 			if (flag[j] == '_')
 				flag[j] = '-';
 		printf("  %-28s %s%s%s%s\n", flag, settings[i].help, settings[i].value ? " (" : "",
-			   settings[i].value ? settings[i].value : "", settings[i].value ? ")" : "");
+		       settings[i].value ? settings[i].value : "", settings[i].value ? ")" : "");
 	}
 }

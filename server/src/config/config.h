@@ -32,10 +32,10 @@ typedef struct Config
 	int databend_port;
 	int console_port;
 	int native_port;
-	char *postgres;			 /* an existing PostgreSQL, or NULL */
-	char *postgres_bin;		 /* where PostgreSQL's programs are */
+	char *postgres;          /* an existing PostgreSQL, or NULL */
+	char *postgres_bin;      /* where PostgreSQL's programs are */
 	char *postgres_password; /* for the role postgres, or NULL */
-	char *user;				 /* whom root becomes */
+	char *user;              /* whom root becomes */
 	char *tls_cert;
 	char *tls_key;
 	char *trusted_roles;
@@ -53,7 +53,7 @@ typedef struct Config
 } Config;
 
 extern bool config_read(Config *config, int argument_count, char **arguments, bool others_follow,
-						int *rest, char problem[CONFIG_PROBLEM]);
+                        int *rest, char problem[CONFIG_PROBLEM]);
 extern void config_free(Config *config);
 extern void config_print_help(void);
 

@@ -18,10 +18,10 @@ static void
 print_help(void)
 {
 	printf("freshet: PostgreSQL whose materialized views are always fresh\n\n"
-		   "  freshet serve --data DIR [OPTIONS]   serve DIR until told to stop\n"
-		   "  freshet status --data DIR            say whether DIR is served, and how\n"
-		   "  freshet psql --data DIR [ARGUMENTS]  run psql on it\n\n"
-		   "Options, also FRESHET_NAME in the environment and name = value in DIR/freshet.conf:\n");
+	       "  freshet serve --data DIR [OPTIONS]   serve DIR until told to stop\n"
+	       "  freshet status --data DIR            say whether DIR is served, and how\n"
+	       "  freshet psql --data DIR [ARGUMENTS]  run psql on it\n\n"
+	       "Options, also FRESHET_NAME in the environment and name = value in DIR/freshet.conf:\n");
 	config_print_help();
 }
 

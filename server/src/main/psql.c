@@ -29,7 +29,7 @@ set_environment(const Directory *directory)
 	char port[32];
 
 	if (!status_value(directory, "socket_directory", sockets, sizeof sockets) ||
-		!status_value(directory, "socket_port", port, sizeof port))
+	    !status_value(directory, "socket_port", port, sizeof port))
 		return false;
 	setenv("PGHOST", sockets, 1);
 	setenv("PGPORT", port, 1);

@@ -87,8 +87,8 @@ open_tls(char *problem)
 	const Config *config = server.config;
 
 	return tls_context_open(config->tls_cert ? config->tls_cert : server.directory.certificate,
-							config->tls_key ? config->tls_key : server.directory.key, problem,
-							DIRECTORY_PROBLEM);
+	                        config->tls_key ? config->tls_key : server.directory.key, problem,
+	                        DIRECTORY_PROBLEM);
 }
 
 /* TLS works from the first start. */
@@ -96,8 +96,8 @@ static bool
 prepare_tls(char *problem)
 {
 	if (server.config->tls_cert == NULL &&
-		!certificate_ensure(server.directory.certificate, server.directory.key,
-							server.config->listen_list, problem, DIRECTORY_PROBLEM))
+	    !certificate_ensure(server.directory.certificate, server.directory.key,
+	                        server.config->listen_list, problem, DIRECTORY_PROBLEM))
 		return false;
 	server.sessions.tls = open_tls(problem);
 	return server.sessions.tls != NULL;
@@ -123,7 +123,7 @@ open_door(SessionDoor door, const char *host, int port, char *problem)
 	if (listener == NULL)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
-				 uv_strerror(status));
+		         uv_strerror(status));
 		return false;
 	}
 	server.doors[server.door_count++] = listener;
@@ -149,10 +149,10 @@ open_doors(char *problem)
 		Address address;
 
 		if (address_tcp(&address, listen[i], 0, &why) &&
-			!address_is_loopback((const struct sockaddr *) &address.remote))
+		    !address_is_loopback((const struct sockaddr *) &address.remote))
 			server.beyond_loopback = true;
 		if (!open_door(DOOR_POSTGRES, listen[i], server.config->postgres_port, problem) ||
-			!open_door(DOOR_MATERIALIZE, listen[i], server.config->materialize_port, problem))
+		    !open_door(DOOR_MATERIALIZE, listen[i], server.config->materialize_port, problem))
 			return false;
 	}
 	return true;
@@ -186,12 +186,12 @@ try_port(const char *host, int port, char *problem)
 	}
 	fd = socket(address.remote.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	length = address.remote.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-												  : sizeof(struct sockaddr_in);
+	                                              : sizeof(struct sockaddr_in);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-		bind(fd, (struct sockaddr *) &address.remote, length) != 0 || listen(fd, 1) != 0)
+	    bind(fd, (struct sockaddr *) &address.remote, length) != 0 || listen(fd, 1) != 0)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
-				 strerror(errno));
+		         strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return -1;
@@ -240,10 +240,10 @@ choose_addresses(char *problem)
 			if (try_port(host, config->native_port, problem) < 0)
 				return false;
 			snprintf(server.addresses + used, sizeof server.addresses - used, "%s%s",
-					 used > 0 ? "," : "", host);
+			         used > 0 ? "," : "", host);
 			if (address_tcp(&address, host, 0, &why) &&
-				(address_is_any((const struct sockaddr *) &address.remote) ||
-				 strcmp(host, "127.0.0.1") == 0))
+			    (address_is_any((const struct sockaddr *) &address.remote) ||
+			     strcmp(host, "127.0.0.1") == 0))
 				local = true;
 		}
 	}
@@ -257,15 +257,15 @@ choose_addresses(char *problem)
 			return false;
 		if (!local)
 			snprintf(server.addresses + used, sizeof server.addresses - used, "%s127.0.0.1",
-					 used > 0 ? "," : "");
+			         used > 0 ? "," : "");
 		server.sessions.has_password_backend = true;
 		if (!address_tcp(&server.sessions.password_backend, PASSWORD_SOURCE, 0, &why))
 			return false;
 		server.sessions.password_backend.local = server.sessions.password_backend.remote;
 		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_addr.s_addr =
-			htonl(INADDR_LOOPBACK);
+		    htonl(INADDR_LOOPBACK);
 		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_port =
-			htons((uint16_t) server.port);
+		    htons((uint16_t) server.port);
 	}
 	if (server.port == 0)
 		server.port = SOCKET_PORT;
@@ -306,7 +306,7 @@ postgres_up(void *owner)
 	else if (server.stage != SERVE_STARTING)
 		return;
 	else if (bootstrap(&server.directory, server.port, server.config, server.beyond_loopback,
-					   problem))
+	                   problem))
 		become_ready();
 	else
 	{
@@ -361,7 +361,7 @@ postgres_failed(void *owner, const char *problem)
 }
 
 static const ClusterEvents cluster_events = {postgres_up, postgres_down, postgres_failed,
-											 postgres_stopped};
+                                             postgres_stopped};
 
 /* The services have stopped, or took too long: now PostgreSQL. */
 static void
@@ -476,15 +476,15 @@ begin_postgres(char *problem)
 	if (config->postgres != NULL)
 	{
 		if (!external_find(config->postgres, &server.sessions.backend, server.version,
-						   sizeof server.version, problem, DIRECTORY_PROBLEM))
+		                   sizeof server.version, problem, DIRECTORY_PROBLEM))
 			return false;
 	}
 	else
 	{
 		if (!program_version(config->postgres_bin, server.version, sizeof server.version, problem,
-							 DIRECTORY_PROBLEM) ||
-			!cluster_await_predecessor(&server.directory, problem) || !choose_addresses(problem) ||
-			!cluster_make(&server.directory, config, problem))
+		                     DIRECTORY_PROBLEM) ||
+		    !cluster_await_predecessor(&server.directory, problem) || !choose_addresses(problem) ||
+		    !cluster_make(&server.directory, config, problem))
 			return false;
 		server.sessions.server_role = SERVER_ROLE;
 		if (!address_unix(&server.sessions.backend, server.directory.sockets, server.port))
@@ -507,7 +507,7 @@ command_serve(const Config *config)
 	server.config = config;
 	if (config->unbuilt_door_asked_for)
 		log_line("the doors for CrateDB, Databend and the console are not built yet; "
-				 "their ports stay closed");
+		         "their ports stay closed");
 	if (!directory_open(&server.directory, config->data, config->user, problem))
 	{
 		log_line("%s", problem);
@@ -529,7 +529,7 @@ command_serve(const Config *config)
 	uv_timer_init(server.loop, &server.timer);
 	if (config->postgres == NULL)
 		server.cluster = cluster_start(server.loop, &server.directory, config, server.addresses,
-									   server.port, &cluster_events, &server);
+		                               server.port, &cluster_events, &server);
 	else
 		become_ready();
 	uv_run(server.loop, UV_RUN_DEFAULT);

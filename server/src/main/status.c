@@ -16,22 +16,21 @@
 
 /* The server is ready: say how to reach it. */
 bool
-status_write(const Directory *directory, const Config *config, const char *version,
-			 int socket_port)
+status_write(const Directory *directory, const Config *config, const char *version, int socket_port)
 {
 	char text[DIRECTORY_PATH + 1024];
 
 	snprintf(text, sizeof text,
-			 "postgres_version = %s\n"
-			 "listen = %.256s\n"
-			 "postgres_port = %d\n"
-			 "materialize_port = %d\n"
-			 "native_port = %d\n"
-			 "socket_directory = %s\n"
-			 "socket_port = %d\n",
-			 version, config->listen, config->postgres_port, config->materialize_port,
-			 config->postgres ? 0 : config->native_port,
-			 config->postgres ? "" : directory->sockets, socket_port);
+	         "postgres_version = %s\n"
+	         "listen = %.256s\n"
+	         "postgres_port = %d\n"
+	         "materialize_port = %d\n"
+	         "native_port = %d\n"
+	         "socket_directory = %s\n"
+	         "socket_port = %d\n",
+	         version, config->listen, config->postgres_port, config->materialize_port,
+	         config->postgres ? 0 : config->native_port, config->postgres ? "" : directory->sockets,
+	         socket_port);
 	return directory_write(directory->status, 0644, text);
 }
 
@@ -94,7 +93,7 @@ command_status(const Config *config)
 		return 1;
 	}
 	if (!status_value(&directory, "postgres_version", version, sizeof version) ||
-		!status_value(&directory, "listen", listen, sizeof listen))
+	    !status_value(&directory, "listen", listen, sizeof listen))
 	{
 		printf("starting or stopping, process %d\n", server);
 		return 1;

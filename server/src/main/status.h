@@ -15,7 +15,7 @@
 #include "postgres/directory.h"
 
 extern bool status_write(const Directory *directory, const Config *config, const char *version,
-						 int socket_port);
+                         int socket_port);
 extern bool status_value(const Directory *directory, const char *name, char *value, size_t size);
 
 #endif /* FRESHET_STATUS_H */

@@ -95,8 +95,8 @@ address_is_any(const struct sockaddr *sockaddr)
 const char *
 address_text(const struct sockaddr *sockaddr, char text[ADDRESS_TEXT])
 {
-	socklen_t length = sockaddr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-													   : sizeof(struct sockaddr_in);
+	socklen_t length =
+	    sockaddr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
 	if (sockaddr->sa_family == AF_UNIX)
 		snprintf(text, ADDRESS_TEXT, "%s", ((const struct sockaddr_un *) sockaddr)->sun_path);

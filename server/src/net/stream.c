@@ -146,7 +146,7 @@ stream_connect(uv_loop_t *loop, const Address *address, const StreamEvents *even
 		status = uv_tcp_bind(&stream->uv.tcp, (const struct sockaddr *) &address->local, 0);
 	if (status == 0)
 		status = uv_tcp_connect(&stream->connecting, &stream->uv.tcp,
-								(const struct sockaddr *) &address->remote, connect_done);
+		                        (const struct sockaddr *) &address->remote, connect_done);
 	if (status != 0)
 	{
 		stream_close(stream);
@@ -226,8 +226,7 @@ receive_tls(Stream *stream, const char *bytes, size_t count)
 	for (;;)
 	{
 		size_t plain_count;
-		TlsStatus status =
-			tls_read(stream->tls, plain_bytes, sizeof plain_bytes, &plain_count);
+		TlsStatus status = tls_read(stream->tls, plain_bytes, sizeof plain_bytes, &plain_count);
 
 		flush_queued(stream);
 		if (status != TLS_OK)
@@ -459,7 +458,7 @@ stream_hung_up(const Stream *stream)
 		return true;
 	poll_for.fd = fd;
 	return poll(&poll_for, 1, 0) > 0 &&
-		   (poll_for.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+	       (poll_for.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 /* One of the two handles is closed; after both the stream is gone. */

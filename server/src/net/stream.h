@@ -44,8 +44,8 @@ typedef struct StreamEvents
 } StreamEvents;
 
 extern Stream *stream_accept(uv_stream_t *listener, const StreamEvents *events, void *owner);
-extern Stream *stream_connect(uv_loop_t *loop, const Address *address, const StreamEvents *events,
-							  void *owner);
+extern Stream *
+stream_connect(uv_loop_t *loop, const Address *address, const StreamEvents *events, void *owner);
 extern void stream_limits(Stream *stream, size_t low, size_t high);
 extern void stream_resume(Stream *stream);
 extern void stream_pause(Stream *stream);

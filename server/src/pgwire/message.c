@@ -59,8 +59,8 @@ wire_read_int32(WireReader *reader)
 	const unsigned char *bytes = (const unsigned char *) wire_read_bytes(reader, 4);
 
 	return bytes ? (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 |
-					   (uint32_t) bytes[2] << 8 | bytes[3]
-				 : 0;
+	                   (uint32_t) bytes[2] << 8 | bytes[3]
+	             : 0;
 }
 
 /* A zero-terminated string inside the message, or NULL if it has no end. */
@@ -71,7 +71,7 @@ wire_read_string(WireReader *reader)
 	const char *end;
 
 	if (reader->failed || reader->at == reader->end ||
-		(end = memchr(text, 0, (size_t) (reader->end - text))) == NULL)
+	    (end = memchr(text, 0, (size_t) (reader->end - text))) == NULL)
 	{
 		reader->failed = true;
 		return NULL;
@@ -119,7 +119,7 @@ void
 wire_add_int32(Buffer *out, uint32_t value)
 {
 	unsigned char bytes[4] = {(unsigned char) (value >> 24), (unsigned char) (value >> 16),
-							  (unsigned char) (value >> 8), (unsigned char) value};
+	                          (unsigned char) (value >> 8), (unsigned char) value};
 
 	buffer_append(out, bytes, sizeof bytes);
 }
@@ -164,7 +164,7 @@ add_field(Buffer *out, char field, const char *value)
 /* The common form of errors and notices. */
 static void
 add_report(Buffer *out, char type, const WireError *report, const char *severity,
-		   const char *sqlstate)
+           const char *sqlstate)
 {
 	size_t begun = wire_begin(out, type);
 

@@ -23,7 +23,7 @@ static void
 complain(const char *message, char *problem)
 {
 	snprintf(problem, DIRECTORY_PROBLEM, "PostgreSQL could not be prepared: %.*s",
-			 (int) strcspn(message, "\n"), message);
+	         (int) strcspn(message, "\n"), message);
 }
 
 /* Connect to a database as the server does. */
@@ -85,7 +85,7 @@ static bool
 ensure_database(PGconn *connection, char *problem)
 {
 	PGresult *result = query(
-		connection, "SELECT FROM pg_database WHERE datname = '" DEFAULT_DATABASE "'", problem);
+	    connection, "SELECT FROM pg_database WHERE datname = '" DEFAULT_DATABASE "'", problem);
 	bool exists = PQntuples(result) > 0;
 
 	PQclear(result);
@@ -120,16 +120,16 @@ static bool
 check_superusers(PGconn *connection, char *problem)
 {
 	PGresult *result = query(connection,
-							 "SELECT string_agg(rolname, ', ' ORDER BY rolname) FROM pg_authid "
-							 "WHERE rolsuper AND rolcanlogin AND rolpassword IS NULL",
-							 problem);
+	                         "SELECT string_agg(rolname, ', ' ORDER BY rolname) FROM pg_authid "
+	                         "WHERE rolsuper AND rolcanlogin AND rolpassword IS NULL",
+	                         problem);
 	bool good = result != NULL && PQgetisnull(result, 0, 0);
 
 	if (result != NULL && !good)
 		snprintf(problem, DIRECTORY_PROBLEM,
-				 "will not listen beyond this machine while a superuser has no password: %s "
-				 "(set one from this machine, or postgres_password in freshet.conf)",
-				 PQgetvalue(result, 0, 0));
+		         "will not listen beyond this machine while a superuser has no password: %s "
+		         "(set one from this machine, or postgres_password in freshet.conf)",
+		         PQgetvalue(result, 0, 0));
 	PQclear(result);
 	return good;
 }
@@ -137,7 +137,7 @@ check_superusers(PGconn *connection, char *problem)
 /* Do all of it. */
 bool
 bootstrap(const Directory *directory, int port, const Config *config, bool beyond_loopback,
-		  char problem[DIRECTORY_PROBLEM])
+          char problem[DIRECTORY_PROBLEM])
 {
 	PGconn *connection;
 	bool good;
@@ -146,10 +146,10 @@ bootstrap(const Directory *directory, int port, const Config *config, bool beyon
 		return false;
 	connection = open_database(directory, port, "postgres", problem);
 	good = connection != NULL && run(connection, CREATE_EXTENSION, problem) &&
-		   ensure_database(connection, problem) &&
-		   (config->postgres_password == NULL ||
-			set_password(connection, config->postgres_password, problem)) &&
-		   (!beyond_loopback || check_superusers(connection, problem));
+	       ensure_database(connection, problem) &&
+	       (config->postgres_password == NULL ||
+	        set_password(connection, config->postgres_password, problem)) &&
+	       (!beyond_loopback || check_superusers(connection, problem));
 	PQfinish(connection);
 	return good && run_in(directory, port, DEFAULT_DATABASE, CREATE_EXTENSION, problem);
 }

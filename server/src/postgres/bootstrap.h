@@ -18,6 +18,6 @@
 
 /* The extension everywhere, the database, the password; blocks. */
 extern bool bootstrap(const Directory *directory, int port, const Config *config,
-					  bool beyond_loopback, char problem[DIRECTORY_PROBLEM]);
+                      bool beyond_loopback, char problem[DIRECTORY_PROBLEM]);
 
 #endif /* FRESHET_BOOTSTRAP_H */

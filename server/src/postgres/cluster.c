@@ -195,28 +195,28 @@ make_cluster(const Directory *directory, const Config *config, char *problem)
 	char fresh[DIRECTORY_PATH + 64];
 	char log[DIRECTORY_PATH + 64];
 	char *arguments[] = {initdb,
-						 "-D",
-						 fresh,
-						 "--username=" SERVER_ROLE,
-						 "--encoding=UTF8",
-						 "--locale=C.UTF-8",
-						 "--data-checksums",
-						 "--auth-local=peer",
-						 "--auth-host=reject",
-						 NULL};
+	                     "-D",
+	                     fresh,
+	                     "--username=" SERVER_ROLE,
+	                     "--encoding=UTF8",
+	                     "--locale=C.UTF-8",
+	                     "--data-checksums",
+	                     "--auth-local=peer",
+	                     "--auth-host=reject",
+	                     NULL};
 	char *remove[] = {"/bin/rm", "-rf", fresh, NULL};
 
 	program_path(config->postgres_bin, "initdb", initdb, sizeof initdb);
 	snprintf(fresh, sizeof fresh, "%s.new", directory->pgdata);
 	snprintf(log, sizeof log, "%s/initdb.log", directory->log);
 	if (!program_run(remove, log, problem, DIRECTORY_PROBLEM) ||
-		!program_run(arguments, log, problem, DIRECTORY_PROBLEM) ||
-		!settings_write_first(fresh, problem))
+	    !program_run(arguments, log, problem, DIRECTORY_PROBLEM) ||
+	    !settings_write_first(fresh, problem))
 		return false;
 	if (rename(fresh, directory->pgdata) == 0)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM, "could not make \"%s\": %s", directory->pgdata,
-			 strerror(errno));
+	         strerror(errno));
 	return false;
 }
 
@@ -240,7 +240,7 @@ check_version(const Directory *directory, char *problem)
 	if (atoi(version) == POSTGRES_MAJOR)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM, "\"%s\" was made by PostgreSQL %s, but %d is needed",
-			 directory->pgdata, version[0] ? version : "?", POSTGRES_MAJOR);
+	         directory->pgdata, version[0] ? version : "?", POSTGRES_MAJOR);
 	return false;
 }
 
@@ -268,22 +268,10 @@ launch(Cluster *cluster)
 	char certificate[DIRECTORY_PATH + 64];
 	char key[DIRECTORY_PATH + 64];
 	bool ssl = cluster->config->native_port != 0;
-	char *arguments[] = {postgres,
-						 "-D",
-						 (char *) directory->pgdata,
-						 "-c",
-						 sockets,
-						 "-c",
-						 addresses,
-						 "-c",
-						 port,
-						 ssl ? "-c" : NULL,
-						 certificate,
-						 "-c",
-						 key,
-						 "-c",
-						 "ssl=on",
-						 NULL};
+	char *arguments[] = {
+	    postgres, "-D", (char *) directory->pgdata, "-c",        sockets, "-c", addresses,
+	    "-c",     port, ssl ? "-c" : NULL,          certificate, "-c",    key,  "-c",
+	    "ssl=on", NULL};
 
 	program_path(cluster->config->postgres_bin, "postgres", postgres, sizeof postgres);
 	snprintf(log, sizeof log, "%s/start.log", directory->log);
@@ -291,9 +279,9 @@ launch(Cluster *cluster)
 	snprintf(addresses, sizeof addresses, "listen_addresses=%s", cluster->addresses);
 	snprintf(port, sizeof port, "port=%d", cluster->port);
 	snprintf(certificate, sizeof certificate, "ssl_cert_file=%s",
-			 cluster->config->tls_cert ? cluster->config->tls_cert : directory->certificate);
+	         cluster->config->tls_cert ? cluster->config->tls_cert : directory->certificate);
 	snprintf(key, sizeof key, "ssl_key_file=%s",
-			 cluster->config->tls_key ? cluster->config->tls_key : directory->key);
+	         cluster->config->tls_key ? cluster->config->tls_key : directory->key);
 	unlink(log);
 	cluster->postmaster = program_start(arguments, log, SIGINT);
 	if (cluster->postmaster > 0)
@@ -427,9 +415,9 @@ child_ended(uv_signal_t *handle, int signal_number)
 	if (was_up && uv_now(cluster->loop) - cluster->up_since > HEALTHY_MS)
 		cluster->pause = PAUSE_FIRST_MS;
 	log_line("PostgreSQL ended unexpectedly (%s %d); starting it again in %llu ms",
-			 WIFSIGNALED(status) ? "signal" : "status",
-			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			 (unsigned long long) cluster->pause);
+	         WIFSIGNALED(status) ? "signal" : "status",
+	         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+	         (unsigned long long) cluster->pause);
 	cluster->state = CLUSTER_PAUSING;
 	uv_timer_start(&cluster->timer, timer_ran_out, cluster->pause, 0);
 	cluster->pause = cluster->pause * 2 < PAUSE_LONGEST_MS ? cluster->pause * 2 : PAUSE_LONGEST_MS;
@@ -440,7 +428,7 @@ child_ended(uv_signal_t *handle, int signal_number)
 /* Start the postmaster and watch it from now on. */
 Cluster *
 cluster_start(uv_loop_t *loop, const Directory *directory, const Config *config,
-			  const char *addresses, int port, const ClusterEvents *events, void *owner)
+              const char *addresses, int port, const ClusterEvents *events, void *owner)
 {
 	Cluster *cluster = calloc(1, sizeof *cluster);
 

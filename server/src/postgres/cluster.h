@@ -33,17 +33,16 @@ typedef struct ClusterEvents
 } ClusterEvents;
 
 /* Wait until the PostgreSQL of a server that was killed has ended; blocks. */
-extern bool cluster_await_predecessor(const Directory *directory,
-									  char problem[DIRECTORY_PROBLEM]);
+extern bool cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PROBLEM]);
 
 /* Make the cluster unless it is there; blocks. */
-extern bool cluster_make(const Directory *directory, const Config *config,
-						 char problem[DIRECTORY_PROBLEM]);
+extern bool
+cluster_make(const Directory *directory, const Config *config, char problem[DIRECTORY_PROBLEM]);
 
 /* `addresses` is listen_addresses of PostgreSQL; `port` names its socket too. */
-extern Cluster *cluster_start(uv_loop_t *loop, const Directory *directory, const Config *config,
-							  const char *addresses, int port, const ClusterEvents *events,
-							  void *owner);
+extern Cluster *
+cluster_start(uv_loop_t *loop, const Directory *directory, const Config *config,
+              const char *addresses, int port, const ClusterEvents *events, void *owner);
 extern void cluster_reload(Cluster *cluster);
 extern void cluster_stop(Cluster *cluster, bool immediately);
 extern void cluster_free(Cluster *cluster);

@@ -84,20 +84,20 @@ is_ours_or_empty(const Directory *directory, bool *ours, char *problem)
 	if (dir == NULL)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "data directory \"%s\": %s", directory->root,
-				 strerror(errno));
+		         strerror(errno));
 		return false;
 	}
 	snprintf(path, sizeof path, "%s/freshet.version", directory->root);
 	*ours = access(path, F_OK) == 0;
 	while (empty && (entry = readdir(dir)) != NULL)
 		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-				strcmp(entry->d_name, "freshet.conf") == 0 ||
-				strcmp(entry->d_name, "lost+found") == 0 || strcmp(entry->d_name, "lock") == 0;
+		        strcmp(entry->d_name, "freshet.conf") == 0 ||
+		        strcmp(entry->d_name, "lost+found") == 0 || strcmp(entry->d_name, "lock") == 0;
 	closedir(dir);
 	if (*ours || empty)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM,
-			 "data directory \"%s\" is not empty and was not made by freshet", directory->root);
+	         "data directory \"%s\" is not empty and was not made by freshet", directory->root);
 	return false;
 }
 
@@ -120,7 +120,7 @@ has_our_layout(const Directory *directory, char *problem)
 	if (strcmp(layout, LAYOUT) == 0)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM,
-			 "data directory \"%s\" was made by another version of freshet", directory->root);
+	         "data directory \"%s\" was made by another version of freshet", directory->root);
 	return false;
 }
 
@@ -144,12 +144,12 @@ take_lock(Directory *directory, char *problem)
 
 		text[count > 0 ? strcspn(text, "\n") : 0] = '\0';
 		snprintf(problem, DIRECTORY_PROBLEM,
-				 "data directory \"%s\" is already served by process %s", directory->root, text);
+		         "data directory \"%s\" is already served by process %s", directory->root, text);
 		return false;
 	}
 	snprintf(text, sizeof text, "%d\n", (int) getpid());
 	if (ftruncate(directory->lock, 0) != 0 ||
-		pwrite(directory->lock, text, strlen(text), 0) != (ssize_t) strlen(text))
+	    pwrite(directory->lock, text, strlen(text), 0) != (ssize_t) strlen(text))
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", path, strerror(errno));
 		return false;
@@ -179,25 +179,25 @@ leave_root(const Directory *directory, const char *user, char *problem)
 	if (account == NULL || account->pw_uid == 0)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "cannot become user \"%s\": %s",
-				 user ? user : DEFAULT_USER,
-				 account ? "PostgreSQL refuses to run as root" : "there is no such user");
+		         user ? user : DEFAULT_USER,
+		         account ? "PostgreSQL refuses to run as root" : "there is no such user");
 		return false;
 	}
 	new_owner = account->pw_uid;
 	new_group = account->pw_gid;
 	if (stat(directory->root, &status) == 0 && status.st_uid != new_owner &&
-		nftw(directory->root, give_file, 16, FTW_PHYS | FTW_MOUNT) != 0)
+	    nftw(directory->root, give_file, 16, FTW_PHYS | FTW_MOUNT) != 0)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not give \"%s\" to user \"%s\": %s",
-				 directory->root, account->pw_name, strerror(errno));
+		         directory->root, account->pw_name, strerror(errno));
 		return false;
 	}
 	if (fchown(directory->lock, new_owner, new_group) != 0 ||
-		initgroups(account->pw_name, new_group) != 0 ||
-		setgid(new_group) != 0 || setuid(new_owner) != 0)
+	    initgroups(account->pw_name, new_group) != 0 || setgid(new_group) != 0 ||
+	    setuid(new_owner) != 0)
 	{
-		snprintf(problem, DIRECTORY_PROBLEM, "could not become user \"%s\": %s",
-				 account->pw_name, strerror(errno));
+		snprintf(problem, DIRECTORY_PROBLEM, "could not become user \"%s\": %s", account->pw_name,
+		         strerror(errno));
 		return false;
 	}
 	setenv("HOME", directory->root, 1);
@@ -230,7 +230,7 @@ choose_short_sockets(Directory *directory)
 		fclose(file);
 	}
 	if (strncmp(recorded, "/tmp/freshet-", 13) == 0 && lstat(recorded, &status) == 0 &&
-		S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0)
+	    S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0)
 	{
 		snprintf(directory->sockets, sizeof directory->sockets, "%s", recorded);
 		return true;
@@ -250,13 +250,13 @@ make_inside(Directory *directory, char *problem)
 
 	snprintf(path, sizeof path, "%s/tls", directory->root);
 	made = make_directory(path, 0755) && make_directory(directory->log, 0700) &&
-		   make_directory(directory->sockets, 0700);
+	       make_directory(directory->sockets, 0700);
 	if (made && strlen(directory->sockets) + sizeof SOCKET_NAME >
-					sizeof((struct sockaddr_un *) NULL)->sun_path)
+	                sizeof((struct sockaddr_un *) NULL)->sun_path)
 		made = choose_short_sockets(directory);
 	if (!made)
 		snprintf(problem, DIRECTORY_PROBLEM, "could not write in \"%s\": %s", directory->root,
-				 strerror(errno));
+		         strerror(errno));
 	return made;
 }
 
@@ -266,7 +266,7 @@ make_inside(Directory *directory, char *problem)
  */
 bool
 directory_open(Directory *directory, const char *path, const char *user,
-			   char problem[DIRECTORY_PROBLEM])
+               char problem[DIRECTORY_PROBLEM])
 {
 	char version[DIRECTORY_PATH + 32];
 	bool ours;
@@ -275,7 +275,7 @@ directory_open(Directory *directory, const char *path, const char *user,
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not make data directory \"%s\": %s", path,
-				 strerror(errno));
+		         strerror(errno));
 		return false;
 	}
 	if (!set_root(directory, path, problem) || !is_ours_or_empty(directory, &ours, problem))
@@ -287,14 +287,14 @@ directory_open(Directory *directory, const char *path, const char *user,
 	if (access(directory->root, R_OK | W_OK | X_OK) != 0)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "data directory \"%s\" is out of reach: %s",
-				 directory->root, strerror(errno));
+		         directory->root, strerror(errno));
 		return false;
 	}
 	snprintf(version, sizeof version, "%s/freshet.version", directory->root);
 	if (!ours && !directory_write(version, 0644, LAYOUT))
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", version,
-				 strerror(errno));
+		         strerror(errno));
 		return false;
 	}
 	unlink(directory->status);
@@ -303,8 +303,7 @@ directory_open(Directory *directory, const char *path, const char *user,
 
 /* Look at a directory that may be served; `server` becomes the server's process or 0. */
 bool
-directory_look(Directory *directory, const char *path, int *server,
-			   char problem[DIRECTORY_PROBLEM])
+directory_look(Directory *directory, const char *path, int *server, char problem[DIRECTORY_PROBLEM])
 {
 	char lock[DIRECTORY_PATH + 32];
 	char text[32] = "";

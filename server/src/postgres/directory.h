@@ -42,9 +42,9 @@ typedef struct Directory
 } Directory;
 
 extern bool directory_open(Directory *directory, const char *path, const char *user,
-						   char problem[DIRECTORY_PROBLEM]);
+                           char problem[DIRECTORY_PROBLEM]);
 extern bool directory_look(Directory *directory, const char *path, int *server,
-						   char problem[DIRECTORY_PROBLEM]);
+                           char problem[DIRECTORY_PROBLEM]);
 extern void directory_close(Directory *directory);
 extern bool directory_write(const char *path, unsigned mode, const char *text);
 

@@ -17,7 +17,7 @@
 /* Connect once to learn where it is and what it is; blocks. */
 bool
 external_find(const char *conninfo, Address *address, char *version, size_t version_size,
-			  char *problem, size_t problem_size)
+              char *problem, size_t problem_size)
 {
 	PGconn *connection = PQconnectdb(conninfo);
 	const char *message = PQerrorMessage(connection);
@@ -27,7 +27,7 @@ external_find(const char *conninfo, Address *address, char *version, size_t vers
 
 	if (PQstatus(connection) != CONNECTION_OK)
 		snprintf(problem, problem_size, "could not connect to PostgreSQL: %.*s",
-				 (int) strcspn(message, "\n"), message);
+		         (int) strcspn(message, "\n"), message);
 	else
 	{
 		const char *why = "path of its socket is too long";
@@ -39,7 +39,7 @@ external_find(const char *conninfo, Address *address, char *version, size_t vers
 			good = address_unix(address, host, port);
 		else
 			good = address_tcp(address, *PQhostaddr(connection) ? PQhostaddr(connection) : host,
-							   port, &why);
+			                   port, &why);
 		if (!good)
 			snprintf(problem, problem_size, "could not find PostgreSQL at \"%s\": %s", host, why);
 	}

@@ -18,7 +18,7 @@
 #include "net/address.h"
 
 extern bool external_find(const char *conninfo, Address *address, char *version,
-						  size_t version_size, char *problem, size_t problem_size);
+                          size_t version_size, char *problem, size_t problem_size);
 extern char *external_conninfo(const char *conninfo, const char *database);
 
 #endif /* FRESHET_EXTERNAL_H */

@@ -29,7 +29,7 @@ typedef enum LinkState
 	LINK_APART,
 	LINK_CONNECTING,
 	LINK_QUIET, /* connected, nothing asked */
-	LINK_ASKED	/* the first query of the queue is under way */
+	LINK_ASKED  /* the first query of the queue is under way */
 } LinkState;
 
 struct Link
@@ -150,7 +150,7 @@ watch(Link *link, int events)
 	{
 		link->poll = calloc(1, sizeof *link->poll);
 		if (link->poll == NULL ||
-			uv_poll_init(link->loop, link->poll, PQsocket(link->connection)) != 0)
+		    uv_poll_init(link->loop, link->poll, PQsocket(link->connection)) != 0)
 			abort();
 		link->poll->data = link;
 	}
@@ -205,8 +205,8 @@ ask(Link *link)
 {
 	const char *values[1] = {link->first->parameter};
 
-	if (PQsendQueryParams(link->connection, link->first->sql, values[0] ? 1 : 0, NULL, values,
-						  NULL, NULL, 0) != 1)
+	if (PQsendQueryParams(link->connection, link->first->sql, values[0] ? 1 : 0, NULL, values, NULL,
+	                      NULL, 0) != 1)
 	{
 		fail(link, PQerrorMessage(link->connection));
 		return;
@@ -236,7 +236,7 @@ receive(Link *link)
 			uv_timer_start(&link->timer, timer_ran_out, LINK_IDLE_MS, 0);
 		}
 		else if (link->first != NULL && PQresultStatus(result) != PGRES_TUPLES_OK &&
-				 PQresultStatus(result) != PGRES_COMMAND_OK)
+		         PQresultStatus(result) != PGRES_COMMAND_OK)
 		{
 			char text[512];
 
@@ -302,7 +302,7 @@ link_query(Link *link, const char *sql, const char *parameter, LinkAnswer answer
 	LinkQuery *query = calloc(1, sizeof *query);
 
 	if (query == NULL || (query->sql = strdup(sql)) == NULL ||
-		(parameter != NULL && (query->parameter = strdup(parameter)) == NULL))
+	    (parameter != NULL && (query->parameter = strdup(parameter)) == NULL))
 		abort();
 	query->answer = answer;
 	query->owner = owner;

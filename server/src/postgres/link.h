@@ -28,8 +28,8 @@ typedef void (*LinkAnswer)(void *owner, PGresult *result, const char *problem);
 
 extern Link *link_open(uv_loop_t *loop, const char *conninfo);
 extern void link_close(Link *link);
-extern LinkQuery *link_query(Link *link, const char *sql, const char *parameter,
-							 LinkAnswer answer, void *owner);
+extern LinkQuery *
+link_query(Link *link, const char *sql, const char *parameter, LinkAnswer answer, void *owner);
 extern void link_forget(LinkQuery *query);
 
 #endif /* FRESHET_LINK_H */

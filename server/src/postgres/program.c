@@ -45,8 +45,8 @@ program_version(const char *bin, char *version, size_t size, char *problem, size
 		if (access(path, X_OK) != 0)
 		{
 			snprintf(problem, problem_size,
-					 "PostgreSQL %d was not found: \"%s\": %s (set --postgres-bin)",
-					 POSTGRES_MAJOR, path, strerror(errno));
+			         "PostgreSQL %d was not found: \"%s\": %s (set --postgres-bin)", POSTGRES_MAJOR,
+			         path, strerror(errno));
 			return false;
 		}
 	}
@@ -69,8 +69,8 @@ program_version(const char *bin, char *version, size_t size, char *problem, size
 	version[strcspn(version, " ")] = '\0';
 	if (atoi(version) != POSTGRES_MAJOR)
 	{
-		snprintf(problem, problem_size, "\"%s\" is PostgreSQL %s, but %d is needed", path,
-				 version, POSTGRES_MAJOR);
+		snprintf(problem, problem_size, "\"%s\" is PostgreSQL %s, but %d is needed", path, version,
+		         POSTGRES_MAJOR);
 		return false;
 	}
 	return true;
@@ -124,8 +124,7 @@ program_run(char *const *arguments, const char *output, char *problem, size_t pr
 
 	if (child < 0)
 	{
-		snprintf(problem, problem_size, "could not run \"%s\": %s", arguments[0],
-				 strerror(errno));
+		snprintf(problem, problem_size, "could not run \"%s\": %s", arguments[0], strerror(errno));
 		return false;
 	}
 	while (waitpid(child, &status, 0) < 0)
@@ -136,7 +135,7 @@ program_run(char *const *arguments, const char *output, char *problem, size_t pr
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	if (!program_last_line(output, "error:", line, sizeof line) &&
-		!program_last_line(output, "FATAL:", line, sizeof line))
+	    !program_last_line(output, "FATAL:", line, sizeof line))
 		snprintf(line, sizeof line, "see \"%s\"", output);
 	snprintf(problem, problem_size, "\"%s\" failed: %s", arguments[0], line);
 	return false;

@@ -83,7 +83,7 @@ static unsigned long long
 memory_megabytes(void)
 {
 	unsigned long long bytes =
-		(unsigned long long) sysconf(_SC_PHYS_PAGES) * (unsigned long long) sysconf(_SC_PAGESIZE);
+	    (unsigned long long) sysconf(_SC_PHYS_PAGES) * (unsigned long long) sysconf(_SC_PAGESIZE);
 	unsigned long long limits[2];
 	size_t i;
 
@@ -149,7 +149,7 @@ add_quoted(Buffer *text, const char *name)
 /* One rule, for databases and for replication; NULL for all roles. */
 static void
 add_rule(Buffer *text, const char *type, char *const *roles, const char *address,
-		 const char *method)
+         const char *method)
 {
 	static const char *const what[] = {"all", "replication"};
 	size_t i;
@@ -212,7 +212,7 @@ write_accounts(const Directory *directory, const Config *config, char *problem)
 	if (account == NULL)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "user %d has no name, which PostgreSQL needs",
-				 (int) geteuid());
+		         (int) geteuid());
 		return false;
 	}
 	add(&text, "# Written by freshet at every start.\n");
@@ -238,8 +238,8 @@ settings_write(const Directory *directory, const Config *config, char problem[DI
 			snprintf(problem, DIRECTORY_PROBLEM, "invalid name of a role in trusted_roles");
 			return false;
 		}
-	return write_settings(directory, config, problem) &&
-		   write_rules(directory, config, problem) && write_accounts(directory, config, problem);
+	return write_settings(directory, config, problem) && write_rules(directory, config, problem) &&
+	       write_accounts(directory, config, problem);
 }
 
 /* The file that is the user's from then on. */

@@ -27,8 +27,8 @@
 /* Whom the server itself connects as. */
 #define SERVER_ROLE "postgres"
 
-extern bool settings_write(const Directory *directory, const Config *config,
-						   char problem[DIRECTORY_PROBLEM]);
+extern bool
+settings_write(const Directory *directory, const Config *config, char problem[DIRECTORY_PROBLEM]);
 extern bool settings_write_first(const char *pgdata, char problem[DIRECTORY_PROBLEM]);
 
 #endif /* FRESHET_SETTINGS_H */

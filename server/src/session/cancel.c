@@ -98,7 +98,7 @@ static const StreamEvents cancel_events = {ignore_bytes, ended, drained, connect
 /* Ask PostgreSQL to cancel what the backend `pid` is doing. */
 CancelRequest *
 cancel_send(uv_loop_t *loop, const Address *backend, uint32_t pid, uint32_t key,
-			void (*done)(void *owner), void *owner)
+            void (*done)(void *owner), void *owner)
 {
 	CancelRequest *request = calloc(1, sizeof *request);
 

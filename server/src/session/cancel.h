@@ -24,7 +24,7 @@ typedef struct CancelRequest CancelRequest;
 
 /* Send it; `done`, if not NULL, is called from the loop and never from here. */
 extern CancelRequest *cancel_send(uv_loop_t *loop, const Address *backend, uint32_t pid,
-								  uint32_t key, void (*done)(void *owner), void *owner);
+                                  uint32_t key, void (*done)(void *owner), void *owner);
 
 /* The owner goes away; the request still reaches PostgreSQL. */
 extern void cancel_forget(CancelRequest *request);

@@ -56,7 +56,7 @@ typedef enum BackendRoute
 {
 	BACKEND_FORWARD, /* to the client, streamed, of any size */
 	BACKEND_SWALLOW, /* nowhere, streamed, of any size */
-	BACKEND_COLLECT	 /* whole to backend_message, which then decides */
+	BACKEND_COLLECT  /* whole to backend_message, which then decides */
 } BackendRoute;
 
 typedef struct Dialect

@@ -39,7 +39,7 @@ free_listener(uv_handle_t *handle)
 /* Open a door; NULL and libuv's reason if the address cannot be had. */
 DoorListener *
 door_open(SessionServer *server, SessionDoor door, const Dialect *dialect, const Address *address,
-		  int *status)
+          int *status)
 {
 	DoorListener *listener = calloc(1, sizeof *listener);
 

@@ -29,9 +29,9 @@
 
 typedef enum SessionPhase
 {
-	SESSION_STARTUP,		/* waiting for the start-up packet */
-	SESSION_NAMING,			/* asking whether a database of an alias's name exists */
-	SESSION_CONNECTING,		/* to PostgreSQL */
+	SESSION_STARTUP,        /* waiting for the start-up packet */
+	SESSION_NAMING,         /* asking whether a database of an alias's name exists */
+	SESSION_CONNECTING,     /* to PostgreSQL */
 	SESSION_AUTHENTICATING, /* up to the first ReadyForQuery */
 	SESSION_RELAYING,
 	SESSION_CANCELLING, /* not a session but a CancelRequest under way */
@@ -52,15 +52,15 @@ struct Session
 	/* The start-up. */
 	char *user;
 	char *database;
-	Buffer startup;			/* the packet as it goes to the backend */
+	Buffer startup; /* the packet as it goes to the backend */
 	struct LinkQuery *naming;
 	CancelRequest *cancel;
 	bool encryption_settled; /* SSLRequest was answered */
-	bool direct_tls; /* TLS began without a request for it */
+	bool direct_tls;         /* TLS began without a request for it */
 	bool gss_refused;
 	bool from_loopback;
-	bool challenged;	  /* the backend asked for a proof of identity */
-	bool owes_proof;	  /* ... and the client has not answered yet */
+	bool challenged; /* the backend asked for a proof of identity */
+	bool owes_proof; /* ... and the client has not answered yet */
 
 	/* The backend's key, for cancelling. */
 	bool keyed;
@@ -71,7 +71,7 @@ struct Session
 	/* The relay. */
 	Buffer input;
 	Buffer answers;
-	size_t client_body;	 /* rest of the client's message under way */
+	size_t client_body;  /* rest of the client's message under way */
 	bool client_dropped; /* ... which goes nowhere */
 	size_t backend_body; /* rest of the backend's message under way */
 	bool backend_swallowed;
@@ -88,10 +88,10 @@ struct Session
 	void *dialect_self;
 	bool dialect_open;
 	bool watching;
-	bool held;		 /* a wanted message waits for earlier answers */
+	bool held;       /* a wanted message waits for earlier answers */
 	bool controlled; /* the dialect has control */
-	bool dropping;	 /* what the client sends goes nowhere up to a Sync */
-	char taken;		 /* type of the message taken last */
+	bool dropping;   /* what the client sends goes nowhere up to a Sync */
+	char taken;      /* type of the message taken last */
 };
 
 /* session.c */

@@ -71,8 +71,7 @@ skip_to_sync(Pipeline *pipeline)
 
 	pipeline->copying_in = false;
 	pipeline->skipping = sync == NULL;
-	buffer_consume(&pipeline->entries,
-				   sync ? (size_t) (sync - entries) : pipeline->entries.length);
+	buffer_consume(&pipeline->entries, sync ? (size_t) (sync - entries) : pipeline->entries.length);
 }
 
 /*

@@ -41,8 +41,8 @@ static inline bool
 is_shown(const Session *session, char type, size_t length)
 {
 	if (session->dialect == NULL || length > SESSION_SCAN_MAX ||
-		session->phase != SESSION_RELAYING || session->pipeline.skipping ||
-		session->pipeline.copying_in)
+	    session->phase != SESSION_RELAYING || session->pipeline.skipping ||
+	    session->pipeline.copying_in)
 		return false;
 	if (type == 'Q' || type == 'P')
 		return true;
@@ -55,8 +55,7 @@ is_wanted(Session *session, const WireMessage *message)
 {
 	const Dialect *dialect = session->dialect;
 
-	if (!session->watching &&
-		!scan_has_word(message->body, message->length, dialect->words))
+	if (!session->watching && !scan_has_word(message->body, message->length, dialect->words))
 		return false;
 	if (!session->dialect_open)
 	{
@@ -109,7 +108,7 @@ walk_client(Session *session, const char *bytes, size_t count)
 		if (session->client_body > 0)
 		{
 			size_t part = session->client_body < (size_t) (end - at) ? session->client_body
-																	 : (size_t) (end - at);
+			                                                         : (size_t) (end - at);
 
 			at += part;
 			session->client_body -= part;
@@ -191,8 +190,8 @@ balance_client(Session *session)
 	bool waiting = session->held || session->controlled || session->phase != SESSION_RELAYING;
 
 	if (stream_backlog(session->backend) > SESSION_HIGH_WATER ||
-		pipeline_depth(&session->pipeline) > PIPELINE_DEPTH_MAX ||
-		(waiting && session->input.length > SESSION_HOLD_MAX))
+	    pipeline_depth(&session->pipeline) > PIPELINE_DEPTH_MAX ||
+	    (waiting && session->input.length > SESSION_HOLD_MAX))
 		session_pause_client(session);
 	else if (session->client_paused && stream_backlog(session->backend) <= SESSION_LOW_WATER)
 		session_resume_client(session);
@@ -223,13 +222,11 @@ relay_continue(Session *session)
 {
 	if (session->phase == SESSION_CLOSED)
 		return;
-	if (session->held &&
-		(pipeline_depth(&session->pipeline) == 0 || session->pipeline.copying_in))
+	if (session->held && (pipeline_depth(&session->pipeline) == 0 || session->pipeline.copying_in))
 		session->held = false;
 	if (!session->held && !session->controlled && session->input.length > 0)
 	{
-		size_t consumed =
-			walk_client(session, buffer_data(&session->input), session->input.length);
+		size_t consumed = walk_client(session, buffer_data(&session->input), session->input.length);
 
 		if (session->phase == SESSION_CLOSED)
 			return;
@@ -269,10 +266,10 @@ startup_message(Session *session, const WireMessage *message)
 		if (request == 0 && !session->challenged && !session->from_loopback)
 		{
 			WireError error = {
-				.severity = "FATAL",
-				.sqlstate = "28000",
-				.message = "this role has no password and may enter from this machine only",
-				.hint = "Set a password for the role, or require one in pg_hba.conf."};
+			    .severity = "FATAL",
+			    .sqlstate = "28000",
+			    .message = "this role has no password and may enter from this machine only",
+			    .hint = "Set a password for the role, or require one in pg_hba.conf."};
 
 			session_end(session, &error);
 			return false;
@@ -313,7 +310,7 @@ static inline bool
 is_read_here(const Session *session, char type)
 {
 	return type == 'Z' || type == 'S' ||
-		   (session->phase == SESSION_AUTHENTICATING && (type == 'R' || type == 'K'));
+	       (session->phase == SESSION_AUTHENTICATING && (type == 'R' || type == 'K'));
 }
 
 /* Walk what the backend sent; the result is how much of it is dealt with. */
@@ -336,7 +333,7 @@ walk_backend(Session *session, const char *bytes, size_t count)
 		if (session->backend_body > 0)
 		{
 			size_t part = session->backend_body < (size_t) (end - at) ? session->backend_body
-																	  : (size_t) (end - at);
+			                                                          : (size_t) (end - at);
 
 			at += part;
 			session->backend_body -= part;
@@ -380,15 +377,14 @@ walk_backend(Session *session, const char *bytes, size_t count)
 					session->transaction = message.body[0];
 				else if (message.type == 'S')
 					note_parameter(session, &message);
-				if (session->phase == SESSION_AUTHENTICATING &&
-					!startup_message(session, &message))
+				if (session->phase == SESSION_AUTHENTICATING && !startup_message(session, &message))
 					return count;
 			}
 			pipeline_received(&session->pipeline, message.type);
 			if (asked)
 			{
 				route = session->dialect->backend_header(session->dialect_self, message.type,
-														 message.length);
+				                                         message.length);
 				if (session->phase == SESSION_CLOSED)
 					return count;
 				session->collecting = route == BACKEND_COLLECT;
@@ -412,7 +408,7 @@ walk_backend(Session *session, const char *bytes, size_t count)
 		session->backend_body = total;
 		session->backend_swallowed = route == BACKEND_SWALLOW;
 		if (message.type == 'Z' && !asked && session->watching &&
-			session->phase == SESSION_RELAYING && session->dialect_open)
+		    session->phase == SESSION_RELAYING && session->dialect_open)
 			session->dialect->ready(session->dialect_self, session->transaction);
 	}
 	relay_flush_run(session);
@@ -434,8 +430,7 @@ relay_backend(Session *session, const char *bytes, size_t count)
 		size_t consumed;
 
 		buffer_append(&session->answers, bytes, count);
-		consumed =
-			walk_backend(session, buffer_data(&session->answers), session->answers.length);
+		consumed = walk_backend(session, buffer_data(&session->answers), session->answers.length);
 		if (session->phase != SESSION_CLOSED)
 			buffer_consume(&session->answers, consumed);
 	}

@@ -35,7 +35,7 @@ typedef struct SessionServer
 	Address backend;
 	Address password_backend;
 	bool has_password_backend;
-	char **trusted_roles; /* NULL at the end */
+	char **trusted_roles;    /* NULL at the end */
 	const char *server_role; /* one more socket role, or NULL */
 	DatabaseAlias *aliases;
 	size_t alias_count;
@@ -55,11 +55,10 @@ typedef struct DoorListener DoorListener;
 extern void session_server_init(SessionServer *server, uv_loop_t *loop);
 extern void session_server_close(SessionServer *server);
 extern DoorListener *door_open(SessionServer *server, SessionDoor door, const Dialect *dialect,
-							   const Address *address,
-							   int *status);
+                               const Address *address, int *status);
 extern void door_close(DoorListener *listener);
 
 extern void session_accept(SessionServer *server, SessionDoor door, const Dialect *dialect,
-						   uv_stream_t *listener);
+                           uv_stream_t *listener);
 
 #endif /* FRESHET_SESSION_SERVER_H */

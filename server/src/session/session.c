@@ -26,7 +26,7 @@ static void backend_connected(void *owner, int status);
 
 static const StreamEvents client_events = {client_read, client_ended, client_drained, NULL};
 const StreamEvents session_backend_events = {backend_read, backend_ended, backend_drained,
-											 backend_connected};
+                                             backend_connected};
 
 /* Has the client of any session that is not being read gone away? */
 static void
@@ -74,7 +74,7 @@ authentication_timed_out(uv_timer_t *timer)
 /* A client knocks at a door. */
 void
 session_accept(SessionServer *server, SessionDoor door, const Dialect *dialect,
-			   uv_stream_t *listener)
+               uv_stream_t *listener)
 {
 	Session *session = calloc(1, sizeof *session);
 
@@ -146,8 +146,7 @@ session_close(Session *session)
 	if (session->backend != NULL)
 	{
 		/* A backend whose answers nobody takes would not get to what waits. */
-		if (!controlled && stream_backlog(session->backend) > 0 &&
-			!stream_paused(session->backend))
+		if (!controlled && stream_backlog(session->backend) > 0 && !stream_paused(session->backend))
 			stream_finish(session->backend);
 		else
 			stream_close(session->backend);

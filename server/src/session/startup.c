@@ -62,7 +62,7 @@ cancel(Session *session, uint32_t pid, uint32_t key)
 		}
 	}
 	session->cancel = cancel_send(session->server->loop, &session->server->backend, pid, key,
-								  cancel_done, session);
+	                              cancel_done, session);
 }
 
 /* Is this one of the roles that may enter without a password? */
@@ -109,7 +109,7 @@ static void
 apply_alias(Session *session, const DatabaseAlias *alias)
 {
 	WireMessage old = {0, buffer_data(&session->startup) + 8,
-					   (uint32_t) session->startup.length - 8};
+	                   (uint32_t) session->startup.length - 8};
 	Buffer packet = {0};
 	WireReader reader;
 	const char *options = NULL;
@@ -167,9 +167,9 @@ name_settled(void *owner, PGresult *result, const char *problem)
 	if (result == NULL)
 	{
 		WireError error = {.severity = "FATAL",
-						   .sqlstate = "57P03",
-						   .message = "PostgreSQL does not answer",
-						   .detail = problem};
+		                   .sqlstate = "57P03",
+		                   .message = "PostgreSQL does not answer",
+		                   .detail = problem};
 
 		session_end(session, &error);
 		return;
@@ -187,7 +187,7 @@ connect_backend(Session *session)
 	const Address *address = &server->backend;
 	bool trusted = is_trusted(server, session->user);
 	bool socket_role =
-		trusted || (server->server_role && strcmp(session->user, server->server_role) == 0);
+	    trusted || (server->server_role && strcmp(session->user, server->server_role) == 0);
 
 	if (server->has_password_backend && socket_role && !(trusted && session->from_loopback))
 		address = &server->password_backend;
@@ -204,9 +204,9 @@ startup_connected(Session *session, int status)
 	if (status != 0)
 	{
 		WireError error = {.severity = "FATAL",
-						   .sqlstate = "57P03",
-						   .message = "could not connect to PostgreSQL",
-						   .detail = uv_strerror(status)};
+		                   .sqlstate = "57P03",
+		                   .message = "could not connect to PostgreSQL",
+		                   .detail = uv_strerror(status)};
 
 		session_end(session, &error);
 		return;
@@ -249,7 +249,7 @@ begin_session(Session *session, const char *packet, uint32_t length)
 	if (!wire_read_done(&reader))
 	{
 		session_fail(session, "08P01",
-					 "invalid startup packet layout: expected terminator as last byte");
+		             "invalid startup packet layout: expected terminator as last byte");
 		return;
 	}
 	if (server->unavailable != NULL)
@@ -268,8 +268,8 @@ begin_session(Session *session, const char *packet, uint32_t length)
 	{
 		session->phase = SESSION_NAMING;
 		session->naming =
-			link_query(server->link, "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
-					   session->database, name_settled, session);
+		    link_query(server->link, "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
+		               session->database, name_settled, session);
 		return;
 	}
 	connect_backend(session);
@@ -325,7 +325,7 @@ read_packet(Session *session)
 	code = wire_read_int32(&reader);
 
 	if ((code == SSL_REQUEST_CODE && !session->encryption_settled) ||
-		(code == GSS_REQUEST_CODE && !session->gss_refused))
+	    (code == GSS_REQUEST_CODE && !session->gss_refused))
 	{
 		bool more = session->input.length > length;
 
@@ -346,9 +346,9 @@ read_packet(Session *session)
 	if (code >> 16 != 3)
 	{
 		WireError error = {.severity = "FATAL",
-						   .sqlstate = "0A000",
-						   .message = "unsupported frontend protocol",
-						   .detail = "The server supports version 3.0."};
+		                   .sqlstate = "0A000",
+		                   .message = "unsupported frontend protocol",
+		                   .detail = "The server supports version 3.0."};
 
 		session_end(session, &error);
 		return false;
@@ -364,7 +364,7 @@ void
 startup_read(Session *session, const char *bytes, size_t count)
 {
 	if (session->input.length == 0 && (unsigned char) bytes[0] == TLS_HANDSHAKE &&
-		!session->encryption_settled)
+	    !session->encryption_settled)
 	{
 		session->encryption_settled = true;
 		session->direct_tls = true;
@@ -375,8 +375,8 @@ startup_read(Session *session, const char *bytes, size_t count)
 	if (session->direct_tls && !stream_protocol_agreed(session->client))
 	{
 		session_fail(session, "08P01",
-					 "received direct SSL connection request without ALPN protocol "
-					 "negotiation extension");
+		             "received direct SSL connection request without ALPN protocol "
+		             "negotiation extension");
 		return;
 	}
 	buffer_append(&session->input, bytes, count);

@@ -43,17 +43,17 @@ subject_names(char *const *addresses, char *names, size_t size)
 
 	used = (size_t) snprintf(names, size, "DNS:localhost,IP:127.0.0.1,IP:::1");
 	if (gethostname(host, sizeof host - 1) == 0 && host[0] != '\0' &&
-		strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
-			strlen(host) &&
-		strcmp(host, "localhost") != 0)
+	    strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
+	        strlen(host) &&
+	    strcmp(host, "localhost") != 0)
 		used += (size_t) snprintf(names + used, size - used, ",DNS:%s", host);
 	for (i = 0; addresses[i] != NULL && used + 64 < size; i++)
 	{
 		const char *address = addresses[i];
 
 		if (is_address(address) && strcmp(address, "127.0.0.1") != 0 &&
-			strcmp(address, "0.0.0.0") != 0 && strcmp(address, "::") != 0 &&
-			strcmp(address, "::1") != 0)
+		    strcmp(address, "0.0.0.0") != 0 && strcmp(address, "::") != 0 &&
+		    strcmp(address, "::1") != 0)
 			used += (size_t) snprintf(names + used, size - used, ",IP:%s", address);
 	}
 }
@@ -92,19 +92,19 @@ make_certificate(EVP_PKEY *pair, const char *names)
 	serial = BN_bin2bn(serial_bytes, sizeof serial_bytes, NULL);
 	subject = X509_get_subject_name(x509);
 	good = serial != NULL && BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x509)) != NULL &&
-		   X509_set_version(x509, X509_VERSION_3) == 1 &&
-		   X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != NULL &&
-		   X509_time_adj_ex(X509_getm_notAfter(x509), CERTIFICATE_DAYS, 0, NULL) != NULL &&
-		   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-									  (const unsigned char *) "freshet", -1, -1, 0) == 1 &&
-		   X509_set_issuer_name(x509, subject) == 1 && X509_set_pubkey(x509, pair) == 1 &&
-		   add_extension(x509, NID_subject_key_identifier, "hash") &&
-		   add_extension(x509, NID_authority_key_identifier, "keyid:always") &&
-		   add_extension(x509, NID_basic_constraints, "critical,CA:TRUE") &&
-		   add_extension(x509, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
-		   add_extension(x509, NID_ext_key_usage, "serverAuth") &&
-		   add_extension(x509, NID_subject_alt_name, names) &&
-		   X509_sign(x509, pair, EVP_sha256()) > 0;
+	       X509_set_version(x509, X509_VERSION_3) == 1 &&
+	       X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != NULL &&
+	       X509_time_adj_ex(X509_getm_notAfter(x509), CERTIFICATE_DAYS, 0, NULL) != NULL &&
+	       X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+	                                  (const unsigned char *) "freshet", -1, -1, 0) == 1 &&
+	       X509_set_issuer_name(x509, subject) == 1 && X509_set_pubkey(x509, pair) == 1 &&
+	       add_extension(x509, NID_subject_key_identifier, "hash") &&
+	       add_extension(x509, NID_authority_key_identifier, "keyid:always") &&
+	       add_extension(x509, NID_basic_constraints, "critical,CA:TRUE") &&
+	       add_extension(x509, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
+	       add_extension(x509, NID_ext_key_usage, "serverAuth") &&
+	       add_extension(x509, NID_subject_alt_name, names) &&
+	       X509_sign(x509, pair, EVP_sha256()) > 0;
 	BN_free(serial);
 	if (good)
 		return x509;
@@ -129,7 +129,7 @@ write_file(const char *path, mode_t mode, EVP_PKEY *pair, X509 *x509)
 	if (file == NULL)
 		return false;
 	good = x509 != NULL ? PEM_write_X509(file, x509) == 1
-						: PEM_write_PrivateKey(file, pair, NULL, NULL, 0, NULL, NULL) == 1;
+	                    : PEM_write_PrivateKey(file, pair, NULL, NULL, 0, NULL, NULL) == 1;
 	good = fflush(file) == 0 && fsync(fd) == 0 && good;
 	good = fclose(file) == 0 && good;
 	return good && rename(temporary, path) == 0;
@@ -138,7 +138,7 @@ write_file(const char *path, mode_t mode, EVP_PKEY *pair, X509 *x509)
 /* Make key and certificate unless they are there. */
 bool
 certificate_ensure(const char *certificate, const char *key, char *const *addresses, char *problem,
-				   size_t problem_size)
+                   size_t problem_size)
 {
 	char names[1024];
 	EVP_PKEY *pair;
@@ -151,10 +151,10 @@ certificate_ensure(const char *certificate, const char *key, char *const *addres
 	errno = 0;
 	pair = EVP_EC_gen("P-256");
 	good = pair != NULL && (x509 = make_certificate(pair, names)) != NULL &&
-		   write_file(key, 0600, pair, NULL) && write_file(certificate, 0644, NULL, x509);
+	       write_file(key, 0600, pair, NULL) && write_file(certificate, 0644, NULL, x509);
 	if (!good)
 		snprintf(problem, problem_size, "could not make certificate \"%s\": %s", certificate,
-				 errno != 0 ? strerror(errno) : "OpenSSL refuses");
+		         errno != 0 ? strerror(errno) : "OpenSSL refuses");
 	X509_free(x509);
 	EVP_PKEY_free(pair);
 	return good;

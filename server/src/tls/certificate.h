@@ -16,6 +16,6 @@
  * unless both files are there. On failure `problem` says why.
  */
 extern bool certificate_ensure(const char *certificate, const char *key, char *const *addresses,
-							   char *problem, size_t problem_size);
+                               char *problem, size_t problem_size);
 
 #endif /* FRESHET_CERTIFICATE_H */

@@ -99,22 +99,22 @@ describe_failure(const char *what, const char *file, char *problem, size_t probl
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
 	snprintf(problem, problem_size, "could not %s \"%s\": %s", what, file,
-			 ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
-			 : reason				? reason
-									: "unknown reason");
+	         ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
+	         : reason               ? reason
+	                                : "unknown reason");
 	ERR_clear_error();
 }
 
 /* Agree only to PostgreSQL's own protocol when a client names protocols. */
 static int
 choose_protocol(SSL *openssl, const unsigned char **chosen, unsigned char *chosen_length,
-				const unsigned char *offered, unsigned int offered_length, void *argument)
+                const unsigned char *offered, unsigned int offered_length, void *argument)
 {
 	(void) openssl;
 	(void) argument;
 	if (SSL_select_next_proto((unsigned char **) chosen, chosen_length, protocol_name,
-							  sizeof protocol_name - 1, offered,
-							  offered_length) != OPENSSL_NPN_NEGOTIATED)
+	                          sizeof protocol_name - 1, offered,
+	                          offered_length) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -134,7 +134,7 @@ tls_context_open(const char *certificate, const char *key, char *problem, size_t
 	}
 	SSL_CTX_set_min_proto_version(openssl, TLS1_2_VERSION);
 	SSL_CTX_set_options(openssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-									 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+	                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_session_cache_mode(openssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(openssl, 0);
 	SSL_CTX_set_mode(openssl, SSL_MODE_RELEASE_BUFFERS);

@@ -25,8 +25,8 @@ typedef struct TlsContext TlsContext;
 typedef struct Tls Tls;
 
 /* Certificate chain and key, both PEM; on failure `problem` says why. */
-extern TlsContext *tls_context_open(const char *certificate, const char *key, char *problem,
-									size_t problem_size);
+extern TlsContext *
+tls_context_open(const char *certificate, const char *key, char *problem, size_t problem_size);
 extern void tls_context_close(TlsContext *context);
 
 /* A server's end. `out` gets what must go to the network. */
