@@ -54,7 +54,11 @@ def rows_read(connection: psycopg.Connection) -> dict[str, int]:
 
 
 class Load:
-    """Writers in threads. `committed` holds every id whose COMMIT returned."""
+    """Writers in threads. `committed` holds every id whose COMMIT returned.
+
+    They pause after each transaction: what they change has to stay small beside ROWS, so that a view
+    computed anew stands out in the number of rows read.
+    """
 
     def __init__(self, connect, writers: int = 3):
         self.connect = connect
@@ -75,7 +79,7 @@ class Load:
         try:
             connection = self.connect()
             identifier = self.first + number * 1_000_000
-            while not self._stop.is_set():
+            while not self._stop.wait(0.002):
                 identifier += 1
                 doomed = identifier - 5
                 self.unknown |= {identifier, doomed}
