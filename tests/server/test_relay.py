@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import random
 import select
 import socket
 import struct
@@ -421,6 +422,43 @@ def test_statements_before_the_login_are_not_run(freshet):
             assert wire.at_end()
     finally:
         freshet.psycopg2().cursor().execute("DROP ROLE impatient")
+
+
+@pytest.mark.parametrize("door", ["postgres", "materialize"])
+def test_random_conversations_end_only_themselves(freshet, door):
+    """Right, mutilated and misplaced messages in any order and any pieces; the seed is fixed."""
+    chance = random.Random(20240607)
+    good = [query("SELECT 1"), query("BEGIN"), query("COMMIT"), query("SHOW TABLES"),
+            query("COPY (SELECT 1) TO STDOUT"), query("SELECT nonsense"),
+            query("SUBSCRIBE (SELECT 1)"), query("DECLARE c CURSOR FOR SUBSCRIBE (SELECT 1)"),
+            query("FETCH ALL c"), query("COPY (SUBSCRIBE (SELECT 1)) TO STDOUT"),
+            query("CREATE TEMP TABLE IF NOT EXISTS t (n int)"), query("COPY t FROM STDIN"),
+            parse("SELECT 1"), parse("SUBSCRIBE (SELECT 1)"), parse("SHOW SOURCES", "s"),
+            parse("COPY t FROM STDIN"), bind(), bind("p", "s"), execute(), execute("p", 1),
+            message("D", b"S\0"), message("D", b"Pp\0"), message("C", b"Ss\0"), SYNC, SYNC, FLUSH,
+            message("d", b"1\n"), message("c"), message("f", b"no\0"), message("F", b"\0" * 14)]
+    for _ in range(150):
+        with Wire(freshet.ports[door], timeout=5) as wire:
+            wire.log_in()
+            conversation = b""
+            for _ in range(chance.randint(1, 30)):
+                part = bytearray(chance.choice(good))
+                if chance.random() < 0.1:
+                    part[chance.randrange(len(part))] = chance.randrange(256)
+                conversation += part
+            try:
+                while conversation:
+                    size = chance.randint(1, 200)
+                    wire.send(conversation[:size])
+                    conversation = conversation[size:]
+                if chance.random() < 0.5:
+                    wire.socket.settimeout(0.02)
+                    while wire.socket.recv(65536):
+                        pass
+            except (OSError, TimeoutError):
+                pass
+    with freshet.psycopg(door) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_nothing_is_left_behind(freshet):
