@@ -12,11 +12,24 @@ LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION freshet.start_worker() IS
 'starts this database''s worker at commit, if it is not running';
 
+-- The oid of a view, shown as its name: so that pg_dump can save freshet.view.
+CREATE TYPE freshet.view_name;
+CREATE FUNCTION freshet.view_name_in(cstring) RETURNS freshet.view_name
+AS 'MODULE_PATHNAME', 'freshet_view_name_in'
+LANGUAGE C STRICT STABLE;
+CREATE FUNCTION freshet.view_name_out(freshet.view_name) RETURNS cstring
+AS 'MODULE_PATHNAME', 'freshet_view_name_out'
+LANGUAGE C STRICT STABLE;
+CREATE TYPE freshet.view_name (
+	INPUT = freshet.view_name_in, OUTPUT = freshet.view_name_out, LIKE = pg_catalog.oid);
+CREATE CAST (freshet.view_name AS oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (freshet.view_name AS regclass) WITHOUT FUNCTION AS ASSIGNMENT;
+
 -- Which materialized views are kept fresh. Written by the library alone; a row
 -- lives and dies with its view. A row is written only under a lock on the view
 -- that conflicts with ROW EXCLUSIVE, or, by the worker, under ROW EXCLUSIVE.
 CREATE TABLE freshet.view (
-	view oid PRIMARY KEY,
+	view freshet.view_name PRIMARY KEY,
 	maintain boolean NOT NULL,
 	settings text[] NOT NULL,
 	adopted boolean NOT NULL,
@@ -26,6 +39,12 @@ CREATE TABLE freshet.view (
 	sqlstate text,
 	retry_at timestamptz
 );
+CREATE FUNCTION freshet.view_restored() RETURNS trigger
+AS 'MODULE_PATHNAME', 'freshet_view_restored'
+LANGUAGE C;
+CREATE TRIGGER restored BEFORE INSERT ON freshet.view
+FOR EACH ROW EXECUTE FUNCTION freshet.view_restored();
+SELECT pg_catalog.pg_extension_config_dump('freshet.view', '');
 
 -- The last committed cut: one row, rewritten by every cycle of the worker.
 CREATE TABLE freshet.cut (

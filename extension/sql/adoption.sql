@@ -100,6 +100,18 @@ WHERE relnamespace = 'freshet'::regnamespace AND relname ~ ('_' || 'total'::regc
 SELECT freshet.adopt('total');
 SELECT * FROM total ORDER BY kind;
 
+-- what a restored dump does with the rows of freshet.view
+INSERT INTO freshet.view VALUES ('adoption.plain', false, '{TimeZone=Asia/Tokyo}', true);
+INSERT INTO freshet.view VALUES ('adoption.total', true, '{TimeZone=Asia/Tokyo}', true, 'C', 'as it was', 'error');
+INSERT INTO freshet.view VALUES ('adoption.nothing', true, '{}', true), ('nowhere.at_all', true, '{}', true);
+INSERT INTO freshet.view VALUES ('adoption.item', true, '{}', true);
+SELECT view, maintain, settings, error FROM freshet.view WHERE settings = '{TimeZone=Asia/Tokyo}' ORDER BY 1;
+SELECT count(*) FROM freshet.view;
+INSERT INTO item VALUES (81, 'd', 8);
+SELECT * FROM total ORDER BY kind;
+SELECT freshet.adopt('plain');
+SELECT count(*) FROM plain;
+
 -- only the owner may
 CREATE ROLE regress_freshet_other;
 GRANT USAGE ON SCHEMA adoption TO regress_freshet_other;

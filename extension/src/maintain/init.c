@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "cut/frontier.h"
 #include "fmgr.h"
 #include "maintain/barrier.h"
@@ -15,8 +16,10 @@
 #include "maintain/wake.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
+#include "replication/slot.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
+#include "tcop/utility.h"
 #include "utils/guc.h"
 #include "view/catalog.h"
 
@@ -99,10 +102,24 @@ _PG_init(void)
 	launcher_register();
 }
 
-/* freshet.start_worker(): starts this database's worker when we commit. */
+/*
+ * freshet.start_worker(): starts this database's worker when we commit. Called
+ * by CREATE EXTENSION, which shall fail where no worker could ever run.
+ */
 Datum
 freshet_start_worker(PG_FUNCTION_ARGS)
 {
+	PreventCommandDuringRecovery("freshet.start_worker()");
+	if (!XLogIsNeeded())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("freshet needs wal_level \"replica\" or \"logical\""),
+		                errdetail("With wal_level \"minimal\" the write-ahead log does not tell "
+		                          "every change."),
+		                errhint("Set wal_level to \"replica\" and restart the server.")));
+	if (max_replication_slots == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("freshet needs a replication slot for each database"),
+		                errhint("Increase max_replication_slots and restart the server.")));
 	wake_start_worker_at_commit();
 	PG_RETURN_VOID();
 }

@@ -255,9 +255,9 @@ catalog_open(const Oid *place, LOCKMODE mode)
 	return relation;
 }
 
-/* A text array as a list of C strings. */
-static List *
-catalog_list_of_array(Datum array)
+/* A text array, as in column settings, as a list of C strings. */
+List *
+catalog_settings_of(Datum array)
 {
 	Datum *elements;
 	bool *nulls;
@@ -299,7 +299,7 @@ catalog_row(HeapTuple tuple, TupleDesc descriptor)
 	row->view = DatumGetObjectId(values[Anum_view_view - 1]);
 	row->maintain = DatumGetBool(values[Anum_view_maintain - 1]);
 	row->adopted = DatumGetBool(values[Anum_view_adopted - 1]);
-	row->settings = catalog_list_of_array(values[Anum_view_settings - 1]);
+	row->settings = catalog_settings_of(values[Anum_view_settings - 1]);
 	if (!nulls[Anum_view_strategy - 1])
 		row->strategy = TextDatumGetCString(values[Anum_view_strategy - 1]);
 	if (!nulls[Anum_view_reason - 1])

@@ -64,6 +64,9 @@ extern uint64 catalog_invalidations(void);
 /* GUC freshet.maintain: are new materialized views maintained? */
 extern bool catalog_maintain_default;
 
+/* column settings as a list of char * */
+extern List *catalog_settings_of(Datum array);
+
 /* The settings a view's query depends on, as "name=value" of this session. */
 extern List *catalog_capture_settings(void);
 

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore.c
+ *	  freshet.view through pg_dump and restore.
+ *
+ * pg_dump saves the rows of freshet.view as it saves a table's. Two things make
+ * that work. The column "view" holds an oid and is written as the view's name;
+ * a name that leads nowhere is read as 0 and not an error, since pg_dump creates
+ * some matviews only after the data (those that group by a primary key). And the
+ * rows do not go into the table: when they arrive, the restored CREATE
+ * MATERIALIZED VIEW has made each view's row already; a trigger puts into that
+ * what was decided before, whether the view is maintained and under which
+ * settings, and drops the rest.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/regproc.h"
+#include "view/catalog.h"
+
+PG_FUNCTION_INFO_V1(freshet_view_name_in);
+PG_FUNCTION_INFO_V1(freshet_view_name_out);
+PG_FUNCTION_INFO_V1(freshet_view_restored);
+
+/* A view's name, or oid, to its oid; 0 if there is none. */
+Datum
+freshet_view_name_in(PG_FUNCTION_ARGS)
+{
+	char *name = PG_GETARG_CSTRING(0);
+	RangeVar *relation;
+
+	if (name[0] >= '0' && name[0] <= '9' && strspn(name, "0123456789") == strlen(name))
+		return DirectFunctionCall1(oidin, CStringGetDatum(name));
+	relation = makeRangeVarFromNameList(stringToQualifiedNameList(name));
+	PG_RETURN_OID(RangeVarGetRelid(relation, NoLock, true));
+}
+
+/* The name of a view. */
+Datum
+freshet_view_name_out(PG_FUNCTION_ARGS)
+{
+	return DirectFunctionCall1(regclassout, PG_GETARG_DATUM(0));
+}
+
+/* Applies a row that is being restored. */
+static void
+restore_row(Oid view, bool maintain, List *settings)
+{
+	ViewRow *row;
+
+	LockRelationOid(view, ShareRowExclusiveLock);
+	if (get_rel_relkind(view) != RELKIND_MATVIEW)
+		return;
+	row = catalog_view(view);
+	/* what could not be maintained where it was created anew cannot be here */
+	if (row != NULL && !row->maintain)
+		maintain = false;
+	catalog_view_insert(view, maintain, settings);
+	if (!maintain)
+		catalog_view_set_strategy(view, "none",
+		                          row != NULL && row->reason != NULL && !row->maintain
+		                              ? row->reason
+		                              : "released by freshet.release");
+}
+
+/* BEFORE INSERT trigger of freshet.view; rows made by the library do not fire it */
+Datum
+freshet_view_restored(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc descriptor;
+	Datum values[3];
+	bool nulls[3];
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+	    !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+		                errmsg("freshet.view_restored() is the trigger of freshet.view")));
+	descriptor = RelationGetDescr(trigger->tg_relation);
+	for (int i = 0; i < lengthof(values); i++)
+		values[i] = heap_getattr(trigger->tg_trigtuple, i + 1, descriptor, &nulls[i]);
+	if (!nulls[0] && !nulls[1] && !nulls[2] && OidIsValid(DatumGetObjectId(values[0])))
+		restore_row(DatumGetObjectId(values[0]), DatumGetBool(values[1]),
+		            catalog_settings_of(values[2]));
+	return PointerGetDatum(NULL);
+}
