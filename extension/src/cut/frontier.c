@@ -930,10 +930,11 @@ frontier_unwatch(FrontierDatabase *database, Oid relation)
 
 /*
  * The worker takes up the watched relations: from here on it reads their
- * changes. Returns how many there are; at most max are written.
+ * changes. Returns how many there are; at most max are written. is_new says
+ * which ones it had not taken up before.
  */
 int
-frontier_watched(FrontierDatabase *database, Oid *relations, int max)
+frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max)
 {
 	int count = 0;
 
@@ -946,7 +947,8 @@ frontier_watched(FrontierDatabase *database, Oid *relations, int max)
 
 		if (watch->dboid != database->dboid)
 			continue;
-		relations[count++] = watch->relation;
+		relations[count] = watch->relation;
+		is_new[count++] = !watch->seen;
 		if (!watch->seen)
 		{
 			watch->seen = true;

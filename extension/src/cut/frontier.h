@@ -219,6 +219,6 @@ extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relati
  */
 extern void frontier_watch(FrontierDatabase *database, Oid relation);
 extern void frontier_unwatch(FrontierDatabase *database, Oid relation);
-extern int frontier_watched(FrontierDatabase *database, Oid *relations, int max);
+extern int frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max);
 
 #endif /* FRESHET_FRONTIER_H */

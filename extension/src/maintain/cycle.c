@@ -372,8 +372,13 @@ cycle_watched_changed(Worker *worker, List *changes)
 
 		foreach (other, changes)
 			result |= ((RelationChange *) lfirst(other))->relid == watched->relid;
-		result |= watched->fresh;
-		watched->fresh = false;
+		if (watched->fresh)
+		{
+			/* places found under another file mean nothing in this one */
+			frontier_ring_whole(watched->relid);
+			watched->fresh = false;
+			result = true;
+		}
 		if (watched->writers != NIL)
 		{
 			/* what they wrote before is unknown until they have ended */
@@ -576,6 +581,8 @@ cycle_next_due_ms(Worker *worker)
 
 		if (view->retry_at_ms != 0)
 			due = view->retry_at_ms;
+		else if (entry->dirty && pg_atomic_read_u32(&view->shared->wanted) != 0)
+			due = 1;
 		else if (!view->adopted || entry->dirty || entry->writers != NIL)
 			due = Max(view->rebuild_at_ms, 1);
 		else if (view->plan->clock)

@@ -60,6 +60,9 @@ load_relation_changed(Datum argument, Oid relid)
 		if (concerned)
 			view->invalid = load_pending = true;
 	}
+	foreach (cell, load_worker->watched)
+		if (relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid)
+			load_pending = true;
 }
 
 /* Listen to what changes. */
@@ -76,6 +79,14 @@ load_needed(Worker *worker)
 {
 	return (load_pending && worker_now_ms() >= worker->load_retry_at_ms) ||
 	       worker->generation != pg_atomic_read_u32(&worker->database->catalog_generation);
+}
+
+/* Something could not be loaded: try again in a while. */
+static void
+load_again(Worker *worker)
+{
+	load_pending = true;
+	worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
 }
 
 /* Transactions that hold a lock with which one writes to the relation. */
@@ -309,7 +320,8 @@ static void
 load_watched(Worker *worker)
 {
 	Oid *relids = palloc(MAX_WATCHED * sizeof(Oid));
-	int count = frontier_watched(worker->database, relids, MAX_WATCHED);
+	bool *is_new = palloc(MAX_WATCHED * sizeof(bool));
+	int count = frontier_watched(worker->database, relids, is_new, MAX_WATCHED);
 	List *kept = NIL;
 	MemoryContext old = MemoryContextSwitchTo(worker->context);
 
@@ -333,14 +345,21 @@ load_watched(Worker *worker)
 					watched->relid = relids[i];
 					watched->fresh = true;
 				}
+				if (!RelFileNodeEquals(watched->node, relation->rd_node))
+					watched->fresh = true;
+				watched->node = relation->rd_node;
 				watched->writers =
 				    list_concat(watched->writers, load_watch(worker, relids[i], relation->rd_node));
 				relation_close(relation, NoLock);
 			}
 			UnlockRelationOid(relids[i], AccessShareLock);
 		}
-		if (watched != NULL)
-			kept = lappend(kept, watched);
+		else
+			load_again(worker);
+		if (watched == NULL)
+			continue;
+		watched->fresh |= is_new[i];
+		kept = lappend(kept, watched);
 	}
 	list_free(worker->watched);
 	worker->watched = kept;
@@ -420,8 +439,7 @@ load_catalogs(Worker *worker)
 			}
 			else
 			{
-				load_pending = true;
-				worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
+				load_again(worker);
 			}
 			PopActiveSnapshot();
 			CommitTransactionCommand();
@@ -437,8 +455,7 @@ load_catalogs(Worker *worker)
 			cut_reset();
 			ereport(LOG,
 			        (errmsg("could not load materialized view %u: %s", row->view, error->message)));
-			load_pending = true;
-			worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
+			load_again(worker);
 		}
 		PG_END_TRY();
 	}

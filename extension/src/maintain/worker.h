@@ -33,6 +33,7 @@ typedef struct CommittedCut
 typedef struct WatchedRelation
 {
 	Oid relid;
+	RelFileNode node;
 	bool fresh;    /* taken up since the last cut */
 	List *writers; /* of VirtualTransactionId *: may have written
 								 * before it was watched */
