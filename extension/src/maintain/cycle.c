@@ -29,6 +29,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -277,6 +278,8 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 		cycle_show(worker, entry->view, !entry->view->adopted || entry->dirty,
 		           entry->view->retry_at_ms != 0);
 	}
+	foreach (cell, worker->watched)
+		((WatchedRelation *) lfirst(cell))->fresh = false;
 	frontier_ring_commit();
 	frontier_publish(worker->database, worker->cut, own);
 }
@@ -372,18 +375,18 @@ cycle_watched_changed(Worker *worker, List *changes)
 
 		foreach (other, changes)
 			result |= ((RelationChange *) lfirst(other))->relid == watched->relid;
-		if (watched->fresh)
-		{
-			/* places found under another file mean nothing in this one */
-			frontier_ring_whole(watched->relid);
-			watched->fresh = false;
-			result = true;
-		}
 		if (watched->writers != NIL)
 		{
 			/* what they wrote before is unknown until they have ended */
 			frontier_ring_whole(watched->relid);
-			result |= load_writers_done(&watched->writers);
+			if (load_writers_done(&watched->writers))
+				watched->fresh = true;
+		}
+		if (watched->fresh)
+		{
+			/* places found in another file mean nothing in this one */
+			frontier_ring_whole(watched->relid);
+			result = true;
 		}
 	}
 	return result;
@@ -421,6 +424,20 @@ cycle_run(Worker *worker)
 	changes = capture_collect(worker->capture, worker->cut->snapshot, cut->snapshot);
 	cut->restart_lsn = capture_restart_lsn(worker->capture);
 	frontier_ring_begin(worker->database, cut->number);
+
+	/*
+	 * A relation with another file: its records were not kept by the reading
+	 * just done. Who wrote to the new file, and is visible in the cut, came
+	 * after the message that says so.
+	 */
+	AcceptInvalidationMessages();
+	if (load_needed(worker))
+	{
+		MemoryContextSwitchTo(old);
+		AbortCurrentTransaction();
+		capture_finish(worker->capture, true);
+		return CYCLE_AGAIN;
+	}
 
 	/* what we write ourselves is known from writing it */
 	foreach (cell, changes)

@@ -61,8 +61,13 @@ load_relation_changed(Datum argument, Oid relid)
 			view->invalid = load_pending = true;
 	}
 	foreach (cell, load_worker->watched)
-		if (relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid)
-			load_pending = true;
+	{
+		if (relid != InvalidOid && ((WatchedRelation *) lfirst(cell))->relid != relid)
+			continue;
+		/* no cut without a look: it would pass over what is in a new file */
+		load_pending = true;
+		load_worker->load_retry_at_ms = 0;
+	}
 }
 
 /* Listen to what changes. */
