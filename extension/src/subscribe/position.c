@@ -326,9 +326,8 @@ position_start(Subscription *subscription)
 	{
 		if (subscription->up_to < start_ms)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			                errmsg("UP TO " INT64_FORMAT
-			                       " is before the subscription's start at " INT64_FORMAT,
-			                       subscription->up_to, start_ms)));
+			                errmsg("UP TO " INT64_FORMAT " is in the past", subscription->up_to),
+			                errdetail("The subscription starts at " INT64_FORMAT ".", start_ms)));
 		subscription->finished = subscription->up_to == start_ms;
 	}
 	/* AS OF is included in the snapshot; without one, changes come after it */
@@ -372,8 +371,11 @@ position_move(Subscription *subscription)
 		position_renew(subscription);
 	else
 	{
-		if (position_unchanged(subscription, subscription->cut->number, next->number, &unknown))
+		if (position_unchanged(subscription, subscription->cut->number, next->number, &unknown) &&
+		    target_files_same(subscription))
 			position_advance(subscription, next);
+		else
+			subscription->pending = true;
 		cut_free(next);
 	}
 }

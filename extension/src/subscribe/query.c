@@ -220,13 +220,13 @@ query_relation_seen(Oid relid, const Cut *cut)
 /*
  * Compare the relations of an up-to-date plan with those known. One that left
  * took rows with it that cannot be read any more; one that came must not have
- * had any at the subscription's cut. Returns whether one came.
+ * had any at the subscription's cut. Whether it has some now is said by the ring,
+ * or rather not said, from the cut on in which the worker takes it up.
  */
-static bool
+static void
 query_check_relations(Subscription *subscription, CachedPlan *plan)
 {
 	List *relations = linitial_node(PlannedStmt, plan->stmt_list)->relationOids;
-	bool came = false;
 	ListCell *cell;
 
 	for (int i = 0; i < subscription->dependency_count; i++)
@@ -246,7 +246,6 @@ query_check_relations(Subscription *subscription, CachedPlan *plan)
 		if (subscription_depends(subscription, relation))
 			continue;
 		target_depend(subscription, relation);
-		came = true;
 		if (!subscription->snapshot_due &&
 		    subscription->dependencies[subscription->dependency_count - 1].stored &&
 		    query_relation_seen(relation, subscription->cut))
@@ -256,12 +255,11 @@ query_check_relations(Subscription *subscription, CachedPlan *plan)
 			                       subscription->name, get_rel_name(relation)),
 			                errhint("Subscribe again.")));
 	}
-	return came;
 }
 
 /*
  * Something the query depends on was altered: look whether it is still the
- * same query. A relation that came in may have rows to read.
+ * same query, and which relations it reads.
  */
 void
 query_check(Subscription *subscription)
@@ -274,8 +272,7 @@ query_check(Subscription *subscription)
 	identity_assume(&before, subscription->user, false, subscription->settings);
 	cut_push(subscription->cut);
 	plan = query_plan(subscription);
-	if (query_check_relations(subscription, plan))
-		subscription->pending = true;
+	query_check_relations(subscription, plan);
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	cut_pop();
 	identity_restore(&before);
@@ -332,12 +329,14 @@ query_runs(Subscription *subscription, const Cut *from, const Cut *to, Differenc
 
 /*
  * Lock the stored relations the query reads, and check that the rows the
- * subscription's cut sees are still in their files, if they are needed. The
- * locks end with the caller's scope.
+ * subscription's cut sees are still in their files, if they are needed. Returns
+ * whether one has another file. The locks end with the caller's scope.
  */
-static void
+static bool
 query_lock(Subscription *subscription, bool rows_needed)
 {
+	bool moved = false;
+
 	for (int i = 0; i < subscription->dependency_count; i++)
 	{
 		Dependency *dependency = &subscription->dependencies[i];
@@ -355,9 +354,11 @@ query_lock(Subscription *subscription, bool rows_needed)
 		form = (Form_pg_class) GETSTRUCT(tuple);
 		if (rows_needed && !target_file_kept(dependency, form, subscription->cut))
 			target_replaced(dependency->relation);
+		moved |= form->relfilenode != dependency->filenode;
 		dependency->filenode = form->relfilenode;
 		ReleaseSysCache(tuple);
 	}
+	return moved;
 }
 
 /* Add the rows at the subscription's cut. */
@@ -367,7 +368,7 @@ query_snapshot(Subscription *subscription, Difference *rows)
 	Scope scope;
 
 	scope_enter(&scope);
-	query_lock(subscription, false);
+	(void) query_lock(subscription, false);
 	query_runs(subscription, NULL, subscription->cut, rows);
 	scope_leave(&scope);
 }
@@ -395,11 +396,11 @@ void
 query_change(Subscription *subscription, const Cut *to, Difference *change)
 {
 	Scope scope;
+	bool moved;
 
-	if (!query_relations_changed(subscription, to))
-		return;
 	scope_enter(&scope);
-	query_lock(subscription, true);
-	query_runs(subscription, subscription->cut, to, change);
+	moved = query_lock(subscription, true);
+	if (moved || query_relations_changed(subscription, to))
+		query_runs(subscription, subscription->cut, to, change);
 	scope_leave(&scope);
 }

@@ -122,6 +122,7 @@ extern char *target_column_list(TupleDesc columns);
 extern void target_check(Subscription *subscription);
 extern Relation target_open(Subscription *subscription);
 extern bool target_file_kept(const Dependency *dependency, Form_pg_class form, const Cut *cut);
+extern bool target_files_same(Subscription *subscription);
 extern void target_replaced(Oid relation) pg_attribute_noreturn();
 
 /* stored.c: the rows of a stored relation */

@@ -28,6 +28,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parser.h"
 #include "parser/scansup.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -341,6 +342,35 @@ target_file_kept(const Dependency *dependency, Form_pg_class form, const Cut *cu
 	return form->relfilenode == dependency->filenode ||
 	       (TransactionIdIsNormal(form->relfrozenxid) &&
 	        TransactionIdPrecedes(form->relfrozenxid, cut->snapshot->xmin));
+}
+
+/*
+ * Are the target's relations in the files they were in? False also where that
+ * cannot be said because somebody is altering one.
+ */
+bool
+target_files_same(Subscription *subscription)
+{
+	for (int i = 0; i < subscription->dependency_count; i++)
+	{
+		Dependency *dependency = &subscription->dependencies[i];
+		HeapTuple tuple;
+		bool same;
+
+		if (!dependency->stored)
+			continue;
+		if (!ConditionalLockRelationOid(dependency->relation, AccessShareLock))
+			return false;
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(dependency->relation));
+		same = HeapTupleIsValid(tuple) &&
+		       ((Form_pg_class) GETSTRUCT(tuple))->relfilenode == dependency->filenode;
+		if (HeapTupleIsValid(tuple))
+			ReleaseSysCache(tuple);
+		UnlockRelationOid(dependency->relation, AccessShareLock);
+		if (!same)
+			return false;
+	}
+	return true;
 }
 
 /* The rows that the subscription's cut sees are gone. */

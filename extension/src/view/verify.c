@@ -33,8 +33,9 @@
 #include "view/catalog.h"
 #include "view/identity.h"
 
-/* How long verify waits for a view that is behind. */
+/* How long verify waits for a view that is behind, and for one in error. */
 #define VERIFY_WAIT_MS 10000
+#define VERIFY_WAIT_ERROR_MS 2000
 
 PG_FUNCTION_INFO_V1(freshet_verify);
 
@@ -186,7 +187,7 @@ verify_maintained(Relation view)
 	Oid viewid = RelationGetRelid(view);
 	FrontierDatabase *database = frontier_database(MyDatabaseId, true);
 	FrontierView *state = frontier_view(MyDatabaseId, viewid, true);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), VERIFY_WAIT_MS);
+	TimestampTz started = GetCurrentTimestamp();
 	ViewRow *row;
 	Cut *cut;
 	volatile int pin = -1;
@@ -213,7 +214,9 @@ verify_maintained(Relation view)
 		if (cut != NULL)
 			break;
 		row = catalog_view(viewid);
-		if (row != NULL && (row->error != NULL || GetCurrentTimestamp() >= until))
+		if (row != NULL &&
+		    TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
+		                               row->error != NULL ? VERIFY_WAIT_ERROR_MS : VERIFY_WAIT_MS))
 			verify_behind(view, row);
 		if (row == NULL)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -1,0 +1,57 @@
+-- freshet.verify: how many rows differ between a view and its query, by image.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS freshet;
+CREATE TABLE amount (id int PRIMARY KEY, v numeric, f float8, t text);
+INSERT INTO amount SELECT i, i * 1.10, i / 7.0, repeat('x', i % 100) FROM generate_series(1, 5000) i;
+CREATE MATERIALIZED VIEW kept AS SELECT id % 10 AS g, count(*), sum(v), sum(f) AS f, max(t) FROM amount GROUP BY 1;
+SELECT freshet.verify('kept');
+UPDATE amount SET v = v + 1, f = -f WHERE id % 3 = 0;
+DELETE FROM amount WHERE id % 7 = 0;
+SELECT freshet.verify('kept');
+
+-- One that is not maintained differs by what changed since; = is not identity.
+SET freshet.maintain = off;
+CREATE MATERIALIZED VIEW plain AS SELECT v, f, t FROM amount;
+RESET freshet.maintain;
+SELECT freshet.verify('plain');
+UPDATE amount SET v = 2.200 WHERE id = 2;
+UPDATE amount SET f = '-0' WHERE id = 4;
+DELETE FROM amount WHERE id = 5;
+SELECT freshet.verify('plain');
+SET work_mem = '64kB';
+SELECT freshet.verify('plain');
+RESET work_mem;
+-- duplicates are counted
+INSERT INTO amount VALUES (10001, 1, 1, 'dup'), (10002, 1, 1, 'dup'), (10003, 1, 1, 'dup');
+REFRESH MATERIALIZED VIEW plain;
+SELECT freshet.verify('plain');
+DELETE FROM amount WHERE id IN (10001, 10002);
+SELECT freshet.verify('plain');
+
+-- What it is not for.
+CREATE MATERIALIZED VIEW unpopulated AS SELECT * FROM amount WITH NO DATA;
+SELECT freshet.verify('unpopulated');
+SELECT freshet.verify('amount');
+CREATE ROLE freshet_reader;
+SET ROLE freshet_reader;
+SELECT freshet.verify('kept');
+RESET ROLE;
+GRANT SELECT ON kept TO freshet_reader;
+SET ROLE freshet_reader;
+SELECT freshet.verify('kept');
+RESET ROLE;
+
+-- A view in error says why, and is exact again when it has healed.
+CREATE TABLE divisor (d int);
+INSERT INTO divisor VALUES (1), (5);
+CREATE MATERIALIZED VIEW shaky AS SELECT 100 / d AS q FROM divisor;
+SELECT freshet.verify('shaky');
+INSERT INTO divisor VALUES (0);
+SELECT freshet.verify('shaky');
+DELETE FROM divisor WHERE d = 0;
+INSERT INTO divisor VALUES (7);
+SELECT freshet.verify('shaky');
+
+DROP TABLE divisor CASCADE;
+DROP TABLE amount CASCADE;
+DROP ROLE freshet_reader;
