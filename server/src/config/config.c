@@ -56,7 +56,7 @@ static const Setting settings[] = {
     SETTING(postgres_bin, SETTING_TEXT, 0, FRESHET_DEFAULT_POSTGRES_BIN,
             "directory of PostgreSQL's programs"),
     SETTING(postgres_password, SETTING_TEXT, SETTING_SECRET, NULL,
-            "password the role postgres is given"),
+            "password of the role postgres, if it has none yet"),
     SETTING(user, SETTING_TEXT, 0, NULL, "whom to become when started by root"),
     SETTING(tls_cert, SETTING_TEXT, 0, NULL, "certificate chain (PEM) instead of the one made"),
     SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),

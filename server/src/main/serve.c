@@ -241,9 +241,10 @@ choose_addresses(char *problem)
 				return false;
 			snprintf(server.addresses + used, sizeof server.addresses - used, "%s%s",
 			         used > 0 ? "," : "", host);
-			if (address_tcp(&address, host, 0, &why) &&
+			if (address_tcp(&address, host, 0, &why) && address.remote.ss_family == AF_INET &&
 			    (address_is_any((const struct sockaddr *) &address.remote) ||
-			     strcmp(host, "127.0.0.1") == 0))
+			     ((struct sockaddr_in *) &address.remote)->sin_addr.s_addr ==
+			         htonl(INADDR_LOOPBACK)))
 				local = true;
 		}
 	}

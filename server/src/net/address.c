@@ -26,11 +26,15 @@ address_unix(Address *address, const char *directory, int port)
 	return length > 0 && (size_t) length < sizeof un->sun_path;
 }
 
-/* A host name or number and a port; on failure `problem` says why. */
+/*
+ * A host name or number and a port; of several addresses one of IPv4, so that
+ * localhost means 127.0.0.1 everywhere. On failure `problem` says why.
+ */
 bool
 address_tcp(Address *address, const char *host, int port, const char **problem)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo hints = {
+	    .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
 	char service[16];
 	int failed;
@@ -40,6 +44,11 @@ address_tcp(Address *address, const char *host, int port, const char **problem)
 	if (strcmp(host, "*") == 0)
 		host = "0.0.0.0";
 	failed = getaddrinfo(host, service, &hints, &found);
+	if (failed != 0)
+	{
+		hints.ai_family = AF_UNSPEC;
+		failed = getaddrinfo(host, service, &hints, &found);
+	}
 	if (failed != 0)
 	{
 		*problem = gai_strerror(failed);

@@ -94,15 +94,27 @@ ensure_database(PGconn *connection, char *problem)
 	return run(connection, "CREATE DATABASE " DEFAULT_DATABASE, problem);
 }
 
-/* Give the server's role the password from the settings, unreadable in any log. */
+/*
+ * Give the server's role, if it has no password yet, the one from the settings,
+ * unreadable in any log.
+ */
 static bool
-set_password(PGconn *connection, const char *password, char *problem)
+ensure_password(PGconn *connection, const char *password, char *problem)
 {
-	char *secret = PQencryptPasswordConn(connection, password, SERVER_ROLE, "scram-sha-256");
-	char *literal = secret ? PQescapeLiteral(connection, secret, strlen(secret)) : NULL;
+	PGresult *result = query(
+	    connection,
+	    "SELECT FROM pg_authid WHERE rolname = '" SERVER_ROLE "' AND rolpassword IS NULL", problem);
+	bool missing = PQntuples(result) > 0;
+	char *secret;
+	char *literal;
 	char sql[1024];
 	bool good = false;
 
+	PQclear(result);
+	if (result == NULL || !missing)
+		return result != NULL;
+	secret = PQencryptPasswordConn(connection, password, SERVER_ROLE, "scram-sha-256");
+	literal = secret ? PQescapeLiteral(connection, secret, strlen(secret)) : NULL;
 	if (literal == NULL)
 		complain(PQerrorMessage(connection), problem);
 	else
@@ -148,7 +160,7 @@ bootstrap(const Directory *directory, int port, const Config *config, bool beyon
 	good = connection != NULL && run(connection, CREATE_EXTENSION, problem) &&
 	       ensure_database(connection, problem) &&
 	       (config->postgres_password == NULL ||
-	        set_password(connection, config->postgres_password, problem)) &&
+	        ensure_password(connection, config->postgres_password, problem)) &&
 	       (!beyond_loopback || check_superusers(connection, problem));
 	PQfinish(connection);
 	return good && run_in(directory, port, DEFAULT_DATABASE, CREATE_EXTENSION, problem);

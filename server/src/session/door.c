@@ -50,7 +50,8 @@ door_open(SessionServer *server, SessionDoor door, const Dialect *dialect, const
 	listener->dialect = dialect;
 	uv_tcp_init(server->loop, &listener->tcp);
 	listener->tcp.data = listener;
-	*status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *) &address->remote, 0);
+	*status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *) &address->remote,
+	                      address->remote.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
 	if (*status == 0)
 		*status = uv_listen((uv_stream_t *) &listener->tcp, DOOR_BACKLOG, knock);
 	if (*status == 0)
