@@ -1,7 +1,6 @@
 """A private `freshet serve`: started, watched for `ready`, stopped, killed and started again."""
 
 import os
-import pathlib
 import signal
 import subprocess
 
@@ -96,10 +95,7 @@ class Freshet:
 
     def postmaster_pid(self) -> int:
         """The pid of the embedded PostgreSQL."""
-        found = [pid for pid in system.descendants(self.process.pid)
-                 if pathlib.Path("/proc", str(pid), "comm").read_text().strip() == "postgres"]
-        assert found, "no PostgreSQL below the server"
-        return found[0]
+        return int((self.data / "pgdata" / "postmaster.pid").read_text().split()[0])
 
     def dsn(self, door: str = "materialize", dbname: str = "materialize",
             user: str = "postgres", **more) -> str:
