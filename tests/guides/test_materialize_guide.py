@@ -56,7 +56,7 @@ def test_the_guide(server):
     assert printed["Insert data into tables"] == ["(4,)"]
     assert sorted(printed["Query"]) == ["('CA', 'Canada')", "('DE', 'Germany')", "('MX', 'Mexico')",
                                         "('US', 'United States')"]
-    assert printed["Create a source from Python"][0].startswith("('auction'")
+    assert printed["Create a source from Python"][0].startswith("('accounts', 'subsource'")
 
     clean_up = [block for block in found if block.language == "mzsql"]
     assert clean_up

@@ -229,6 +229,7 @@ create_checked(Materialize *mz)
 	const char *progress;
 	int64_t interval;
 	Text sql;
+	Text quoted_schema;
 
 	if (mz->flight.failed)
 	{
@@ -283,16 +284,12 @@ create_checked(Materialize *mz)
 	append_name(&sql, progress_schema, progress);
 	text_append(&sql, " (\"offset\" bigint);INSERT INTO ");
 	append_name(&sql, progress_schema, progress);
-	text_append(&sql, " VALUES (0);WITH made AS (INSERT INTO freshet_server.source (schema, name,"
+	text_append(&sql, " VALUES (0);INSERT INTO freshet_server.source (schema, name,"
 	                  " generator, interval_ms, as_of, up_to, max_cardinality, scale_factor,"
 	                  " create_sql, progress) VALUES (");
-	{
-		Text quoted;
-
-		text_init(&quoted, &mz->flight.memory);
-		text_identifier(&quoted, schema);
-		text_literal(&sql, quoted.data);
-	}
+	text_init(&quoted_schema, &mz->flight.memory);
+	text_identifier(&quoted_schema, schema);
+	text_literal(&sql, quoted_schema.data);
 	text_append(&sql, ", ");
 	text_literal(&sql, source->name);
 	text_append(&sql, ", ");
@@ -309,9 +306,10 @@ create_checked(Materialize *mz)
 		append_name(&quoted, progress_schema, progress);
 		text_literal(&sql, quoted.data);
 	}
-	text_append(&sql, ") RETURNING id), kept AS (SELECT id FROM made) INSERT INTO"
-	                  " freshet_server.source_table (source, reference, relation)"
-	                  " SELECT kept.id, v.reference, v.relation::regclass FROM kept, (VALUES ");
+	text_append(&sql,
+	            ");INSERT INTO freshet_server.source_table (source, reference, relation)"
+	            " SELECT s.id, v.reference, v.relation::regclass FROM freshet_server.source s,"
+	            " (VALUES ");
 	for (int i = 0; i < making->member_count; i++)
 	{
 		const Member *member = &making->members[i];
@@ -325,7 +323,12 @@ create_checked(Materialize *mz)
 		text_literal(&sql, quoted.data);
 		text_append(&sql, ")");
 	}
-	text_append(&sql, ") v(reference, relation);NOTIFY " CATALOG_CHANNEL);
+	text_append(&sql, ") v(reference, relation) WHERE s.schema = ");
+	text_literal(&sql, quoted_schema.data);
+	text_append(&sql, "::regnamespace");
+	text_append(&sql, " AND s.name = ");
+	text_literal(&sql, source->name);
+	text_append(&sql, ";NOTIFY " CATALOG_CHANNEL);
 	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, create_done);
 }
 
