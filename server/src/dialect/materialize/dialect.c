@@ -13,7 +13,7 @@
 #include "dialect/materialize/materialize.h"
 
 /* What statements of Materialize cannot do without. */
-#define MATERIALIZE_WORDS "SUBSCRIBE", "TAIL", "SHOW", "SOURCE", "CLUSTER", "RETAIN"
+#define MATERIALIZE_WORDS "SUBSCRIBE", "TAIL", "SHOW", "SOURCE", "CLUSTER", "RETAIN", "TIMEOUT"
 
 static const char *const any_door_words[] = {MATERIALIZE_WORDS, NULL};
 /* on the door of its own a block's first statement is looked for as well */

@@ -245,6 +245,22 @@ extended_wants(Materialize *mz, const WireMessage *message)
 	}
 }
 
+/* Does the text have a parameter? */
+static bool
+has_parameter(const char *text, bool standard_strings)
+{
+	SqlLexer lexer;
+	SqlToken token;
+
+	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
+	while ((token = sql_next(&lexer)).kind != SQL_END)
+	{
+		if (token.kind == SQL_PARAMETER)
+			return true;
+	}
+	return false;
+}
+
 /* Let go of control; the backend's answers are the client's. */
 static DialectAnswer
 answered(Materialize *mz)
@@ -274,9 +290,9 @@ send_parse(Materialize *mz, const char *name, const char *sql, int types, const 
 	buffer_free(&out);
 }
 
-/* ENVELOPE … KEY: the target's columns are known now. */
+/* The target's columns and the types of parameters are known now. */
 static void
-keyed_described(Materialize *mz)
+target_described(Materialize *mz)
 {
 	Prepared *prepared = mz->prepared;
 	const MzSubscribe *subscribe = &prepared->statement.subscribe;
@@ -290,6 +306,15 @@ keyed_described(Materialize *mz)
 		answered(mz);
 		return;
 	}
+	if (mz->parameter_count > (uint32_t) prepared->types)
+	{
+		prepared->type = arena_alloc(&prepared->arena, mz->parameter_count * sizeof(uint32_t));
+		prepared->types = (int) mz->parameter_count;
+	}
+	for (int i = 0; i < prepared->types && (uint32_t) i < mz->parameter_count; i++)
+		prepared->type[i] = mz->parameters[i];
+	if (subscribe->key.count == 0)
+		mz->columns.count = 0;
 	missing = mz_envelope_missing(subscribe, &mz->columns);
 	/* let PostgreSQL say that there is no such column */
 	send_parse(
@@ -353,7 +378,8 @@ take_parse(Materialize *mz, const WireMessage *message)
 	switch (statement->kind)
 	{
 		case MZ_SUBSCRIBE:
-			if (statement->subscribe.key.count > 0)
+			if (statement->subscribe.key.count > 0 ||
+			    has_parameter(statement->subscribe.target, session_standard_strings(mz->session)))
 			{
 				flight_begin(mz);
 				flight_parse_typed(mz, columns_statement,
@@ -363,7 +389,7 @@ take_parse(Materialize *mz, const WireMessage *message)
 				flight_describe(mz, columns_statement);
 				mz->flight.column_names = true;
 				flight_close(mz, 'S', columns_statement);
-				flight_send(mz, FLIGHT_FLUSH, keyed_described);
+				flight_send(mz, FLIGHT_FLUSH, target_described);
 				return DIALECT_TAKEN;
 			}
 			{

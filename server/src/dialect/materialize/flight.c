@@ -267,6 +267,8 @@ flight_header(Materialize *mz, char type, uint32_t length)
 		case 's':
 		case 'I':
 			return BACKEND_COLLECT;
+		case 't':
+			return flight->column_names ? BACKEND_COLLECT : BACKEND_SWALLOW;
 		case '3':
 			return flight->end == FLIGHT_FLUSH ? BACKEND_COLLECT : BACKEND_SWALLOW;
 		default:
@@ -353,6 +355,26 @@ keep_columns(Materialize *mz, const WireMessage *message)
 	}
 }
 
+/* Keep the types of a ParameterDescription. */
+static void
+keep_parameters(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	uint32_t count;
+
+	wire_read(&reader, message);
+	count = wire_read_int16(&reader);
+	mz->parameter_count = 0;
+	mz->parameters = arena_alloc(&mz->memory, (count + 1) * sizeof(uint32_t));
+	for (uint32_t i = 0; i < count; i++)
+	{
+		mz->parameters[i] = wire_read_int32(&reader);
+		if (reader.failed)
+			return;
+		mz->parameter_count++;
+	}
+}
+
 /* The flight is answered. */
 static void
 flight_over(Materialize *mz)
@@ -417,6 +439,10 @@ flight_message(Materialize *mz, const WireMessage *message)
 
 		case 'D':
 			keep_values(mz, message);
+			return BACKEND_SWALLOW;
+
+		case 't':
+			keep_parameters(mz, message);
 			return BACKEND_SWALLOW;
 
 		case 'T':

@@ -116,6 +116,7 @@ typedef struct Stream
 	MzColumns columns;
 	bool prepared;
 	bool portal_open;
+	bool portal_used;   /* it may be there, even if nothing is left in it */
 	int portal_formats; /* of the open portal, as Bind has them */
 	int16_t *portal_format;
 	bool finished;
@@ -273,7 +274,9 @@ struct Materialize
 
 	Flight flight;
 	Run run;
-	MzColumns columns; /* collected by Flight.column_names */
+	MzColumns columns; /* collected by Flight.column_names, as are these */
+	uint32_t parameter_count;
+	uint32_t *parameters;
 	MzStatement statement;
 	void (*then)(Materialize *mz);
 	struct LoadgenRequest *ensuring; /* CREATE SOURCE waits for the catalog */

@@ -208,7 +208,18 @@ stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
 static void
 run_over(Materialize *mz)
 {
+	Stream *stream = mz->run.stream;
+
 	mz->run.waiting = false;
+	if (stream->portal_used && !stream->portal_open && mz->status == 'T')
+	{
+		/* an exhausted portal holds its snapshot as long as it is there */
+		stream->portal_used = false;
+		flight_begin(mz);
+		flight_close(mz, 'P', stream->portal);
+		flight_send(mz, FLIGHT_SYNC, run_over);
+		return;
+	}
 	mz->run.done(mz);
 }
 
@@ -490,6 +501,9 @@ run_step(Materialize *mz)
 	flight_close(mz, 'P', stream->portal);
 	flight_bind(mz, stream->portal, stream->statement, run->formats, run->format);
 	flight_execute(mz, stream->portal, rows, PART_ROWS);
+	if (rows == 0)
+		flight_close(mz, 'P', stream->portal);
+	stream->portal_used = rows > 0;
 	if (rows > 0 && !in_block)
 		flight_send(mz, FLIGHT_SUSPEND, batch_done);
 	else
