@@ -35,7 +35,8 @@ main(int argument_count, char **arguments)
 	int status;
 	int rest;
 
-	if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
+	if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0 ||
+	    (!is_psql && argument_count > 2 && strcmp(arguments[2], "--help") == 0))
 	{
 		print_help();
 		return argument_count > 1 ? 0 : 1;
