@@ -34,7 +34,7 @@
 #define PUBLISH_MS 100
 
 /* How often an idle subscription renews its pin and moves forward. */
-#define RENEW_MS 1000
+#define RENEW_MS 400
 
 /* Milliseconds since 1970. */
 int64

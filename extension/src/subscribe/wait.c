@@ -33,7 +33,7 @@
 #include "subscribe/subscription.h"
 
 /* How often a sleeper looks for a vanished client and renews its pin. */
-#define WAIT_TICK_MS 1000
+#define WAIT_TICK_MS 500
 
 /* How often it asks the worker for a cut when a time is waited for. */
 #define WAIT_TIME_MS 10
