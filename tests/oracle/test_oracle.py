@@ -32,6 +32,9 @@ def database(pg_shared, request):
     connection.execute(SCHEMA)
     connection.close()
     yield lambda: pg_shared.psycopg(name)
+    for (prepared,) in admin.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", (name,)).fetchall():
+        with pg_shared.psycopg(name) as connection:
+            connection.execute(f"ROLLBACK PREPARED '{prepared}'")
     admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     admin.close()
 
