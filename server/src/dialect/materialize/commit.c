@@ -76,6 +76,7 @@ commit_wants(Materialize *mz, const WireMessage *message)
 	CommitWatch *watch = &mz->commit;
 	bool standard_strings = session_standard_strings(mz->session);
 	WireReader reader;
+	const char *name;
 	const char *text;
 
 	wire_read(&reader, message);
@@ -91,13 +92,16 @@ commit_wants(Materialize *mz, const WireMessage *message)
 			               is_begin(text, strlen(text), standard_strings);
 			return false;
 		case 'P':
-			wire_read_string(&reader);
+			name = wire_read_string(&reader);
 			text = wire_read_string(&reader);
 			if (reader.failed)
 				return false;
-			if (watch->begun && is_ddl(text, strlen(text), standard_strings))
+			if (strcmp(watch->ddl, name) == 0)
+				watch->is_ddl = false;
+			if (is_ddl(text, strlen(text), standard_strings) && strlen(name) < sizeof(watch->ddl))
 			{
-				watch->pending = true;
+				watch->is_ddl = true;
+				strcpy(watch->ddl, name);
 				return false;
 			}
 			watch->pending = false;
@@ -106,9 +110,13 @@ commit_wants(Materialize *mz, const WireMessage *message)
 			return false;
 		case 'B':
 			wire_read_string(&reader);
-			text = wire_read_string(&reader);
-			/* a named statement was prepared at some other time */
-			if (reader.failed || (text[0] != '\0' && !watch->pending))
+			name = wire_read_string(&reader);
+			if (reader.failed)
+				return false;
+			if (watch->is_ddl && strcmp(watch->ddl, name) == 0)
+				watch->pending = watch->begun;
+			else if (name[0] != '\0' || watch->pending)
+				/* a named statement may be anything */
 				watch->begun = watch->pending = false;
 			return false;
 		case 'S':

@@ -220,6 +220,8 @@ typedef struct CommitWatch
 {
 	bool begun;   /* the block holds nothing but its BEGIN */
 	bool pending; /* the flight's statement is DDL that is to be committed */
+	bool is_ddl;  /* the statement named ddl is such */
+	char ddl[64];
 } CommitWatch;
 
 extern bool commit_wants(Materialize *mz, const WireMessage *message);
