@@ -1,0 +1,290 @@
+"""SUBSCRIBE in all its forms, through drivers."""
+
+import time
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+NOW = "(SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+
+
+@pytest.fixture
+def t(place):
+    place.run("CREATE TABLE t (k int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    return place
+
+
+def rows_until(place, query, enough, **options):
+    """The rows of a streamed SUBSCRIBE up to the first for which enough(rows) holds."""
+    connection = place.psycopg()
+    rows = []
+    for row in connection.cursor().stream(query, **options):
+        rows.append(row)
+        if enough(rows):
+            break
+    assert connection.execute("SELECT 42").fetchone() == (42,), "the session goes on"
+    return rows
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("autocommit", [False, True])
+def test_stream(t, binary, autocommit):
+    connection = t.psycopg(autocommit)
+    writer = t.soon("UPDATE t SET v = 'A' WHERE k = 1")
+    rows = []
+    for row in connection.cursor().stream("SUBSCRIBE t", binary=binary):
+        rows.append(row)
+        if len(rows) == 4:
+            break
+    writer.join()
+    assert sorted(row[1:] for row in rows[:2]) == [(1, 1, "a"), (1, 2, "b")]
+    assert sorted(row[1:] for row in rows[2:]) == [(-1, 1, "a"), (1, 1, "A")]
+    assert all(isinstance(row[0], Decimal) for row in rows)
+    assert rows[0][0] == rows[1][0] < rows[2][0] == rows[3][0]
+    connection.rollback()
+    assert connection.execute("SELECT 42").fetchone() == (42,)
+
+
+def test_columns(t):
+    connection = t.psycopg()
+    for query, names in {
+        "SUBSCRIBE t": "mz_timestamp mz_diff k v",
+        "SUBSCRIBE t WITH (PROGRESS)": "mz_timestamp mz_progressed mz_diff k v",
+        "SUBSCRIBE t ENVELOPE UPSERT (KEY (v))": "mz_timestamp mz_state v k",
+        "SUBSCRIBE t ENVELOPE UPSERT (KEY (v)) WITH (PROGRESS)": "mz_timestamp mz_progressed mz_state v k",
+        "SUBSCRIBE t ENVELOPE DEBEZIUM (KEY (k))": "mz_timestamp mz_state k before_v after_v",
+        "SUBSCRIBE (SELECT 1 AS a, 2 AS b, 3 AS c) ENVELOPE DEBEZIUM (KEY (c, b))":
+            "mz_timestamp mz_state c b before_a after_a",
+        "SUBSCRIBE t WITHIN TIMESTAMP ORDER BY mz_diff": "mz_timestamp mz_diff k v",
+    }.items():
+        cursor = connection.cursor()
+        for _ in cursor.stream(query):
+            break
+        assert [column.name for column in cursor.description] == names.split(), query
+        assert cursor.description[0].type_code == 1700
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_views(t, kind):
+    t.run(f"CREATE {kind} w AS SELECT count(*) AS n FROM t")
+    writer = t.soon("INSERT INTO t VALUES (3, 'c')")
+    rows = rows_until(t, "SUBSCRIBE w", lambda rows: len(rows) == 3)
+    writer.join()
+    assert sorted(row[1:] for row in rows[1:]) == [(-1, 2), (1, 3)] and rows[0][1:] == (1, 2)
+
+
+def test_query_with_parameters(t):
+    connection = t.psycopg()
+    query = f"SUBSCRIBE (SELECT v FROM t WHERE k = %s AND v <> %s) UP TO {NOW} + 1000"
+    assert [row[1:] for row in connection.cursor().stream(query, (2, "it's"))] == [(1, "b")]
+
+
+def test_up_to_ends_it(t):
+    connection = t.psycopg()
+    writer = t.soon("INSERT INTO t VALUES (3, 'c')")
+    begun = time.monotonic()
+    cursor = connection.execute(f"SUBSCRIBE t UP TO {NOW} + 1000")
+    writer.join()
+    assert sorted(row[1:] for row in cursor) == [(1, 1, "a"), (1, 2, "b"), (1, 3, "c")]
+    assert cursor.statusmessage == "SUBSCRIBE 3"
+    assert 0.5 < time.monotonic() - begun < 5
+    # and by the extended protocol, where Describe came first
+    cursor = connection.execute(f"SUBSCRIBE t UP TO {NOW} + 500", prepare=True, binary=True)
+    assert len(cursor.fetchall()) == 3
+
+
+def test_no_snapshot(t):
+    writer = t.soon("DELETE FROM t WHERE k = 2")
+    rows = rows_until(t, "SUBSCRIBE t WITH (SNAPSHOT = false)", lambda rows: True)
+    writer.join()
+    assert [row[1:] for row in rows] == [(-1, 2, "b")]
+
+
+def test_progress(t):
+    writer = t.soon("INSERT INTO t VALUES (3, 'c')")
+    rows = rows_until(t, "SUBSCRIBE t WITH (PROGRESS)",
+                      lambda rows: rows[-1][1] and len(rows) > 4)
+    writer.join()
+    assert rows[0][1] is True and rows[0][2:] == (None, None, None), "a progress row comes first"
+    assert rows[1][0] >= rows[0][0]
+    seen = 0
+    for time_, progressed, *rest in rows:
+        assert time_ >= seen, "no row below a promised time"
+        if progressed:
+            assert rest == [None, None, None]
+            seen = time_
+    assert (1, 3, "c") in [row[2:] for row in rows]
+    assert rows[-1][0] > [row for row in rows if row[3] == 3][0][0], "its time is complete"
+
+
+def test_upsert(t):
+    query = "SUBSCRIBE t ENVELOPE UPSERT (KEY (k))"
+    connection = t.psycopg(autocommit=False)
+    connection.execute(f"DECLARE c CURSOR FOR {query}")
+    assert sorted(row[1:] for row in connection.execute("FETCH ALL c")) == [
+        ("upsert", 1, "a"), ("upsert", 2, "b")]
+    t.run("BEGIN; UPDATE t SET v = 'A' WHERE k = 1; DELETE FROM t WHERE k = 2; INSERT INTO t VALUES (3, 'c');"
+          "COMMIT")
+    rows = connection.execute("FETCH ALL c").fetchall()
+    assert sorted(row[1:] for row in rows) == [("delete", 2, None), ("upsert", 1, "A"), ("upsert", 3, "c")]
+    assert len({row[0] for row in rows}) == 1
+    t.run("DELETE FROM t")
+    connection.execute("FETCH ALL c")
+    connection.execute("CLOSE c")
+    connection.execute("DECLARE d CURSOR FOR SUBSCRIBE (VALUES (1, 'x'), (1, 'y'), (2, 'z'))"
+                       " ENVELOPE UPSERT (KEY (column1))")
+    assert sorted(row[1:] for row in connection.execute("FETCH ALL d")) == [
+        ("key_violation", 1, None), ("upsert", 2, "z")]
+
+
+def test_debezium(t):
+    connection = t.psycopg(autocommit=False)
+    connection.execute("DECLARE c CURSOR FOR SUBSCRIBE t ENVELOPE DEBEZIUM (KEY (k))")
+    assert sorted(row[1:] for row in connection.execute("FETCH ALL c")) == [
+        ("insert", 1, None, "a"), ("insert", 2, None, "b")]
+    t.run("BEGIN; UPDATE t SET v = 'A' WHERE k = 1; DELETE FROM t WHERE k = 2; INSERT INTO t VALUES (3, 'c');"
+          "COMMIT")
+    assert sorted(row[1:] for row in connection.execute("FETCH ALL c")) == [
+        ("delete", 2, "b", None), ("insert", 3, None, "c"), ("upsert", 1, "a", "A")]
+
+
+def test_within_timestamp_order_by(t):
+    t.run("INSERT INTO t SELECT i, 'x' || (i * 7 % 20) FROM generate_series(3, 22) i")
+    rows = rows_until(t, "SUBSCRIBE t WITHIN TIMESTAMP ORDER BY length(v) DESC, v",
+                      lambda rows: len(rows) == 22)
+    values = [row[3] for row in rows]
+    assert values == sorted(values, key=lambda v: (-len(v), v))
+
+
+def test_array_columns_in_envelopes(place):
+    place.run("CREATE TABLE a (k int PRIMARY KEY, v int[])", "INSERT INTO a VALUES (1, '{1,2}'), (2, '{}')")
+    rows = rows_until(place, "SUBSCRIBE a ENVELOPE UPSERT (KEY (k))", lambda rows: len(rows) == 2)
+    assert sorted(row[2:] for row in rows) == [(1, [1, 2]), (2, [])]
+
+
+def test_same_name_twice(place):
+    rows = rows_until(place, "SUBSCRIBE (SELECT 1 AS a, 'x' AS a, 2 AS \"A b\")", lambda rows: True)
+    assert rows[0][1:] == (1, 1, "x", 2)
+
+
+@pytest.mark.parametrize("query, state, text", [
+    ("SUBSCRIBE nothing", "42P01", "nothing"),
+    ("SUBSCRIBE (SELECT * FROM nothing)", "42P01", "nothing"),
+    ("SUBSCRIBE (SELECT 1/)", "42601", ""),
+    ("SUBSCRIBE", "42601", "end of input"),
+    ("SUBSCRIBE t WITH (SNAPSHOT = 7)", "22023", "snapshot"),
+    ("SUBSCRIBE t WITH (NOPE)", "42601", "nope"),
+    ("SUBSCRIBE t ENVELOPE UPSERT (KEY (nope))", "42703", "nope"),
+    ("SUBSCRIBE t ENVELOPE UPSERT (KEY (k)) WITHIN TIMESTAMP ORDER BY k", "42601", "multiple"),
+    ("SUBSCRIBE t AS OF 5 UP TO 3", None, ""),
+    ("SUBSCRIBE t AS OF 1000", None, ""),
+    ("DECLARE c CURSOR FOR SUBSCRIBE t", "25P01", "transaction blocks"),
+    ("FETCH ALL c WITH (TIMEOUT = '1s')", "34000", 'cursor "c" does not exist'),
+])
+@pytest.mark.parametrize("prepare", [False, True])
+def test_errors(t, query, state, text, prepare):
+    connection = t.psycopg()
+    with pytest.raises(psycopg.Error) as raised:
+        connection.execute(query, prepare=prepare)
+    if state:
+        assert raised.value.sqlstate == state, raised.value
+    assert text in str(raised.value)
+    assert connection.execute("SELECT 42").fetchone() == (42,)
+    # in a block the error ends the block, as everywhere in PostgreSQL
+    block = t.psycopg(autocommit=False)
+    block.execute("SELECT 1")
+    if state != "25P01":
+        with pytest.raises(psycopg.Error):
+            block.execute(query, prepare=prepare)
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            block.execute("SELECT 1")
+
+
+def test_repeatable_read_is_refused(t):
+    connection = t.psycopg(autocommit=False)
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="repeatable read"):
+        connection.execute("DECLARE c CURSOR FOR SUBSCRIBE t")
+
+
+def test_subscriber_needs_select(t):
+    t.run("DROP ROLE IF EXISTS subscriber", "CREATE ROLE subscriber",
+          f"GRANT USAGE ON SCHEMA {t.schema} TO subscriber")
+    connection = t.psycopg()
+    connection.execute("SET ROLE subscriber")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SUBSCRIBE t")
+    connection.execute("RESET ROLE")
+    connection.execute(f"DROP OWNED BY subscriber; DROP ROLE subscriber")
+
+
+def test_idle_holds_no_snapshot(t):
+    connection = t.psycopg()
+    pid = connection.info.backend_pid
+    stream = connection.cursor().stream("SUBSCRIBE t")
+    next(stream), next(stream)
+    t.wait_for(f"SELECT backend_xmin IS NULL AND state = 'active' FROM pg_stat_activity WHERE pid = {pid}", True)
+    assert t.value(f"SELECT count(*) FROM pg_locks WHERE pid = {pid} AND locktype = 'relation'"
+                   " AND relation = 't'::regclass") == 0
+    stream.close()
+
+
+def test_cancel(t):
+    for autocommit in (True, False):
+        connection = t.psycopg(autocommit)
+        stream = connection.cursor().stream("SUBSCRIBE t")
+        next(stream), next(stream)
+        connection.cancel_safe()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            next(stream)
+        connection.rollback()
+        assert connection.execute("SELECT 42").fetchone() == (42,)
+
+
+def test_vanished_client(t):
+    connection = t.psycopg()
+    pid = connection.info.backend_pid
+    stream = connection.cursor().stream("SUBSCRIBE t")
+    next(stream)
+    connection.pgconn.finish()
+    t.wait_for(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}", 0, seconds=2)
+
+
+def test_dropped_target(t):
+    connection = t.psycopg()
+    stream = connection.cursor().stream("SUBSCRIBE t")
+    next(stream), next(stream)
+    dropper = t.soon("DROP TABLE t", "CREATE TABLE t (k int)", seconds=0.1)
+    with pytest.raises(psycopg.Error):
+        next(stream)
+    dropper.join()
+
+
+def test_every_door(t):
+    rows = []
+    for row in t.psycopg(door="postgres").cursor().stream("SUBSCRIBE t"):
+        rows.append(row)
+        if len(rows) == 2:
+            break
+    assert sorted(row[2] for row in rows) == [1, 2]
+
+
+def test_several_statements(t):
+    """PostgreSQL's rules: one transaction, undone by an error."""
+    connection = t.psycopg()
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        connection.execute(f"INSERT INTO t VALUES (7, 'x'); SUBSCRIBE t UP TO {NOW} + 300; SELECT 1/0")
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)
+    cursor = connection.execute("INSERT INTO t VALUES (7, 'x'); DECLARE c CURSOR FOR SUBSCRIBE t;"
+                                " FETCH 1 c; SELECT 'end'")
+    results = [cursor.statusmessage]
+    while cursor.nextset():
+        results.append(cursor.statusmessage)
+    assert results == ["INSERT 0 1", "DECLARE CURSOR", "FETCH 1", "SELECT 1"]
+    assert connection.info.transaction_status == 0
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (3,)
+    cursor = connection.execute("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t")
+    assert connection.info.transaction_status == 2, "the block is the client's"
+    assert len(connection.execute("FETCH ALL c").fetchall()) == 3
+    connection.execute("COMMIT")

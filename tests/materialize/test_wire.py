@@ -1,0 +1,203 @@
+"""The extended protocol, as drivers send it and as none does."""
+
+import asyncio
+import struct
+import time
+
+import asyncpg
+import pytest
+from server.wire import FLUSH, SYNC, Wire, bind, execute, fields, message, parse, query
+
+
+def describe(kind, name=""):
+    return message("D", kind.encode() + name.encode() + b"\0")
+
+
+def close(kind, name=""):
+    return message("C", kind.encode() + name.encode() + b"\0")
+
+
+def kinds(messages):
+    return "".join(kind for kind, _ in messages if kind not in "SN")
+
+
+@pytest.fixture
+def t(place):
+    place.run("CREATE TABLE t (k int PRIMARY KEY, v text)",
+              "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 5) i")
+    return place
+
+
+@pytest.fixture
+def wire(t):
+    with Wire(t.server.ports["materialize"]) as wire:
+        wire.log_in(options=f"-csearch_path={t.schema}")
+        yield wire
+
+
+def test_row_limit_behind_begin_in_one_flight(t, wire):
+    """pgjdbc with a fetch size."""
+    wire.send(parse("BEGIN"), bind(), execute(), parse("SUBSCRIBE t"), bind("C_1"), describe("P", "C_1"),
+              execute("C_1", 2), SYNC)
+    assert kinds(wire.until("Z")) == "12C12TDDsZ"
+    wire.send(execute("C_1", 2), SYNC)
+    assert kinds(wire.until("Z")) == "DDsZ"
+    # the last of the snapshot does not fill it: it waits for one more
+    wire.send(execute("C_1", 2), SYNC)
+    assert wire.receive()[0] == "D"
+    t.run("INSERT INTO t VALUES (6, 'six'), (7, 'seven')")
+    assert kinds(wire.until("Z")) == "DsZ"
+    wire.send(execute("C_1", 1), close("P", "C_1"), SYNC)
+    assert kinds(wire.until("Z")) == "Ds3Z"
+    wire.send(query("COMMIT"))
+    assert wire.until("Z")[-1][1] == b"I"
+
+
+def test_flush_without_sync(t, wire):
+    """pg-cursor of node-postgres."""
+    wire.send(parse("SUBSCRIBE t"), bind("C_1"), describe("P", "C_1"), FLUSH)
+    assert kinds(wire.until("T")) == "12T"
+    for _ in range(2):
+        wire.send(execute("C_1", 2), FLUSH)
+        assert kinds(wire.until("s")) == "DDs"
+    wire.send(execute("C_1", 3), FLUSH)
+    t.run("INSERT INTO t VALUES (6, 'x')", "INSERT INTO t VALUES (7, 'y')", "INSERT INTO t VALUES (8, 'z')")
+    assert kinds(wire.until("s")) == "DDDs"
+    wire.send(close("P", "C_1"), SYNC)
+    assert kinds(wire.until("Z")) == "3Z"
+    wire.send(query("SELECT 1"))
+    assert kinds(wire.until("Z")) == "TDCZ"
+
+
+def test_portal_ends_with_sync_outside_a_block(t, wire):
+    wire.send(parse("SUBSCRIBE t", "s"), bind("p", "s"), execute("p", 2), SYNC)
+    assert kinds(wire.until("Z")) == "12DDsZ"
+    wire.send(execute("p", 2), SYNC)
+    assert kinds(wire.until("Z")) == "EZ"
+    # the statement is still there
+    wire.send(describe("S", "s"), bind("", "s"), execute("", 5), SYNC)
+    assert kinds(wire.until("Z")) == "tT2DDDDDsZ"
+    t.wait_for("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'", 0)
+
+
+def test_prepared_once_used_often(wire):
+    wire.send(parse("SUBSCRIBE t", "s"), describe("S", "s"), FLUSH)
+    assert kinds(wire.until("T")) == "1tT"
+    for _ in range(3):
+        wire.send(bind("", "s"), execute("", 5), SYNC)
+        assert kinds(wire.until("Z")) == "2DDDDDsZ"
+    wire.send(close("S", "s"), SYNC)
+    assert kinds(wire.until("Z")) == "3Z"
+    wire.send(bind("", "s"), SYNC)
+    assert kinds(wire.until("Z")) == "EZ"
+    wire.send(query("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'freshet changes%'"))
+    assert [body[6:] for kind, body in wire.until("Z") if kind == "D"] == [b"0"]
+
+
+def test_error_before_execute(wire):
+    wire.send(parse("SELECT 1/0"), bind(), execute(), parse("SUBSCRIBE t"), bind(), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "1EZ"
+    wire.send(parse("SUBSCRIBE nothing"), bind(), execute(), parse("SELECT 1"), SYNC)
+    messages = wire.until("Z")
+    assert kinds(messages) == "EZ" and fields(messages[0][1])["C"] == "42P01"
+
+
+def test_unnamed_statement_is_replaced(wire):
+    wire.send(parse("SUBSCRIBE t"), parse("SELECT 7"), bind(), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "112DCZ"
+
+
+def test_describe_a_cursor_by_name(wire):
+    wire.send(query("BEGIN"))
+    wire.until("Z")
+    wire.send(parse("DECLARE c CURSOR FOR SUBSCRIBE t"), bind(), describe("P"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12nCZ"
+    wire.send(describe("P", "c"), SYNC)
+    messages = wire.until("Z")
+    assert kinds(messages) == "TZ" and b"mz_timestamp\0" in messages[0][1]
+    wire.send(parse("FETCH 1 c"), bind(), describe("P"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12TDCZ"
+
+
+def test_keyed_envelope_is_described(wire):
+    wire.send(parse("SUBSCRIBE t ENVELOPE DEBEZIUM (KEY (k))", "s"), describe("S", "s"), SYNC)
+    messages = wire.until("Z")
+    assert kinds(messages) == "1tTZ"
+    assert [name in messages[2][1] for name in (b"mz_state\0", b"before_v\0", b"after_v\0")] == [True] * 3
+    wire.send(parse("SUBSCRIBE t ENVELOPE UPSERT (KEY (nope))"), SYNC)
+    messages = wire.until("Z")
+    assert kinds(messages) == "EZ" and fields(messages[0][1])["C"] == "42703"
+
+
+def test_waits_between_messages_of_a_stream(t, wire):
+    """Each change leaves at once."""
+    wire.send(query("SUBSCRIBE t WITH (SNAPSHOT = false)"))
+    wire.until("T")
+    for i in range(10, 15):
+        begun = time.monotonic()
+        t.run(f"INSERT INTO t VALUES ({i}, 'x')")
+        wire.until("D")
+        assert time.monotonic() - begun < 1
+
+
+def test_slow_client_costs_bounded_memory(t):
+    """While nobody reads, the server holds no more than its buffers; afterwards nothing is missing."""
+    with Wire(t.server.ports["materialize"]) as wire:
+        wire.log_in(options=f"-csearch_path={t.schema}")
+        wire.send(query("SUBSCRIBE t"))
+        wire.until("T")
+        memory = resident(t)
+        for batch in range(6):
+            t.run(f"INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series({100 + batch * 10000},"
+                  f" {99 + (batch + 1) * 10000}) i")
+        assert resident(t) - memory < 16 * 1024 * 1024
+        rows = 0
+        while rows < 5 + 60000:
+            rows += wire.receive()[0] == "D"
+
+
+def resident(place) -> int:
+    with open(f"/proc/{place.server.process.pid}/statm") as statm:
+        return int(statm.read().split()[1]) * 4096
+
+
+def test_cancel_while_the_client_does_not_read(t):
+    with Wire(t.server.ports["materialize"]) as wire, Wire(t.server.ports["materialize"]) as other:
+        key = wire.log_in(options=f"-csearch_path={t.schema}")
+        t.run("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(100, 60000) i")
+        wire.send(query("SUBSCRIBE t"))
+        wire.until("T")
+        time.sleep(0.5)
+        other.send(struct.pack("!IIII", 16, 80877102, key["pid"], key["key"]))
+        assert other.at_end()
+        messages = wire.until("Z")
+        assert kinds(messages[-2:]) == "EZ" and fields(messages[-2][1])["C"] == "57014"
+        wire.send(query("SELECT 1"))
+        assert kinds(wire.until("Z")) == "TDCZ"
+
+
+def test_asyncpg(t):
+    async def run():
+        connection = await t.asyncpg()
+        async with connection.transaction():
+            rows = []
+            async for row in connection.cursor("SUBSCRIBE t", prefetch=5):
+                rows.append(row)
+                if len(rows) == 5:
+                    break
+            assert sorted(row["k"] for row in rows) == [1, 2, 3, 4, 5]
+            assert {row["mz_diff"] for row in rows} == {1}
+        with pytest.raises((asyncio.TimeoutError, TimeoutError)):
+            await connection.fetch("SUBSCRIBE t", timeout=0.5)
+        assert await connection.fetchval("SELECT 42") == 42
+        async with connection.transaction():
+            cursor = await connection.cursor("SUBSCRIBE (SELECT * FROM t WHERE k = $1 AND v = $2)", 3, "v3")
+            assert (await cursor.fetchrow())["v"] == "v3"
+        await connection.execute("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t")
+        assert len(await connection.fetch("FETCH ALL c")) == 5
+        await connection.execute("COMMIT")
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.fetch("SUBSCRIBE nothing")
+        await connection.close()
+
+    asyncio.run(run())
