@@ -328,12 +328,27 @@ stream_cork(Stream *stream)
 	stream->corked++;
 }
 
+/* The socket took at once what had been above the mark while it was corked. */
+static void
+report_drained(uv_timer_t *timer)
+{
+	Stream *stream = timer->data;
+
+	if (!stream->over_high || stream_backlog(stream) > stream->low)
+		return;
+	stream->over_high = false;
+	stream->events->drained(stream->owner);
+}
+
 /* Send what was collected. */
 void
 stream_uncork(Stream *stream)
 {
-	if (--stream->corked == 0)
-		flush_queued(stream);
+	if (--stream->corked > 0 || stream->closing || stream->finishing)
+		return;
+	flush_queued(stream);
+	if (stream->over_high && !stream->writing && stream_backlog(stream) <= stream->low)
+		uv_timer_start(&stream->timer, report_drained, 0, 0);
 }
 
 /* Bytes that wait for the socket. */

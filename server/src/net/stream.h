@@ -11,7 +11,7 @@
  *	  limits them.
  *	- `ended` is called at most once. After stream_close or stream_finish no
  *	  event is delivered and the owner must forget the stream, which frees itself.
- *	- No event is delivered from inside stream_write or stream_pause.
+ *	- No event is delivered from inside stream_write, stream_uncork or stream_pause.
  *
  *-------------------------------------------------------------------------
  */

@@ -75,7 +75,8 @@ struct Session
 	bool client_dropped; /* ... which goes nowhere */
 	size_t backend_body; /* rest of the backend's message under way */
 	bool backend_swallowed;
-	bool collecting; /* the message at the head of `answers` goes to the dialect */
+	bool judged;     /* the header at the head of `answers` was dealt with ... */
+	bool collecting; /* ... and the dialect wants the whole message */
 	const char *run; /* bytes of the backend seen but not yet forwarded */
 	size_t run_length;
 	Pipeline pipeline;

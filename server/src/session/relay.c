@@ -307,9 +307,9 @@ note_parameter(Session *session, const WireMessage *message)
 
 /* Must the relay read the body of a message of this type itself? */
 static inline bool
-is_read_here(const Session *session, char type)
+is_read_here(const Session *session, char type, size_t total)
 {
-	return type == 'Z' || type == 'S' ||
+	return type == 'Z' || (type == 'S' && total <= SMALL_MESSAGE_MAX) ||
 	       (session->phase == SESSION_AUTHENTICATING && (type == 'R' || type == 'K'));
 }
 
@@ -361,9 +361,9 @@ walk_backend(Session *session, const char *bytes, size_t count)
 		message.length = length - 4;
 		asked = session->controlled && message.type != 'S' && message.type != 'A';
 
-		if (!session->collecting)
+		if (!session->judged)
 		{
-			if (is_read_here(session, message.type))
+			if (is_read_here(session, message.type, total))
 			{
 				if (total > SMALL_MESSAGE_MAX)
 				{
@@ -389,8 +389,9 @@ walk_backend(Session *session, const char *bytes, size_t count)
 					return count;
 				session->collecting = route == BACKEND_COLLECT;
 			}
+			session->judged = true;
 		}
-		if (session->collecting)
+		if (session->collecting && session->controlled)
 		{
 			if (message.length > SESSION_COLLECT_MAX)
 			{
@@ -400,11 +401,12 @@ walk_backend(Session *session, const char *bytes, size_t count)
 			}
 			if ((size_t) (end - at) < total)
 				break;
-			session->collecting = false;
 			route = session->dialect->backend_message(session->dialect_self, &message);
 			if (session->phase == SESSION_CLOSED)
 				return count;
 		}
+		session->judged = false;
+		session->collecting = false;
 		session->backend_body = total;
 		session->backend_swallowed = route == BACKEND_SWALLOW;
 		if (message.type == 'Z' && !asked && session->watching &&
