@@ -743,7 +743,10 @@ frontier_worker_attach(FrontierDatabase *database)
 	return true;
 }
 
-/* From this cut on the ring knows relations whose writers of before have ended. */
+/*
+ * From this cut on the ring knows relations whose writers of before have ended,
+ * and maintained views, which only the worker writes.
+ */
 static void
 frontier_cover_watches(FrontierDatabase *database, const Cut *cut)
 {
@@ -755,7 +758,8 @@ frontier_cover_watches(FrontierDatabase *database, const Cut *cut)
 
 		if (watch->dboid != database->dboid || !watch->seen || watch->covered)
 			continue;
-		if (TransactionIdFollowsOrEquals(cut->snapshot->xmin, watch->seen_xid))
+		if (TransactionIdFollowsOrEquals(cut->snapshot->xmin, watch->seen_xid) ||
+		    frontier_view(database->dboid, watch->relation, false) != NULL)
 		{
 			watch->covered = true;
 			watch->covered_after = cut->number;
