@@ -183,6 +183,23 @@ changes_next(Subscription *subscription, Tuplestorestate *result, TupleDesc desc
 	cut_free(next);
 }
 
+/* What is next: nothing, the snapshot, or the changes since. */
+static void
+changes_read(Subscription *subscription, Tuplestorestate *result, TupleDesc descriptor)
+{
+	position_check(subscription);
+	target_check(subscription);
+	if (subscription->early)
+		position_look(subscription);
+	if (!subscription->finished && !subscription->early)
+	{
+		if (subscription->snapshot_due)
+			changes_snapshot(subscription, result, descriptor);
+		else
+			changes_next(subscription, result, descriptor);
+	}
+}
+
 /* freshet.changes(name) */
 Datum
 freshet_changes(PG_FUNCTION_ARGS)
@@ -192,6 +209,7 @@ freshet_changes(PG_FUNCTION_ARGS)
 	MemoryContext caller;
 	TupleDesc descriptor;
 	Tuplestorestate *result;
+	bool under_cut = cut_pushed();
 
 	if (info == NULL || !IsA(info, ReturnSetInfo) || (info->allowedModes & SFRM_Materialize) == 0 ||
 	    info->expectedDesc == NULL)
@@ -211,17 +229,18 @@ freshet_changes(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(caller);
 
 	subscription_use(subscription);
-	position_check(subscription);
-	target_check(subscription);
-	if (subscription->early)
-		position_look(subscription);
-	if (!subscription->finished && !subscription->early)
+	PG_TRY();
 	{
-		if (subscription->snapshot_due)
-			changes_snapshot(subscription, result, descriptor);
-		else
-			changes_next(subscription, result, descriptor);
+		changes_read(subscription, result, descriptor);
 	}
+	PG_CATCH();
+	{
+		/* the error may be caught within the transaction */
+		if (!under_cut)
+			cut_reset();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	subscription_release(subscription);
 
 	info->returnMode = SFRM_Materialize;

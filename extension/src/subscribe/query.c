@@ -267,14 +267,25 @@ query_check(Subscription *subscription)
 	Scope scope;
 	Identity before;
 	CachedPlan *plan;
+	bool under_cut = cut_pushed();
 
 	scope_enter(&scope);
 	identity_assume(&before, subscription->user, false, subscription->settings);
-	cut_push(subscription->cut);
-	plan = query_plan(subscription);
-	query_check_relations(subscription, plan);
-	ReleaseCachedPlan(plan, CurrentResourceOwner);
-	cut_pop();
+	PG_TRY();
+	{
+		cut_push(subscription->cut);
+		plan = query_plan(subscription);
+		query_check_relations(subscription, plan);
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
+		cut_pop();
+	}
+	PG_CATCH();
+	{
+		if (!under_cut)
+			cut_reset();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	identity_restore(&before);
 	scope_leave(&scope);
 }

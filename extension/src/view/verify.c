@@ -139,7 +139,7 @@ verify_behind(Relation view, const ViewRow *row)
 
 /*
  * The cut to compare at, held by *pin: the last committed one, when the view
- * shows it. NULL: not yet.
+ * shows it, and the settings its query runs under. NULL: not yet.
  *
  * The cut says itself which views were behind when it was made. One may have
  * been brought to it since: such a view shows rows the cut does not see yet, and
@@ -147,7 +147,8 @@ verify_behind(Relation view, const ViewRow *row)
  * the view may be behind neither in it nor now.
  */
 static Cut *
-verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *pin)
+verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *pin,
+                List **settings)
 {
 	TransactionId xmin;
 	Cut *cut;
@@ -173,7 +174,10 @@ verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *
 		}
 		if (usable && row->adopted && row->error == NULL &&
 		    TransactionIdFollowsOrEquals(cut->snapshot->xmin, xmin))
+		{
+			*settings = row->settings;
 			return cut;
+		}
 	}
 	frontier_unpin(database, *pin);
 	*pin = -1;
@@ -190,6 +194,8 @@ verify_maintained(Relation view)
 	TimestampTz started = GetCurrentTimestamp();
 	ViewRow *row;
 	Cut *cut;
+	List *settings = NIL;
+	bool under_cut = cut_pushed();
 	volatile int pin = -1;
 	volatile int64 differing = 0;
 
@@ -209,7 +215,7 @@ verify_maintained(Relation view)
 	{
 		int taken;
 
-		cut = verify_take_cut(database, state, viewid, &taken);
+		cut = verify_take_cut(database, state, viewid, &taken, &settings);
 		pin = taken;
 		if (cut != NULL)
 			break;
@@ -228,11 +234,10 @@ verify_maintained(Relation view)
 	}
 	ConditionVariableCancelSleep();
 
-	row = catalog_view(viewid);
 	PG_TRY();
 	{
 		cut_push(cut);
-		differing = verify_compare(view, row->settings);
+		differing = verify_compare(view, settings);
 		cut_pop();
 		if (frontier_pin_lost(database, pin))
 			ereport(ERROR, (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
@@ -241,6 +246,9 @@ verify_maintained(Relation view)
 	}
 	PG_FINALLY();
 	{
+		/* after an error, which may be caught within the transaction */
+		if (!under_cut)
+			cut_reset();
 		frontier_unpin(database, pin);
 	}
 	PG_END_TRY();
