@@ -105,6 +105,25 @@ def test_data_outlives_a_stop_and_kill_9(fresh_server):
     assert one(fresh_server.psycopg2(), "SELECT sum(n) FROM kept") == 3
 
 
+@pytest.mark.parametrize("moment", [0.05, 0.15, 0.3, 0.5])
+def test_a_first_start_that_was_killed_is_begun_anew(moment):
+    server = Freshet()
+    with open(server.output, "w") as output:
+        process = subprocess.Popen(server.command(), stdout=output, stderr=output,
+                                   env=server.environment, start_new_session=True)
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+    server.start()
+    try:
+        assert one(server.psycopg2(), "SELECT count(*) FROM pg_extension WHERE extname = 'freshet'") == 1
+    finally:
+        server.stop()
+        server.remove()
+
+
 def test_postgres_dies_with_a_killed_server_and_the_next_start_waits(fresh_server):
     postmaster = fresh_server.postmaster_pid()
     fresh_server.process.kill()

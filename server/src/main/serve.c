@@ -26,6 +26,7 @@
 #include "postgres/cluster.h"
 #include "postgres/conninfo.h"
 #include "postgres/external.h"
+#include "postgres/initdb.h"
 #include "postgres/program.h"
 #include "postgres/settings.h"
 #include "session/server.h"
@@ -485,7 +486,7 @@ begin_postgres(char *problem)
 		if (!program_version(config->postgres_bin, server.version, sizeof server.version, problem,
 		                     DIRECTORY_PROBLEM) ||
 		    !cluster_await_predecessor(&server.directory, problem) || !choose_addresses(problem) ||
-		    !cluster_make(&server.directory, config, problem))
+		    !initdb_ensure(&server.directory, config, problem))
 			return false;
 		server.sessions.server_role = SERVER_ROLE;
 		if (!address_unix(&server.sessions.backend, server.directory.sockets, server.port))

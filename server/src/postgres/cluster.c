@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cluster.c
- *	  The embedded PostgreSQL: made, started, watched, stopped.
+ *	  The embedded PostgreSQL: started, watched, stopped.
  *
  * Whether the postmaster takes connections is read from postmaster.pid, where it
  * says so itself in the eighth line; asking it by connecting would cost a backend each time.
@@ -25,7 +25,6 @@
 
 #include "main/log.h"
 #include "postgres/program.h"
-#include "postgres/settings.h"
 
 /* How often postmaster.pid is looked at while it starts. */
 #define LOOK_MS 10
@@ -185,74 +184,6 @@ cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PRO
 	close(end.fd);
 	snprintf(problem, DIRECTORY_PROBLEM, "the PostgreSQL of an earlier server does not end");
 	return false;
-}
-
-/* Run initdb; its result gets its name only when it is whole. */
-static bool
-make_cluster(const Directory *directory, const Config *config, char *problem)
-{
-	char initdb[2048];
-	char fresh[DIRECTORY_PATH + 64];
-	char log[DIRECTORY_PATH + 64];
-	char *arguments[] = {initdb,
-	                     "-D",
-	                     fresh,
-	                     "--username=" SERVER_ROLE,
-	                     "--encoding=UTF8",
-	                     "--locale=C.UTF-8",
-	                     "--data-checksums",
-	                     "--auth-local=peer",
-	                     "--auth-host=reject",
-	                     NULL};
-	char *remove[] = {"/bin/rm", "-rf", fresh, NULL};
-
-	program_path(config->postgres_bin, "initdb", initdb, sizeof initdb);
-	snprintf(fresh, sizeof fresh, "%s.new", directory->pgdata);
-	snprintf(log, sizeof log, "%s/initdb.log", directory->log);
-	if (!program_run(remove, log, problem, DIRECTORY_PROBLEM) ||
-	    !program_run(arguments, log, problem, DIRECTORY_PROBLEM) ||
-	    !settings_write_first(fresh, problem))
-		return false;
-	if (rename(fresh, directory->pgdata) == 0)
-		return true;
-	snprintf(problem, DIRECTORY_PROBLEM, "could not make \"%s\": %s", directory->pgdata,
-	         strerror(errno));
-	return false;
-}
-
-/* Is the cluster of the right major version? */
-static bool
-check_version(const Directory *directory, char *problem)
-{
-	char path[DIRECTORY_PATH + 64];
-	char version[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof path, "%s/PG_VERSION", directory->pgdata);
-	file = fopen(path, "re");
-	if (file != NULL)
-	{
-		if (fgets(version, sizeof version, file) == NULL)
-			version[0] = '\0';
-		fclose(file);
-	}
-	version[strcspn(version, "\n")] = '\0';
-	if (atoi(version) == POSTGRES_MAJOR)
-		return true;
-	snprintf(problem, DIRECTORY_PROBLEM, "\"%s\" was made by PostgreSQL %s, but %d is needed",
-	         directory->pgdata, version[0] ? version : "?", POSTGRES_MAJOR);
-	return false;
-}
-
-/* Make the cluster unless it is there, and write its configuration. */
-bool
-cluster_make(const Directory *directory, const Config *config, char problem[DIRECTORY_PROBLEM])
-{
-	struct stat status;
-
-	if (stat(directory->pgdata, &status) != 0 && !make_cluster(directory, config, problem))
-		return false;
-	return check_version(directory, problem) && settings_write(directory, config, problem);
 }
 
 /* Fork the postmaster. */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cluster.h
- *	  The embedded PostgreSQL: made, started, watched, stopped.
+ *	  The embedded PostgreSQL: started, watched, stopped.
  *
  * Invariants:
  *	- At most one postmaster is ours. It gets SIGINT (a fast shutdown) when the
@@ -34,10 +34,6 @@ typedef struct ClusterEvents
 
 /* Wait until the PostgreSQL of a server that was killed has ended; blocks. */
 extern bool cluster_await_predecessor(const Directory *directory, char problem[DIRECTORY_PROBLEM]);
-
-/* Make the cluster unless it is there; blocks. */
-extern bool
-cluster_make(const Directory *directory, const Config *config, char problem[DIRECTORY_PROBLEM]);
 
 /* `addresses` is listen_addresses of PostgreSQL; `port` names its socket too. */
 extern Cluster *

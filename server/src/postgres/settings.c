@@ -22,11 +22,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "net/buffer.h"
 
 #define MEGABYTE ((unsigned long long) 1024 * 1024)
+
+/* Less POSIX shared memory than this is not enough. */
+#define SHARED_MEMORY_LEAST (256 * MEGABYTE)
 
 /* Add formatted text. */
 static void add(Buffer *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -102,6 +106,21 @@ clamp(unsigned long long value, unsigned long long least, unsigned long long mos
 	return value < least ? least : value > most ? most : value;
 }
 
+/*
+ * Containers often have next to no room for POSIX shared memory, which parallel
+ * queries use; System V's has no such limit.
+ */
+static const char *
+shared_memory_type(void)
+{
+	struct statvfs status;
+
+	if (statvfs("/dev/shm", &status) == 0 &&
+	    (unsigned long long) status.f_blocks * status.f_frsize >= SHARED_MEMORY_LEAST)
+		return "posix";
+	return "sysv";
+}
+
 /* What suits this machine. */
 static bool
 write_settings(const Directory *directory, const Config *config, char *problem)
@@ -116,6 +135,7 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 	add(&text, "effective_cache_size = %lluMB\n", clamp(memory / 4 * 3, 128, 1024 * 1024));
 	add(&text, "maintenance_work_mem = %lluMB\n", clamp(memory / 16, 16, 2048));
 	add(&text, "work_mem = %lluMB\n", clamp(memory / 256, 4, 64));
+	add(&text, "dynamic_shared_memory_type = %s\n", shared_memory_type());
 	add(&text, "wal_level = replica\n");
 	add(&text, "max_wal_senders = 10\n");
 	add(&text, "max_replication_slots = 32\n");
