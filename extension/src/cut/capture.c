@@ -5,6 +5,8 @@
  *
  * Only insert, delete, update and multi-insert records of the heap matter:
  * pruning, freezing, locking and hint bits never change what a snapshot sees.
+ * Commit records carry the invalidation messages of DDL, which may otherwise
+ * arrive only after the transaction has become visible.
  * A place is a (relation, block, offset); bulk records give the whole block.
  * Places are kept per transaction, packed into 64 bits, and made unique
  * whenever the array would grow, so memory is bounded by the distinct places a
@@ -25,6 +27,7 @@
 #include "cut/capture.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
+#include "storage/sinval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -78,6 +81,7 @@ struct Capture
 	MemoryContext context;
 	XLogReaderState *reader;
 	ReadLocalXLogPageNoWaitPrivate reader_private;
+	CaptureInvalidated invalidated;
 	XLogRecPtr position; /* end of the last record read */
 	watch_hash *watched;
 	Oid *relids; /* by WatchEntry.index */
@@ -101,7 +105,7 @@ struct Capture
  * record or the end of one.
  */
 Capture *
-capture_create(MemoryContext parent, XLogRecPtr start)
+capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated)
 {
 	MemoryContext context =
 	    AllocSetContextCreate(parent, "freshet capture", ALLOCSET_DEFAULT_SIZES);
@@ -110,6 +114,7 @@ capture_create(MemoryContext parent, XLogRecPtr start)
 
 	capture->context = context;
 	capture->position = start;
+	capture->invalidated = invalidated;
 	capture->watched = watch_create(context, 64, NULL);
 	capture->pending = pending_create(context, 64, NULL);
 	capture->relid_capacity = 64;
@@ -317,6 +322,28 @@ capture_record(Capture *capture)
 	}
 }
 
+/* Pass on which relations a committed transaction changed by DDL. */
+static void
+capture_commit(Capture *capture)
+{
+	XLogReaderState *record = capture->reader;
+	uint8 info = XLogRecGetInfo(record);
+	uint8 operation = info & XLOG_XACT_OPMASK;
+	xl_xact_parsed_commit commit;
+
+	if ((operation != XLOG_XACT_COMMIT && operation != XLOG_XACT_COMMIT_PREPARED) ||
+	    (info & XLOG_XACT_HAS_INFO) == 0)
+		return;
+	ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(record), &commit);
+	for (int i = 0; i < commit.nmsgs; i++)
+	{
+		SharedInvalidationMessage *message = &commit.msgs[i];
+
+		if (message->id == SHAREDINVALRELCACHE_ID && message->rc.dbId == MyDatabaseId)
+			capture->invalidated(message->rc.relId);
+	}
+}
+
 /*
  * Read the WAL from where the last call ended up to upto, the end of a record
  * that is flushed already.
@@ -346,6 +373,8 @@ capture_read_wal(Capture *capture, XLogRecPtr upto)
 		rmid = XLogRecGetRmid(reader);
 		if (rmid == RM_HEAP_ID || rmid == RM_HEAP2_ID)
 			capture_record(capture);
+		else if (rmid == RM_XACT_ID)
+			capture_commit(capture);
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextSwitchTo(old);

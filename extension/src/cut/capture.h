@@ -51,7 +51,11 @@ typedef struct RelationChange
 	int64 minus_capacity;
 } RelationChange;
 
-extern Capture *capture_create(MemoryContext parent, XLogRecPtr start);
+/* Told of every relation of this database that a committed transaction changed by DDL. */
+typedef void (*CaptureInvalidated)(Oid relid);
+
+extern Capture *
+capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated);
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
 extern void capture_unwatch_all(Capture *capture);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);

@@ -4,7 +4,8 @@
  *	  From one cut to the next: all views in one transaction.
  *
  * The order of a cycle:
- *	1. take the new cut, flush the WAL up to it, read the WAL;
+ *	1. take the new cut, flush the WAL up to it, read the WAL; if it tells of
+ *	   DDL on a relation of ours, that has to be looked at first;
  *	2. decide which views have something to do; if none, the new cut takes the
  *	   old one's place without a transaction id;
  *	3. lock what those views read, and see that no DDL came in between;
@@ -421,6 +422,13 @@ cycle_run(Worker *worker)
 	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
 	XLogFlush(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
+	AcceptInvalidationMessages();
+	if (load_needed(worker))
+	{
+		MemoryContextSwitchTo(old);
+		AbortCurrentTransaction();
+		return CYCLE_AGAIN;
+	}
 	changes = capture_collect(worker->capture, worker->cut->snapshot, cut->snapshot);
 	cut->restart_lsn = capture_restart_lsn(worker->capture);
 	frontier_ring_begin(worker->database, cut->number);

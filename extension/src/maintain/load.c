@@ -38,8 +38,8 @@ static Worker *load_worker = NULL;
 static bool load_pending = false; /* some view is invalid */
 
 /* A relation changed: views over it have to be planned again. */
-static void
-load_relation_changed(Datum argument, Oid relid)
+void
+load_relation_changed(Oid relid)
 {
 	ListCell *cell;
 
@@ -70,12 +70,19 @@ load_relation_changed(Datum argument, Oid relid)
 	}
 }
 
+/* Likewise, as the relation cache calls it. */
+static void
+load_relcache_callback(Datum argument, Oid relid)
+{
+	load_relation_changed(relid);
+}
+
 /* Listen to what changes. */
 void
 load_initialize(Worker *worker)
 {
 	load_worker = worker;
-	CacheRegisterRelcacheCallback(load_relation_changed, (Datum) 0);
+	CacheRegisterRelcacheCallback(load_relcache_callback, (Datum) 0);
 }
 
 /* Must the catalogs be read, or a view planned again? */

@@ -105,7 +105,7 @@ worker_resume(Worker *worker)
 		ereport(LOG, (errmsg("freshet worker starts anew at %X/%X", LSN_FORMAT_ARGS(start))));
 	}
 	XLogFlush(start);
-	worker->capture = capture_create(worker->context, start);
+	worker->capture = capture_create(worker->context, start, load_relation_changed);
 	MemoryContextSwitchTo(old);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -86,6 +86,7 @@ extern bool cycle_wanted(Worker *worker);
 /* load.c */
 extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
+extern void load_relation_changed(Oid relid);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 
