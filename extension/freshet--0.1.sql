@@ -54,7 +54,8 @@ CREATE TABLE freshet.cut (
 	lsn pg_lsn NOT NULL,
 	restart_lsn pg_lsn NOT NULL,
 	at_ms int8 NOT NULL,
-	behind oid[] NOT NULL
+	behind oid[] NOT NULL,
+	unsettled oid[] NOT NULL
 ) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 1000);
 
 -- Keep a matview fresh from now on; let it be a plain one again.

@@ -82,6 +82,7 @@ struct Capture
 	XLogReaderState *reader;
 	ReadLocalXLogPageNoWaitPrivate reader_private;
 	CaptureInvalidated invalidated;
+	XLogRecPtr ddl_lsn;  /* end of the first commit since capture_rewind that mattered */
 	XLogRecPtr position; /* end of the last record read */
 	watch_hash *watched;
 	Oid *relids; /* by WatchEntry.index */
@@ -340,8 +341,24 @@ capture_commit(Capture *capture)
 		SharedInvalidationMessage *message = &commit.msgs[i];
 
 		if (message->id == SHAREDINVALRELCACHE_ID && message->rc.dbId == MyDatabaseId)
-			capture->invalidated(message->rc.relId);
+		{
+			if (capture->invalidated(message->rc.relId) && XLogRecPtrIsInvalid(capture->ddl_lsn))
+				capture->ddl_lsn = record->EndRecPtr;
+		}
 	}
+}
+
+/*
+ * Relations have been watched anew after DDL: read again from behind its commit.
+ * Whoever wrote to a relation's new file did so after that. What is found twice
+ * counts once.
+ */
+void
+capture_rewind(Capture *capture)
+{
+	if (!XLogRecPtrIsInvalid(capture->ddl_lsn) && capture->ddl_lsn < capture->position)
+		capture->position = capture->ddl_lsn;
+	capture->ddl_lsn = InvalidXLogRecPtr;
 }
 
 /*

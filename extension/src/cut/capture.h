@@ -51,14 +51,18 @@ typedef struct RelationChange
 	int64 minus_capacity;
 } RelationChange;
 
-/* Told of every relation of this database that a committed transaction changed by DDL. */
-typedef void (*CaptureInvalidated)(Oid relid);
+/*
+ * Told of every relation of this database that a committed transaction changed
+ * by DDL; says whether that matters.
+ */
+typedef bool (*CaptureInvalidated)(Oid relid);
 
 extern Capture *
 capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated);
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
 extern void capture_unwatch_all(Capture *capture);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
+extern void capture_rewind(Capture *capture);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);
 extern XLogRecPtr capture_restart_lsn(Capture *capture);
 extern List *capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot);

@@ -175,11 +175,16 @@ cut_copy(const Cut *cut)
 	copy->snapshot = snapshot_make(cut->snapshot->xmax, cut->snapshot->xip, cut->snapshot->xcnt);
 	copy->snapshot->xmin = cut->snapshot->xmin;
 	copy->current = false;
-	copy->behind = NULL;
+	copy->behind = copy->unsettled = NULL;
 	if (cut->behind_count > 0)
 	{
 		copy->behind = palloc(cut->behind_count * sizeof(Oid));
 		memcpy(copy->behind, cut->behind, cut->behind_count * sizeof(Oid));
+	}
+	if (cut->unsettled_count > 0)
+	{
+		copy->unsettled = palloc(cut->unsettled_count * sizeof(Oid));
+		memcpy(copy->unsettled, cut->unsettled, cut->unsettled_count * sizeof(Oid));
 	}
 	return copy;
 }
@@ -193,6 +198,8 @@ cut_free(Cut *cut)
 	pfree(cut->snapshot);
 	if (cut->behind)
 		pfree(cut->behind);
+	if (cut->unsettled)
+		pfree(cut->unsettled);
 	pfree(cut);
 }
 

@@ -36,6 +36,9 @@ typedef struct Cut
 								 * what it has written */
 	Oid *behind;            /* maintained views whose content is older */
 	int behind_count;
+	Oid *unsettled; /* views rebuilt with every cut, until transactions have
+	                 * ended that wrote before their tables were watched */
+	int unsettled_count;
 	uint64 completed; /* count of completed transactions when the
 								 * snapshot was taken; not kept over a restart */
 } Cut;

@@ -250,13 +250,16 @@ cycle_record_behind(Worker *worker, Cut *cut)
 	ListCell *cell;
 
 	cut->behind = palloc(Max(list_length(worker->views), 1) * sizeof(Oid));
-	cut->behind_count = 0;
+	cut->unsettled = palloc(Max(list_length(worker->views), 1) * sizeof(Oid));
+	cut->behind_count = cut->unsettled_count = 0;
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		if (!entry->view->adopted || entry->dirty || entry->writers != NIL)
+		if (!entry->view->adopted || entry->dirty)
 			cut->behind[cut->behind_count++] = entry->view->view;
+		else if (entry->writers != NIL)
+			cut->unsettled[cut->unsettled_count++] = entry->view->view;
 	}
 }
 

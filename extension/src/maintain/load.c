@@ -38,13 +38,14 @@ static Worker *load_worker = NULL;
 static bool load_pending = false; /* some view is invalid */
 
 /* A relation changed: views over it have to be planned again. */
-void
+bool
 load_relation_changed(Oid relid)
 {
+	bool result = false;
 	ListCell *cell;
 
 	if (load_worker == NULL)
-		return;
+		return false;
 	foreach (cell, load_worker->views)
 	{
 		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
@@ -57,24 +58,20 @@ load_relation_changed(Oid relid)
 				break;
 			concerned = ((PlanRelation *) lfirst(base))->relid == relid;
 		}
-		if (concerned)
-			view->invalid = load_pending = true;
+		view->invalid |= concerned;
+		result |= concerned;
 	}
 	foreach (cell, load_worker->watched)
-	{
-		if (relid != InvalidOid && ((WatchedRelation *) lfirst(cell))->relid != relid)
-			continue;
-		/* no cut without a look: it would pass over what is in a new file */
-		load_pending = true;
-		load_worker->load_retry_at_ms = 0;
-	}
+		result |= relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid;
+	load_pending |= result;
+	return result;
 }
 
 /* Likewise, as the relation cache calls it. */
 static void
 load_relcache_callback(Datum argument, Oid relid)
 {
-	load_relation_changed(relid);
+	(void) load_relation_changed(relid);
 }
 
 /* Listen to what changes. */
@@ -167,13 +164,16 @@ static List *
 load_watch(Worker *worker, Oid relid, RelFileNode node)
 {
 	RelFileNode watched;
+	bool known;
 
 	if (load_find(worker, relid) != NULL || node.relNode == InvalidOid)
 		return NIL;
-	if (capture_watches(worker->capture, relid, &watched) && RelFileNodeEquals(watched, node))
+	known = capture_watches(worker->capture, relid, &watched);
+	if (known && RelFileNodeEquals(watched, node))
 		return NIL;
 	capture_watch(worker->capture, relid, node);
-	return load_writers(worker, relid);
+	/* of a new file, capture_rewind sees everything */
+	return known ? NIL : load_writers(worker, relid);
 }
 
 /* Do two loads of a view read the same relations by the same query? */
@@ -378,6 +378,16 @@ load_watched(Worker *worker)
 	MemoryContextSwitchTo(old);
 }
 
+/* Is the view in one of a cut's lists? */
+static bool
+load_listed(const Oid *views, int count, Oid view)
+{
+	for (int i = 0; i < count; i++)
+		if (views[i] == view)
+			return true;
+	return false;
+}
+
 /*
  * Read the catalogs. Returns false if the extension is gone. Runs its own
  * transactions, one per view, so that a view that cannot be planned is in error
@@ -389,7 +399,7 @@ load_catalogs(Worker *worker)
 	uint32 generation = pg_atomic_read_u32(&worker->database->catalog_generation);
 	List *volatile rows = NIL;
 	ListCell *cell;
-	bool from_cut = worker->views == NIL && worker->persisted;
+	bool from_cut = worker->resuming;
 	MemoryContext old;
 	volatile uint32 maintained = 0;
 
@@ -443,16 +453,15 @@ load_catalogs(Worker *worker)
 			PushActiveSnapshot(GetTransactionSnapshot());
 			if (ConditionalLockRelationOid(row->view, RowExclusiveLock))
 			{
-				bool was_behind = false;
-
-				for (int i = 0; from_cut && worker->cut && i < worker->cut->behind_count; i++)
-					was_behind |= worker->cut->behind[i] == row->view;
-				load_view(worker, row, from_cut && !was_behind);
+				load_view(
+				    worker, row,
+				    from_cut &&
+				        !load_listed(worker->cut->behind, worker->cut->behind_count, row->view) &&
+				        !load_listed(worker->cut->unsettled, worker->cut->unsettled_count,
+				                     row->view));
 			}
 			else
-			{
 				load_again(worker);
-			}
 			PopActiveSnapshot();
 			CommitTransactionCommand();
 		}
@@ -472,6 +481,9 @@ load_catalogs(Worker *worker)
 		PG_END_TRY();
 	}
 	load_order(worker);
+	if (!load_pending)
+		capture_rewind(worker->capture);
+	worker->resuming = false;
 	worker->generation = generation;
 	frontier_set_maintained(worker->database, generation, maintained);
 	return true;

@@ -84,6 +84,7 @@ worker_resume(Worker *worker)
 		worker->cut = cut_copy(cut);
 		worker->cut->completed = 0;
 		worker->persisted = true;
+		worker->resuming = true;
 		start = cut->restart_lsn;
 		(void) frontier_hold_xmin(worker->database, retention_xmin());
 		ereport(LOG, (errmsg("freshet worker goes on from cut %llu at %X/%X",

@@ -65,7 +65,8 @@
 #define Anum_cut_restart_lsn 5
 #define Anum_cut_at_ms 6
 #define Anum_cut_behind 7
-#define Natts_cut 7
+#define Anum_cut_unsettled 8
+#define Natts_cut 8
 
 /* Where the extension's tables are in this database. */
 typedef struct CatalogPlace
@@ -548,20 +549,31 @@ catalog_view_delete(Oid view)
 	}
 }
 
-/* Takes the oids of the views that were behind at a cut. */
-static void
-catalog_cut_behind(Cut *cut, ArrayType *behind)
+/* Takes an array of oids out of a column of freshet.cut. */
+static int
+catalog_cut_oids(Datum column, Oid **oids)
 {
-	Datum *oids;
+	Datum *elements;
 	int count;
 
-	deconstruct_array(behind, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &oids, NULL, &count);
-	cut->behind_count = count;
-	if (count == 0)
-		return;
-	cut->behind = palloc(count * sizeof(Oid));
+	deconstruct_array(DatumGetArrayTypeP(column), OIDOID, sizeof(Oid), true, TYPALIGN_INT,
+	                  &elements, NULL, &count);
+	*oids = count > 0 ? palloc(count * sizeof(Oid)) : NULL;
 	for (int i = 0; i < count; i++)
-		cut->behind[i] = DatumGetObjectId(oids[i]);
+		(*oids)[i] = DatumGetObjectId(elements[i]);
+	return count;
+}
+
+/* The reverse. */
+static Datum
+catalog_cut_array(const Oid *oids, int count)
+{
+	Datum *elements = palloc(Max(count, 1) * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		elements[i] = ObjectIdGetDatum(oids[i]);
+	return PointerGetDatum(
+	    construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
 /* The committed cut; its "completed" is 0, which covers nothing. */
@@ -590,7 +602,9 @@ catalog_cut_read(void)
 			cut->lsn = DatumGetLSN(values[Anum_cut_lsn - 1]);
 			cut->restart_lsn = DatumGetLSN(values[Anum_cut_restart_lsn - 1]);
 			cut->at_ms = DatumGetInt64(values[Anum_cut_at_ms - 1]);
-			catalog_cut_behind(cut, DatumGetArrayTypeP(values[Anum_cut_behind - 1]));
+			cut->behind_count = catalog_cut_oids(values[Anum_cut_behind - 1], &cut->behind);
+			cut->unsettled_count =
+			    catalog_cut_oids(values[Anum_cut_unsettled - 1], &cut->unsettled);
 		}
 	}
 	systable_endscan(scan);
@@ -640,7 +654,6 @@ catalog_cut_write(const Cut *cut)
 	Relation relation;
 	Datum values[Natts_cut];
 	bool nulls[Natts_cut] = {0};
-	Datum *behind;
 	HeapTuple tuple;
 	ItemPointerData tid;
 
@@ -651,11 +664,8 @@ catalog_cut_write(const Cut *cut)
 	values[Anum_cut_lsn - 1] = LSNGetDatum(cut->lsn);
 	values[Anum_cut_restart_lsn - 1] = LSNGetDatum(cut->restart_lsn);
 	values[Anum_cut_at_ms - 1] = Int64GetDatum(cut->at_ms);
-	behind = palloc(Max(cut->behind_count, 1) * sizeof(Datum));
-	for (int i = 0; i < cut->behind_count; i++)
-		behind[i] = ObjectIdGetDatum(cut->behind[i]);
-	values[Anum_cut_behind - 1] = PointerGetDatum(
-	    construct_array(behind, cut->behind_count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	values[Anum_cut_behind - 1] = catalog_cut_array(cut->behind, cut->behind_count);
+	values[Anum_cut_unsettled - 1] = catalog_cut_array(cut->unsettled, cut->unsettled_count);
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 
 	if (catalog_cut_locate(relation, &tid))
