@@ -51,6 +51,9 @@
 /* Views that read the clock are recomputed this often. */
 #define CLOCK_INTERVAL_MS 1000
 
+/* A view that is locked is tried again after this long, doubling each time. */
+#define LOCK_RETRY_FIRST_MS 10
+#define LOCK_RETRY_MOST_MS 100
 /* A cycle waits at most this long for the locks of a view. */
 #define LOCK_PATIENCE_MS 20
 
@@ -95,7 +98,7 @@ cycle_may_rebuild(WorkerView *entry, int64 now)
 {
 	MaintainedView *view = entry->view;
 
-	if (view->retry_at_ms > now)
+	if (view->retry_at_ms > now || entry->locked_until_ms > now)
 		return false;
 	return view->rebuild_us < RECOMPUTE_CHEAP_US || now >= view->rebuild_at_ms ||
 	       pg_atomic_read_u32(&view->shared->wanted) != 0;
@@ -386,7 +389,7 @@ cycle_watched_changed(Worker *worker, List *changes)
 			if (load_writers_done(&watched->writers))
 				watched->fresh = true;
 		}
-		if (watched->fresh)
+		if (watched->fresh || watched->untaken)
 		{
 			/* places found in another file mean nothing in this one */
 			frontier_ring_whole(watched->relid);
@@ -479,6 +482,30 @@ cycle_run(Worker *worker)
 	/* a view over views alone has nothing to do by itself */
 	if (!rebuilds && changes == NIL)
 		todo = NIL;
+
+	/* 3 */
+	foreach (cell, todo)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (cycle_lock(entry))
+		{
+			entry->locked_ms = 0;
+			continue;
+		}
+		entry->dirty = true;
+		entry->view->adopted = false;
+		entry->locked_ms = Min(Max(entry->locked_ms * 2, LOCK_RETRY_FIRST_MS), LOCK_RETRY_MOST_MS);
+		entry->locked_until_ms = now + entry->locked_ms;
+		todo = foreach_delete_current(todo, cell);
+	}
+	if (load_needed(worker))
+	{
+		MemoryContextSwitchTo(old);
+		AbortCurrentTransaction();
+		capture_finish(worker->capture, true);
+		return CYCLE_AGAIN;
+	}
 	if (todo == NIL && !watched && now - worker->persisted_at_ms < PERSIST_INTERVAL_MS)
 	{
 		own = TransactionIdIsValid(GetTopTransactionIdIfAny());
@@ -489,26 +516,6 @@ cycle_run(Worker *worker)
 		worker->busy = false;
 		cycle_release(worker, now);
 		return CYCLE_IDLE;
-	}
-
-	/* 3 */
-	foreach (cell, todo)
-	{
-		WorkerView *entry = lfirst(cell);
-
-		if (!cycle_lock(entry))
-		{
-			entry->dirty = true;
-			entry->view->adopted = false;
-			todo = foreach_delete_current(todo, cell);
-		}
-	}
-	if (load_needed(worker))
-	{
-		MemoryContextSwitchTo(old);
-		AbortCurrentTransaction();
-		capture_finish(worker->capture, true);
-		return CYCLE_AGAIN;
 	}
 
 	/* 4 */
@@ -609,6 +616,8 @@ cycle_next_due_ms(Worker *worker)
 
 		if (view->retry_at_ms != 0)
 			due = view->retry_at_ms;
+		else if (entry->locked_until_ms > worker_now_ms())
+			due = entry->locked_until_ms;
 		else if (entry->dirty && pg_atomic_read_u32(&view->shared->wanted) != 0)
 			due = 1;
 		else if (!view->adopted || entry->dirty || entry->writers != NIL)

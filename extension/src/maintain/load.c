@@ -346,32 +346,30 @@ load_watched(Worker *worker)
 		foreach (cell, worker->watched)
 			if (((WatchedRelation *) lfirst(cell))->relid == relids[i])
 				watched = lfirst(cell);
-		if (ConditionalLockRelationOid(relids[i], AccessShareLock))
-		{
-			relation = try_relation_open(relids[i], NoLock);
-			if (relation != NULL)
-			{
-				if (watched == NULL)
-				{
-					watched = palloc0(sizeof(WatchedRelation));
-					watched->relid = relids[i];
-					watched->fresh = true;
-				}
-				if (!RelFileNodeEquals(watched->node, relation->rd_node))
-					watched->fresh = true;
-				watched->node = relation->rd_node;
-				watched->writers =
-				    list_concat(watched->writers, load_watch(worker, relids[i], relation->rd_node));
-				relation_close(relation, NoLock);
-			}
-			UnlockRelationOid(relids[i], AccessShareLock);
-		}
-		else
-			load_again(worker);
 		if (watched == NULL)
-			continue;
-		watched->fresh |= is_new[i];
+		{
+			watched = palloc0(sizeof(WatchedRelation));
+			watched->relid = relids[i];
+		}
 		kept = lappend(kept, watched);
+		watched->fresh |= is_new[i];
+		watched->untaken = !ConditionalLockRelationOid(relids[i], AccessShareLock);
+		if (watched->untaken)
+		{
+			load_again(worker);
+			continue;
+		}
+		relation = try_relation_open(relids[i], NoLock);
+		if (relation != NULL)
+		{
+			if (!RelFileNodeEquals(watched->node, relation->rd_node))
+				watched->fresh = true;
+			watched->node = relation->rd_node;
+			watched->writers =
+			    list_concat(watched->writers, load_watch(worker, relids[i], relation->rd_node));
+			relation_close(relation, NoLock);
+		}
+		UnlockRelationOid(relids[i], AccessShareLock);
 	}
 	list_free(worker->watched);
 	worker->watched = kept;

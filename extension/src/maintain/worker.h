@@ -35,6 +35,7 @@ typedef struct WatchedRelation
 	Oid relid;
 	RelFileNode node;
 	bool fresh;    /* taken up since the last cut */
+	bool untaken;  /* its lock could not be had: nothing is known */
 	List *writers; /* of VirtualTransactionId *: may have written
 								 * before it was watched */
 } WatchedRelation;
@@ -43,10 +44,12 @@ typedef struct WatchedRelation
 typedef struct WorkerView
 {
 	MaintainedView *view;
-	RelFileNode node; /* of the view itself */
-	List *writers;    /* as in WatchedRelation; while there are any, the
+	RelFileNode node;      /* of the view itself */
+	List *writers;         /* as in WatchedRelation; while there are any, the
 								 * view is rebuilt with every cut */
-	bool dirty;       /* something changed since its content was made */
+	bool dirty;            /* something changed since its content was made */
+	int64 locked_until_ms; /* somebody holds a lock: not before this time */
+	int locked_ms;         /* how long that is, growing */
 } WorkerView;
 
 typedef struct Worker
