@@ -62,12 +62,12 @@ bench: install-extension server $(VENV_STAMP)
 	@.venv/bin/python bench/all
 
 format: | deps
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 
 # clang-format has the last word on layout, the compiler on warnings.
 lint: | deps
-	clang-format --dry-run -Werror $(C_FILES)
-	tools/lint
+	@clang-format --dry-run -Werror $(C_FILES)
+	@tools/lint
 
 clean:
 	-$(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) clean

@@ -18,7 +18,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _VENV = ROOT / ".venv" / "bin" / "python"
-if _VENV.exists() and pathlib.Path(sys.prefix) != ROOT / ".venv":
+if _VENV.exists() and not os.path.samefile(sys.prefix, ROOT / ".venv"):
     os.execv(_VENV, [str(_VENV), *sys.argv])
 sys.path.insert(0, str(ROOT / "tests"))
 
