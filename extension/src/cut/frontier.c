@@ -67,6 +67,9 @@ static int frontier_pin_count = 0;
 static FrontierDatabase *frontier_watching = NULL;
 static List *frontier_watch_list = NIL; /* of Oid, once per subscription */
 
+/* the worker: it has published a cut */
+static bool frontier_published = false;
+
 /* the worker: watches taken up and not yet covered by the ring */
 static bool frontier_uncovered = false;
 
@@ -703,7 +706,9 @@ frontier_worker_exit(int code, Datum arg)
 	{
 		database->worker_pid = 0;
 		database->worker_latch = NULL;
-		database->worker_left = now;
+		/* readers do not wait for workers that come and go and do nothing */
+		if (frontier_published)
+			database->worker_left = now;
 		database->slot_xmin = InvalidTransactionId;
 		pg_atomic_write_u32(&database->sleeping, 0);
 	}
@@ -777,6 +782,7 @@ frontier_cover_watches(FrontierDatabase *database, const Cut *cut)
 void
 frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own)
 {
+	frontier_published = true;
 	if (frontier_uncovered)
 		frontier_cover_watches(database, cut);
 

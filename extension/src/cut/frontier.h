@@ -61,7 +61,7 @@ typedef struct FrontierDatabase
 	slock_t lock;
 	pid_t worker_pid;                    /* 0: none */
 	Latch *worker_latch;                 /* valid while worker_pid != 0 */
-	TimestampTz worker_left;             /* when worker_pid became 0 */
+	TimestampTz worker_left;             /* when the last one that published left */
 	int stop_requested;                  /* number of backends about to drop, rename,
 								 * move or copy the database: while not 0 the
 								 * worker leaves and none is started */
