@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
@@ -366,6 +367,23 @@ frontier_forget_view(Oid dboid, Oid view)
 	LWLockRelease(frontier_shared->lock);
 }
 
+/* The views of a database that are behind and not in error. */
+List *
+frontier_views_behind(Oid dboid)
+{
+	List *views = NIL;
+
+	for (int i = 0; i < frontier_shared->view_count; i++)
+	{
+		FrontierView *entry = &frontier_views[i];
+
+		if (entry->dboid == dboid && pg_atomic_read_u32(&entry->behind) != 0 &&
+		    pg_atomic_read_u32(&entry->failed) == 0)
+			views = lappend_oid(views, entry->view);
+	}
+	return views;
+}
+
 /* How many transactions have completed since the server started. */
 uint64
 frontier_completed_now(void)
@@ -388,7 +406,7 @@ frontier_satisfied(FrontierDatabase *database, FrontierView *view, uint64 comple
 	uint64 own;
 	int64 at_ms;
 
-	if (view != NULL && pg_atomic_read_u32(&view->failed) == 0 &&
+	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
 	    pg_atomic_read_u32(&view->behind) != 0)
 		return pg_atomic_read_u64(&view->completed) >= completed ||
 		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
@@ -454,6 +472,25 @@ frontier_blocked_by_me(FrontierDatabase *database)
 	return mine;
 }
 
+/*
+ * Is the worker kept out of the view by somebody's lock, or by somebody who
+ * waits for one, perhaps for one of ours? It is if we would be, too. Such a view
+ * keeps its content until that is over; to wait could be to wait for ourselves,
+ * where no deadlock check looks.
+ */
+static bool
+frontier_locked_out(FrontierView *view)
+{
+	Oid relation = view->view;
+
+	if (pg_atomic_read_u32(&view->behind) == 0 || view->dboid != MyDatabaseId)
+		return false;
+	if (!ConditionalLockRelationOid(relation, RowExclusiveLock))
+		return true;
+	UnlockRelationOid(relation, RowExclusiveLock);
+	return false;
+}
+
 /* Is there no worker, and has been none for the time readers wait for one? */
 static bool
 frontier_worker_missing(FrontierDatabase *database)
@@ -476,11 +513,12 @@ frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 comple
 {
 	TimestampTz started = GetCurrentTimestamp();
 	Oid dboid = database->dboid;
-	bool looked = false;
+	TimestampTz looked = started;
 
 	ConditionVariablePrepareToSleep(&database->moved);
 	for (;;)
 	{
+		TimestampTz now = GetCurrentTimestamp();
 		long slice = FRONTIER_LOOK_MS;
 
 		if (database->dboid != dboid)
@@ -491,19 +529,24 @@ frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 comple
 			return FRONTIER_NO_WORKER;
 		if (timeout_ms >= 0)
 		{
-			long passed = TimestampDifferenceMilliseconds(started, GetCurrentTimestamp());
+			long passed = TimestampDifferenceMilliseconds(started, now);
 
 			if (passed >= timeout_ms)
 				return FRONTIER_TIMEOUT;
 			slice = Min(slice, timeout_ms - passed);
 		}
-		if (looked && frontier_blocked_by_me(database))
-			return FRONTIER_TIMEOUT;
+		/* by the clock: a busy worker may wake us more often than that */
+		if (TimestampDifferenceExceeds(looked, now, FRONTIER_LOOK_MS))
+		{
+			looked = now;
+			if (frontier_blocked_by_me(database) || (view != NULL && frontier_locked_out(view)))
+				return FRONTIER_TIMEOUT;
+		}
 
 		if (view != NULL && pg_atomic_read_u32(&view->behind) != 0)
 			pg_atomic_write_u32(&view->wanted, 1);
 		frontier_wake_worker(database);
-		looked = ConditionVariableTimedSleep(&database->moved, slice, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&database->moved, slice, PG_WAIT_EXTENSION);
 	}
 }
 

@@ -29,6 +29,7 @@
 
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "storage/condition_variable.h"
 #include "storage/itemptr.h"
 #include "storage/latch.h"
@@ -117,8 +118,8 @@ typedef struct FrontierView
 typedef enum FrontierWait
 {
 	FRONTIER_FRESH,    /* reached */
-	FRONTIER_TIMEOUT,  /* not within the time given, or the worker
-								 * waits for a lock of this very transaction */
+	FRONTIER_TIMEOUT,  /* not within the time given, or the worker waits for a
+	                   * lock of this very transaction, or cannot lock the view */
 	FRONTIER_NO_WORKER /* no worker, and none came within five
 								 * seconds */
 } FrontierWait;
@@ -147,6 +148,7 @@ extern FrontierDatabase *frontier_database(Oid dboid, bool create);
 extern void frontier_forget_database(Oid dboid);
 extern Oid frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
+extern List *frontier_views_behind(Oid dboid);
 extern void frontier_forget_view(Oid dboid, Oid view);
 extern uint64 frontier_completed_now(void);
 extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);

@@ -26,8 +26,8 @@
  *
  * REPEATABLE READ and SERIALIZABLE transactions keep the snapshot of their first
  * statement, so they wait before that is taken: at BEGIN, or at the SET that
- * makes the isolation level such. Only the database's frontier is waited for
- * there; it is not known yet which views will be read. A single statement
+ * makes the isolation level such. All views are waited for there, since it
+ * is not known yet which will be read. A single statement
  * outside a transaction block under default_transaction_isolation =
  * 'repeatable read' has its snapshot before any hook is called: it waits like
  * all others, and then reads under a newer snapshot than its transaction's, if
@@ -174,6 +174,38 @@ barrier_wait_view(Oid view, int64 staleness_ms)
 	}
 }
 
+/*
+ * Waits till the frontier, and every view that is not at it, show what was
+ * completed before now. Views the worker does not know yet are found in the
+ * catalog, which is read only when it has changed.
+ */
+static FrontierWait
+barrier_wait_all(int64 staleness_ms)
+{
+	FrontierWait outcome = barrier_wait_view(InvalidOid, staleness_ms);
+	FrontierDatabase *database = frontier_database(MyDatabaseId, true);
+	List *views = NIL;
+	ListCell *cell;
+
+	if (outcome == FRONTIER_NO_WORKER)
+		return outcome;
+	if (pg_atomic_read_u32(&database->maintained) == FRONTIER_UNCOUNTED)
+	{
+		foreach (cell, catalog_views())
+			views = lappend_oid(views, ((ViewRow *) lfirst(cell))->view);
+	}
+	else
+		views = frontier_views_behind(MyDatabaseId);
+	foreach (cell, views)
+	{
+		if (outcome != FRONTIER_NO_WORKER && catalog_view_maintained(lfirst_oid(cell)) &&
+		    !barrier_locked_by_me(lfirst_oid(cell)))
+			outcome = barrier_wait_view(lfirst_oid(cell), staleness_ms);
+	}
+	list_free(views);
+	return outcome;
+}
+
 /* Notes the active snapshot at the start of each subtransaction. */
 static void
 barrier_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
@@ -286,7 +318,7 @@ barrier_wait_statement(QueryDesc *query)
 		return;
 
 	if (views == NIL)
-		outcome = barrier_wait_view(InvalidOid, barrier_staleness_ms);
+		outcome = barrier_wait_all(barrier_staleness_ms);
 	foreach (cell, views)
 	{
 		outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
@@ -342,7 +374,7 @@ barrier_wait_transaction(void)
 		return;
 	if (frontier_database(MyDatabaseId, false) == NULL && !catalog_installed())
 		return;
-	if (barrier_wait_view(InvalidOid, barrier_staleness_ms) == FRONTIER_NO_WORKER)
+	if (barrier_wait_all(barrier_staleness_ms) == FRONTIER_NO_WORKER)
 		barrier_warn();
 }
 
@@ -425,25 +457,13 @@ freshet_wait_fresh(PG_FUNCTION_ARGS)
 {
 	FrontierDatabase *database;
 	XLogRecPtr lsn;
-	ListCell *cell;
-	FrontierWait outcome;
 
 	(void) catalog_schema();
 	if (RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("recovery is in progress"),
 		                errhint("Views are maintained on the primary server.")));
-	outcome = barrier_wait_view(InvalidOid, 0);
-	foreach (cell, catalog_views())
-	{
-		ViewRow *row = (ViewRow *) lfirst(cell);
-
-		if (outcome == FRONTIER_NO_WORKER)
-			break;
-		if (row->maintain && catalog_view_maintained(row->view))
-			outcome = barrier_wait_view(row->view, 0);
-	}
-	if (outcome == FRONTIER_NO_WORKER)
+	if (barrier_wait_all(0) == FRONTIER_NO_WORKER)
 		barrier_warn();
 
 	database = frontier_database(MyDatabaseId, true);
