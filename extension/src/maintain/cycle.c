@@ -276,6 +276,7 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	cut_free(worker->cut);
 	worker->cut = cut_copy(cut);
 	worker->own = own;
+	worker->catching_up = false;
 	worker->persisted = persisted;
 	MemoryContextSwitchTo(old);
 	foreach (cell, worker->views)

@@ -67,6 +67,28 @@ load_relation_changed(Oid relid)
 	return result;
 }
 
+/*
+ * A transaction read from the WAL changed a relation. What happened between the
+ * cut and the restart of the worker cannot be seen by comparing two loads:
+ * views over the relation are rebuilt.
+ */
+bool
+load_relation_committed(Oid relid)
+{
+	ListCell *cell;
+
+	if (!load_relation_changed(relid))
+		return false;
+	foreach (cell, load_worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (load_worker->catching_up && entry->view->invalid)
+			entry->view->adopted = false;
+	}
+	return true;
+}
+
 /* Likewise, as the relation cache calls it. */
 static void
 load_relcache_callback(Datum argument, Oid relid)
