@@ -29,7 +29,7 @@ def copied(place, statement, writes=("INSERT INTO t VALUES (3, 'c')", "INSERT IN
 
 
 def test_text(t):
-    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 1200) TO STDOUT")
+    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 3000) TO STDOUT")
     rows = [line.split("\t")[1:] for line in data.decode().splitlines()]
     assert sorted(rows[:2]) == [["1", "1", "a"], ["1", "2", "\\N"]]
     assert rows[2:] == [["1", "3", "c"], ["1", "4", "d"]]
@@ -37,7 +37,7 @@ def test_text(t):
 
 
 def test_csv_with_one_header(t):
-    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 1200) TO STDOUT WITH (FORMAT csv, HEADER)")
+    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 3000) TO STDOUT WITH (FORMAT csv, HEADER)")
     lines = data.decode().splitlines()
     assert lines[0] == "mz_timestamp,mz_diff,k,v"
     assert sorted(line.split(",", 1)[1] for line in lines[1:]) == ["1,1,a", "1,2,", "1,3,c", "1,4,d"]
@@ -45,7 +45,7 @@ def test_csv_with_one_header(t):
 
 
 def test_binary_is_one_file(t):
-    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 1200) TO STDOUT WITH (FORMAT binary)")
+    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 3000) TO STDOUT WITH (FORMAT binary)")
     assert data.startswith(b"PGCOPY\n\xff\r\n\0") and data.count(b"PGCOPY") == 1
     at, keys = 19, []
     while (count := struct.unpack_from("!h", data, at)[0]) != -1:
@@ -64,14 +64,14 @@ def test_binary_is_one_file(t):
 @pytest.mark.parametrize("options", ["", "WITH (FORMAT binary)", "WITH (FORMAT csv, HEADER)"])
 def test_without_rows(t, options):
     t.run("DELETE FROM t")
-    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 300) TO STDOUT {options}", ())
+    data, tag = copied(t, f"COPY (SUBSCRIBE t UP TO {NOW} + 2000) TO STDOUT {options}", ())
     assert tag == "COPY 0"
     assert data == {"": b"", "WITH (FORMAT binary)": b"PGCOPY\n\xff\r\n\0" + b"\0" * 8 + b"\xff\xff",
                     "WITH (FORMAT csv, HEADER)": b"mz_timestamp,mz_diff,k,v\n"}[options]
 
 
 def test_progress(t):
-    data, _ = copied(t, f"COPY (SUBSCRIBE t WITH (PROGRESS) UP TO {NOW} + 1500) TO STDOUT")
+    data, _ = copied(t, f"COPY (SUBSCRIBE t WITH (PROGRESS) UP TO {NOW} + 3000) TO STDOUT")
     rows = [line.split("\t") for line in data.decode().splitlines()]
     assert rows[0][1:] == ["t", "\\N", "\\N", "\\N"]
     assert [row[3] for row in rows if row[1] == "f" and int(row[3]) > 2] == ["3", "4"]
@@ -91,7 +91,7 @@ def test_errors(t):
 
 def test_psql(t):
     """The way to watch a stream in psql."""
-    result = t.server.psql("-c", f"COPY (SUBSCRIBE {t.schema}.t UP TO {NOW} + 300) TO STDOUT")
+    result = t.server.psql("-c", f"COPY (SUBSCRIBE {t.schema}.t UP TO {NOW} + 2000) TO STDOUT")
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 2
 

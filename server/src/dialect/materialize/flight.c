@@ -240,7 +240,8 @@ flight_header(Materialize *mz, char type, uint32_t length)
 			}
 			return BACKEND_COLLECT;
 		case 'N':
-			return flight->end == FLIGHT_RAW || flight_role(flight) == PART_ROWS || flight->copy
+			return flight->end == FLIGHT_RAW || flight_role(flight) == PART_ROWS ||
+			               flight_role(flight) == PART_COPY
 			           ? BACKEND_FORWARD
 			           : BACKEND_SWALLOW;
 		default:
@@ -248,10 +249,13 @@ flight_header(Materialize *mz, char type, uint32_t length)
 	}
 	if (flight->end == FLIGHT_RAW)
 		return type == 'G' ? BACKEND_COLLECT : BACKEND_FORWARD;
-	if (flight->copy)
-		return stream_copy_header(mz, type, length);
 	switch (type)
 	{
+		case 'H':
+		case 'd':
+		case 'c':
+			return flight_role(flight) == PART_COPY ? stream_copy_header(mz, type, length)
+			                                        : BACKEND_SWALLOW;
 		case 'D':
 			if (flight_role(flight) == PART_ROWS)
 			{
@@ -467,7 +471,6 @@ flight_message(Materialize *mz, const WireMessage *message)
 			flight_over(mz);
 			return BACKEND_SWALLOW;
 
-		case 'c':
 		case 'd':
 			return stream_copy_message(mz, message);
 

@@ -39,7 +39,8 @@ typedef enum PartRole
 {
 	PART_SILENT, /* nothing reaches the client */
 	PART_VALUES, /* its one row is kept in values */
-	PART_ROWS    /* its rows go to the client */
+	PART_ROWS,   /* its rows go to the client */
+	PART_COPY    /* so does the data of its COPY */
 } PartRole;
 
 typedef enum FlightEnd
@@ -66,11 +67,10 @@ typedef struct Flight
 	int syncs;         /* ReadyForQuery that will still come */
 	bool show_columns; /* RowDescription goes to the client */
 	bool column_names; /* RowDescription is kept in mz->columns */
-	bool copy;         /* a COPY's data goes to the client */
 	bool failed;       /* mz->error says why */
 	bool quiet;        /* its error is not kept */
 	bool suspended;
-	uint64_t rows; /* of PART_ROWS */
+	uint64_t rows; /* that went to the client */
 	char *values[FLIGHT_VALUES];
 } Flight;
 
@@ -119,6 +119,7 @@ typedef struct Stream
 	bool portal_used;   /* it may be there, even if nothing is left in it */
 	int portal_formats; /* of the open portal, as Bind has them */
 	int16_t *portal_format;
+	int64_t patience; /* no wait may take longer (milliseconds); 0: any may */
 	bool finished;
 	bool progressed; /* the first progress row was sent */
 	uint64_t progress_at;

@@ -124,6 +124,15 @@ open_prepared(Materialize *mz)
 	mz->then(mz);
 }
 
+/* The query as the stream sends it; for a COPY its data is part of one COPY. */
+static const char *
+stream_sql(Materialize *mz, const Stream *stream, const char *query)
+{
+	return stream->copy_options == NULL ? query
+	                                    : arena_printf(&mz->flight.memory, "COPY (%s) TO STDOUT %s",
+	                                                   query, stream->copy_options);
+}
+
 /* The extension has made the subscription and told its columns. */
 static void
 open_subscribed(Materialize *mz)
@@ -152,6 +161,8 @@ open_subscribed(Materialize *mz)
 		task_raise(mz, "XX000", "freshet.subscribe gave no column list", NULL);
 		return;
 	}
+	if (mz->flight.values[2] != NULL)
+		stream->patience = strtoll(mz->flight.values[2], NULL, 10) / 2;
 	missing = mz_envelope_missing(&stream->subscribe, &stream->columns);
 	if (missing != NULL)
 	{
@@ -166,8 +177,8 @@ open_subscribed(Materialize *mz)
 	stream->progress_sql =
 	    mz_progress_sql(&stream->arena, &stream->subscribe, &stream->columns, stream->name);
 	flight_begin(mz);
-	flight_parse(mz, stream->statement, stream->changes_sql);
-	flight_parse(mz, stream->progress, stream->progress_sql);
+	flight_parse(mz, stream->statement, stream_sql(mz, stream, stream->changes_sql));
+	flight_parse(mz, stream->progress, stream_sql(mz, stream, stream->progress_sql));
 	flight_send(mz, FLIGHT_SYNC, open_prepared);
 }
 
@@ -198,7 +209,9 @@ stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
 		append_time(&sql, subscribe->as_of);
 	text_append(&sql, ", ");
 	append_time(&sql, subscribe->up_to);
-	text_append(&sql, "), current_setting('transaction_isolation')");
+	text_append(&sql, "), current_setting('transaction_isolation'),"
+	                  " (extract(epoch FROM current_setting('statement_timeout')::interval)"
+	                  " * 1000)::bigint");
 	flight_begin(mz);
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, open_subscribed);
@@ -262,6 +275,7 @@ batch_done(Materialize *mz)
 		return;
 	}
 	stream->portal_open = flight->suspended;
+	stream->copy_begun = run->mode == RUN_COPY;
 	if (waited)
 	{
 		note_wait(mz);
@@ -299,73 +313,12 @@ progress_done(Materialize *mz)
 		task_failed(mz);
 		return;
 	}
+	stream->copy_begun = mz->run.mode == RUN_COPY;
 	stream->progressed = true;
 	stream->progress_at = stream_clock();
 	memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
 	if (mz->run.mode == RUN_FETCH && !mz->run.has_deadline && stream->frontier[0] != '\0')
 		run_over(mz);
-	else
-		run_step(mz);
-}
-
-/* A COPY has brought what there was. */
-static void
-copy_done(Materialize *mz)
-{
-	if (mz->flight.failed)
-	{
-		task_failed(mz);
-		return;
-	}
-	mz->run.stream->copy_begun = true;
-	run_step(mz);
-}
-
-/* A COPY has brought a progress row. */
-static void
-copy_progress_done(Materialize *mz)
-{
-	Stream *stream = mz->run.stream;
-
-	stream->progressed = true;
-	stream->progress_at = stream_clock();
-	memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
-	copy_done(mz);
-}
-
-/* Send COPY (query) TO STDOUT, whose data is part of one COPY for the client. */
-static void
-copy_batch(Materialize *mz, const char *query, void (*done)(Materialize *mz))
-{
-	Stream *stream = mz->run.stream;
-	char *sql;
-
-	stream->copy_first = true;
-	flight_begin(mz);
-	sql = arena_printf(&mz->flight.memory, "COPY (%s) TO STDOUT %s", query, stream->copy_options);
-	mz->flight.copy = true;
-	flight_query(mz, sql, strlen(sql), FLIGHT_SYNC, done);
-}
-
-/* COPY: something may have changed. */
-static void
-copy_waited(Materialize *mz)
-{
-	Stream *stream = mz->run.stream;
-	bool pending;
-
-	if (mz->flight.failed)
-	{
-		task_failed(mz);
-		return;
-	}
-	note_wait(mz);
-	pending = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
-	if (!pending && mz->flight.values[2] != NULL && mz->flight.values[2][0] == 't')
-		stream->finished = true;
-	/* the first time the client needs the head of the COPY even if no row comes */
-	if (pending || !stream->copy_begun)
-		copy_batch(mz, stream->changes_sql, copy_done);
 	else
 		run_step(mz);
 }
@@ -392,6 +345,9 @@ wait_time(const Run *run, uint64_t now)
 	}
 	if (run->mode == RUN_COPY && !run->stream->copy_begun)
 		time = 0;
+	/* waiting is no statement of the client's that could take too long */
+	if (run->stream->patience > 0 && (time < 0 || time > run->stream->patience))
+		time = run->stream->patience;
 	return time;
 }
 
@@ -472,14 +428,10 @@ run_step(Materialize *mz)
 	}
 	if (progress_due(stream, now))
 	{
-		if (run->mode == RUN_COPY)
-		{
-			copy_batch(mz, stream->progress_sql, copy_progress_done);
-			return;
-		}
+		stream->copy_first = true;
 		flight_begin(mz);
 		flight_bind(mz, "freshet once", stream->progress, run->formats, run->format);
-		flight_execute(mz, "freshet once", 0, PART_ROWS);
+		flight_execute(mz, "freshet once", 0, run->mode == RUN_COPY ? PART_COPY : PART_ROWS);
 		flight_close(mz, 'P', "freshet once");
 		flight_send(mz, FLIGHT_SYNC, progress_done);
 		return;
@@ -489,7 +441,11 @@ run_step(Materialize *mz)
 	flight_wait(mz, stream->name, wait_time(run, now));
 	if (run->mode == RUN_COPY)
 	{
-		flight_send(mz, FLIGHT_SYNC, copy_waited);
+		stream->copy_first = true;
+		flight_bind(mz, "freshet once", stream->statement, 0, NULL);
+		flight_execute(mz, "freshet once", 0, PART_COPY);
+		flight_close(mz, 'P', "freshet once");
+		flight_send(mz, FLIGHT_SYNC, batch_done);
 		return;
 	}
 	if (stream->portal_formats < run->formats)
@@ -566,7 +522,7 @@ stream_copy_header(Materialize *mz, char type, uint32_t length)
 			{
 				return stream->copy_begun ? BACKEND_SWALLOW : BACKEND_FORWARD;
 			}
-			mz->run.rows++;
+			mz->flight.rows++;
 			return BACKEND_FORWARD;
 		default:
 			return BACKEND_SWALLOW;
@@ -583,7 +539,7 @@ stream_copy_message(Materialize *mz, const WireMessage *message)
 	if (message->length < COPY_BINARY_HEADER)
 		return BACKEND_SWALLOW;
 	if (!empty)
-		mz->run.rows++;
+		mz->flight.rows++;
 	if (begun && empty)
 		return BACKEND_SWALLOW;
 	if (begun)
