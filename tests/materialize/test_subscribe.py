@@ -201,6 +201,12 @@ def test_errors(t, query, state, text, prepare):
             block.execute("SELECT 1")
 
 
+def test_error_position(t):
+    with pytest.raises(psycopg.errors.SyntaxError) as raised:
+        t.psycopg().execute("SELECT 'ä'; SUBSCRIBE t nonsense")
+    assert raised.value.diag.statement_position == str(len("SELECT 'ä'; SUBSCRIBE t ") + 1)
+
+
 def test_repeatable_read_is_refused(t):
     connection = t.psycopg(autocommit=False)
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

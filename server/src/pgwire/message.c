@@ -175,6 +175,7 @@ add_report(Buffer *out, char type, const WireError *report, const char *severity
 	add_field(out, 'M', report->message ? report->message : "");
 	add_field(out, 'D', report->detail);
 	add_field(out, 'H', report->hint);
+	add_field(out, 'P', report->position);
 	wire_add_byte(out, 0);
 	wire_end(out, begun);
 }

@@ -63,6 +63,7 @@ typedef struct WireError
 	const char *message;
 	const char *detail;
 	const char *hint;
+	const char *position; /* in the client's text, in characters from 1 */
 } WireError;
 
 extern void wire_add_error(Buffer *out, const WireError *error);

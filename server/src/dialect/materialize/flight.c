@@ -302,6 +302,7 @@ keep_error(Materialize *mz, const WireMessage *message)
 		return;
 	/* someone may have dropped our statement with DEALLOCATE ALL */
 	mz->wait_prepared = false;
+	mz->error.position[0] = '\0';
 	snprintf(mz->error.sqlstate, sizeof(mz->error.sqlstate), "%s",
 	         wire_error_field(message, 'C', &found) ? found : "XX000");
 	snprintf(mz->error.severity, sizeof(mz->error.severity), "%s",

@@ -248,6 +248,7 @@ typedef struct MzError
 	char *message;
 	char *detail;
 	char *hint;
+	char position[24]; /* empty: none */
 } MzError;
 
 struct Materialize

@@ -117,9 +117,11 @@ task_failed_cleared(Materialize *mz)
 	WireError error = {.sqlstate = mz->error.sqlstate,
 	                   .message = mz->error.message,
 	                   .detail = mz->error.detail,
-	                   .hint = mz->error.hint};
+	                   .hint = mz->error.hint,
+	                   .position = mz->error.position[0] != '\0' ? mz->error.position : NULL};
 
 	session_error(mz->session, &error);
+	mz->error.position[0] = '\0';
 	task_error_sent(mz);
 }
 
@@ -414,6 +416,9 @@ task_statement(Materialize *mz, const MzStatement *statement)
 	switch (statement->kind)
 	{
 		case MZ_ERROR:
+			if (statement->position > 0)
+				snprintf(mz->error.position, sizeof(mz->error.position), "%zu",
+				         statement->position);
 			task_raise(mz, statement->sqlstate, statement->error, statement->hint);
 			break;
 		case MZ_SUBSCRIBE:
