@@ -367,6 +367,23 @@ frontier_forget_view(Oid dboid, Oid view)
 	LWLockRelease(frontier_shared->lock);
 }
 
+/* See frontier.h. */
+void
+frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known)
+{
+	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < frontier_shared->view_count; i++)
+	{
+		FrontierView *entry = &frontier_views[i];
+
+		if (pg_atomic_read_u32(&database->catalog_generation) != generation)
+			break;
+		if (entry->dboid == database->dboid && !list_member_oid(known, entry->view))
+			entry->dboid = InvalidOid;
+	}
+	LWLockRelease(frontier_shared->lock);
+}
+
 /* The views of a database that are behind and not in error. */
 List *
 frontier_views_behind(Oid dboid)

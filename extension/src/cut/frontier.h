@@ -180,11 +180,16 @@ extern void frontier_unpin(FrontierDatabase *database, int pin);
  * frontier_drop_pins: pins older than before_ms are lost; they hold nothing any
  * more.
  *
+ * frontier_keep_views: "known" are all maintained views, according to catalogs
+ * read after catalog_generation was "generation"; entries of others are free
+ * again.
+ *
  * frontier_set_maintained: how many views there are according to catalogs read
  * after catalog_generation was "generation"; ignored if it has changed since.
  */
 extern bool frontier_worker_attach(FrontierDatabase *database);
 extern void frontier_set_maintained(FrontierDatabase *database, uint32 generation, uint32 count);
+extern void frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known);
 extern void frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own);
 extern TransactionId frontier_oldest_pin(FrontierDatabase *database);
 extern TransactionId frontier_hold_xmin(FrontierDatabase *database, TransactionId wanted);

@@ -260,6 +260,11 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	relation_close(relation, AccessShareLock);
 
 	view->shared = frontier_view(MyDatabaseId, row->view, true);
+	if (view->shared == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many materialized views are kept fresh"),
+		                errhint("Increase freshet.max_views, now %d, and restart the server.",
+		                        frontier_max_views)));
 	old = MemoryContextSwitchTo(worker->context);
 	if (entry == NULL)
 	{
@@ -422,6 +427,7 @@ load_catalogs(Worker *worker)
 	bool from_cut = worker->resuming;
 	MemoryContext old;
 	volatile uint32 maintained = 0;
+	List *known = NIL;
 
 	load_pending = false;
 	StartTransactionCommand();
@@ -440,6 +446,7 @@ load_catalogs(Worker *worker)
 			continue;
 		maintained++;
 		rows = lappend(rows, row);
+		known = lappend_oid(known, row->view);
 	}
 	MemoryContextSwitchTo(old);
 	load_watched(worker);
@@ -447,6 +454,7 @@ load_catalogs(Worker *worker)
 	CommitTransactionCommand();
 
 	/* views that are not maintained any more */
+	frontier_keep_views(worker->database, generation, known);
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);

@@ -192,6 +192,14 @@ catalog_find(void)
 					place.view = InvalidOid;
 				table_close(relation, AccessShareLock);
 			}
+			if (OidIsValid(place.cut))
+			{
+				Relation relation = table_open(place.cut, AccessShareLock);
+
+				if (RelationGetNumberOfAttributes(relation) != Natts_cut)
+					place.cut = InvalidOid;
+				table_close(relation, AccessShareLock);
+			}
 			place.installed =
 			    OidIsValid(place.view) && OidIsValid(place.cut) && OidIsValid(place.view_index);
 		}
