@@ -351,14 +351,15 @@ capture_commit(Capture *capture)
 /*
  * Relations have been watched anew after DDL: read again from behind its commit.
  * Whoever wrote to a relation's new file did so after that. What is found twice
- * counts once.
+ * counts once. With again, more relations are to follow: the place is kept.
  */
 void
-capture_rewind(Capture *capture)
+capture_rewind(Capture *capture, bool again)
 {
 	if (!XLogRecPtrIsInvalid(capture->ddl_lsn) && capture->ddl_lsn < capture->position)
 		capture->position = capture->ddl_lsn;
-	capture->ddl_lsn = InvalidXLogRecPtr;
+	if (!again)
+		capture->ddl_lsn = InvalidXLogRecPtr;
 }
 
 /*

@@ -62,7 +62,7 @@ capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invali
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
 extern void capture_unwatch_all(Capture *capture);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
-extern void capture_rewind(Capture *capture);
+extern void capture_rewind(Capture *capture, bool again);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);
 extern XLogRecPtr capture_restart_lsn(Capture *capture);
 extern List *capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot);

@@ -117,6 +117,12 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		if (load_writers_done(&entry->writers))
 			view->adopted = false; /* once more, now that nothing is unseen */
 	}
+	/* changed by DDL, and could not be loaded since */
+	if (view->invalid)
+	{
+		entry->dirty = true;
+		return ACTION_WAIT;
+	}
 	concerned = cycle_concerns(view, changes);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;

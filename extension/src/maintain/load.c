@@ -35,7 +35,9 @@
 #define LOAD_RETRY_MS 200
 
 static Worker *load_worker = NULL;
-static bool load_pending = false; /* some view is invalid */
+static bool load_new_file = false; /* a relation is watched under another file now */
+static bool load_failed = false;   /* something could not be loaded, to be tried again */
+static bool load_pending = false;  /* some view is invalid */
 
 /* A relation changed: views over it have to be planned again. */
 bool
@@ -108,7 +110,7 @@ load_initialize(Worker *worker)
 bool
 load_needed(Worker *worker)
 {
-	return (load_pending && worker_now_ms() >= worker->load_retry_at_ms) ||
+	return load_pending || (load_failed && worker_now_ms() >= worker->load_retry_at_ms) ||
 	       worker->generation != pg_atomic_read_u32(&worker->database->catalog_generation);
 }
 
@@ -116,7 +118,7 @@ load_needed(Worker *worker)
 static void
 load_again(Worker *worker)
 {
-	load_pending = true;
+	load_failed = true;
 	worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
 }
 
@@ -195,6 +197,7 @@ load_watch(Worker *worker, Oid relid, RelFileNode node)
 		return NIL;
 	capture_watch(worker->capture, relid, node);
 	/* of a new file, capture_rewind sees everything */
+	load_new_file |= known;
 	return known ? NIL : load_writers(worker, relid);
 }
 
@@ -429,7 +432,7 @@ load_catalogs(Worker *worker)
 	volatile uint32 maintained = 0;
 	List *known = NIL;
 
-	load_pending = false;
+	load_pending = load_failed = false;
 	StartTransactionCommand();
 	if (!catalog_installed())
 	{
@@ -509,8 +512,9 @@ load_catalogs(Worker *worker)
 		PG_END_TRY();
 	}
 	load_order(worker);
-	if (!load_pending)
-		capture_rewind(worker->capture);
+	if (load_new_file || !load_failed)
+		capture_rewind(worker->capture, load_failed);
+	load_new_file = false;
 	worker->resuming = false;
 	worker->generation = generation;
 	frontier_set_maintained(worker->database, generation, maintained);

@@ -14,7 +14,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/index.h"
-#include "delta/image.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -22,9 +21,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "view/view.h"
-
-/* A delta bigger than this many times work_mem is not consolidated in memory. */
-#define BAG_WORK_MEM_FACTOR 16
 
 /* Settings that differ from the worker's own. */
 static List *
@@ -271,186 +267,11 @@ view_insert_row(TupleTableSlot *slot, int sign, void *context)
 	apply_insert(context, slot);
 }
 
-/* Add a row to the consolidated delta. */
-static void
-view_bag_row(TupleTableSlot *slot, int sign, void *context)
-{
-	image_bag_add(context, slot, sign);
-}
-
-/* A row that goes. */
-typedef struct GoingRow
-{
-	uint64 hash; /* of what tells rows apart */
-	LocatedRow where;
-	bool replaced; /* by a row of the same hash that comes */
-} GoingRow;
-
-typedef struct GoingRows
-{
-	GoingRow *rows;
-	int64 count;
-	int64 capacity;
-} GoingRows;
-
-/* Order rows by hash. */
-static int
-going_compare(const void *left, const void *right)
-{
-	uint64 a = ((const GoingRow *) left)->hash;
-	uint64 b = ((const GoingRow *) right)->hash;
-
-	return a < b ? -1 : a > b;
-}
-
-/* Find the rows that go, all of them, in the order of their hashes. */
-static void
-view_locate_going(ViewTarget *target, ImageBag *bag, TupleTableSlot *row, GoingRows *going)
-{
-	int64 multiplicity;
-
-	image_bag_scan_begin(bag);
-	while (image_bag_scan_next(bag, row, &multiplicity))
-	{
-		LocatedRow *found;
-		uint64 hash;
-
-		if (multiplicity >= 0)
-			continue;
-		CHECK_FOR_INTERRUPTS();
-		found = palloc_extended(-multiplicity * sizeof(LocatedRow), MCXT_ALLOC_HUGE);
-		if (locator_find(target, row, -multiplicity, found) < -multiplicity)
-			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-			                errmsg("a row to delete is not in materialized view \"%s\"",
-			                       RelationGetRelationName(target->relation))));
-		hash = locator_hash(target, row);
-		if (going->count - multiplicity > going->capacity)
-		{
-			Size size;
-
-			going->capacity = Max(going->capacity * 2, going->count - multiplicity);
-			size = going->capacity * sizeof(GoingRow);
-			going->rows = going->rows ? repalloc_huge(going->rows, size)
-			                          : palloc_extended(size, MCXT_ALLOC_HUGE);
-		}
-		for (int64 i = 0; i < -multiplicity; i++)
-		{
-			GoingRow *one = &going->rows[going->count++];
-
-			one->hash = hash;
-			one->where = found[i];
-			one->replaced = false;
-		}
-		pfree(found);
-	}
-	if (going->count > 1)
-		qsort(going->rows, going->count, sizeof(GoingRow), going_compare);
-}
-
-/* A row that goes and is told apart like the one that comes; NULL: none. */
-static GoingRow *
-view_find_replaced(ViewTarget *target, GoingRows *going, TupleTableSlot *row)
-{
-	GoingRow key = {.hash = locator_hash(target, row)};
-	GoingRow *found = NULL;
-
-	if (going->count > 0)
-		found = bsearch(&key, going->rows, going->count, sizeof(GoingRow), going_compare);
-	if (found == NULL)
-		return NULL;
-	while (found > going->rows && found[-1].hash == key.hash)
-		found--;
-	for (; found < going->rows + going->count && found->hash == key.hash; found++)
-		if (!found->replaced)
-			return found;
-	return NULL;
-}
-
-/*
- * Pair the rows that come with rows that go and have the same identity. One
- * entry per row that comes, in the order in which the bag gives them; NULL:
- * there is none.
- */
-static GoingRow **
-view_pair_rows(ViewTarget *target, ImageBag *bag, TupleTableSlot *row, GoingRows *going)
-{
-	GoingRow **result = NULL;
-	int64 count = 0;
-	int64 capacity = 0;
-	int64 multiplicity;
-
-	image_bag_scan_begin(bag);
-	while (image_bag_scan_next(bag, row, &multiplicity))
-	{
-		for (int64 i = 0; i < multiplicity; i++)
-		{
-			GoingRow *one = view_find_replaced(target, going, row);
-
-			if (count == capacity)
-			{
-				capacity = Max(capacity * 2, 64);
-				result = result ? repalloc_huge(result, capacity * sizeof(GoingRow *))
-				                : palloc_extended(capacity * sizeof(GoingRow *), MCXT_ALLOC_HUGE);
-			}
-			if (one)
-				one->replaced = true;
-			result[count++] = one;
-		}
-	}
-	return result;
-}
-
-/*
- * Apply a consolidated delta. Rows that go and come with the same identity are
- * updated, unless a unique index of the user's could see two of them exchange
- * values; deletions come before everything else.
- */
-static void
-view_apply_bag(ViewTarget *target, ImageBag *bag)
-{
-	TupleTableSlot *row =
-	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
-	GoingRows going = {0};
-	GoingRow **pairs = NULL;
-	int64 coming = 0;
-	int64 multiplicity;
-
-	view_locate_going(target, bag, row, &going);
-	if (target->identity_count > 0 &&
-	    apply_update_in_place(target, target->identity_count, target->identity))
-		pairs = view_pair_rows(target, bag, row, &going);
-	for (int64 i = 0; i < going.count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (going.rows[i].replaced)
-			continue;
-		locator_forget(target, &going.rows[i].where);
-		apply_delete(target, &going.rows[i].where.tid);
-	}
-	image_bag_scan_begin(bag);
-	while (image_bag_scan_next(bag, row, &multiplicity))
-	{
-		CHECK_FOR_INTERRUPTS();
-		for (int64 i = 0; i < multiplicity; i++)
-		{
-			GoingRow *one = pairs ? pairs[coming++] : NULL;
-			ItemPointerData tid;
-
-			if (one == NULL)
-				apply_insert(target, row);
-			else if (!apply_update(target, &one->where.tid, row, &tid))
-				locator_forget(target, &one->where);
-		}
-	}
-	apply_flush(target);
-	ExecDropSingleTupleTableSlot(row);
-}
-
 /* Bring an ungrouped view of strategy A to the new cut. */
 static void
 view_follow_rows(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 {
-	ImageBag *bag;
+	Merge *merge;
 	bool deletions = false;
 	ListCell *cell;
 
@@ -466,22 +287,19 @@ view_follow_rows(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 		apply_flush(target);
 		return;
 	}
-	bag = image_bag_create(CurrentMemoryContext, RelationGetDescr(target->relation));
-	view_delta(view, cycle, view_bag_row, bag);
-	view_apply_bag(target, bag);
-	image_bag_destroy(bag);
+	merge = merge_begin(target);
+	view_delta(view, cycle, merge_row, merge);
+	merge_end(merge);
 }
 
 /*
  * Can the view go from the old cut to the new one by its changes? Not if a
- * relation's change is not known row by row, or is too big for a Z-set in
- * memory.
+ * relation's change is not known row by row.
  */
 bool
 view_can_follow(MaintainedView *view, ViewCycle *cycle)
 {
 	ListCell *cell;
-	int64 rows = 0;
 
 	if (view->plan->strategy != PLAN_ALGEBRAIC)
 		return false;
@@ -489,15 +307,10 @@ view_can_follow(MaintainedView *view, ViewCycle *cycle)
 	{
 		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
 
-		if (change == NULL)
-			continue;
-		if (change->whole || !change->read)
+		if (change != NULL && (change->whole || !change->read))
 			return false;
-		if (change->minus_count > 0)
-			rows += change->minus_count + change->plus_count;
 	}
-	/* about 128 bytes a row */
-	return rows <= (int64) work_mem * 8 * BAG_WORK_MEM_FACTOR || view->plan->grouped;
+	return true;
 }
 
 /* Open a view for writing. */

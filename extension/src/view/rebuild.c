@@ -46,16 +46,24 @@ struct Rebuild
 	Tuplestorestate *inserts;
 };
 
+/* Begin a sort of rows by a hash in their column key. */
+Tuplesortstate *
+rebuild_begin_sort(TupleDesc descriptor, AttrNumber key)
+{
+	Oid less = INT8_LESS_OPERATOR;
+	Oid collation = InvalidOid;
+	bool nulls_first = false;
+
+	return tuplesort_begin_heap(descriptor, 1, &key, &less, &collation, &nulls_first,
+	                            maintenance_work_mem, NULL, TUPLESORT_NONE);
+}
+
 /* Begin a rebuild of the target's view, in the current memory context. */
 Rebuild *
 rebuild_begin(ViewTarget *target)
 {
 	Rebuild *rebuild = palloc0(sizeof(Rebuild));
 	TupleDesc view = RelationGetDescr(target->relation);
-	AttrNumber key = SORT_HASH + 1;
-	Oid operator= INT8_LESS_OPERATOR;
-	Oid collation = InvalidOid;
-	bool nulls_first = false;
 
 	rebuild->target = target;
 	rebuild->context = CurrentMemoryContext;
@@ -65,8 +73,7 @@ rebuild_begin(ViewTarget *target)
 	TupleDescInitEntry(rebuild->descriptor, SORT_ORDINAL + 1, "ordinal", INT8OID, -1, 0);
 	for (int i = 0; i < view->natts; i++)
 		TupleDescCopyEntry(rebuild->descriptor, SORT_COLUMNS + i + 1, view, i + 1);
-	rebuild->sort = tuplesort_begin_heap(rebuild->descriptor, 1, &key, &operator, & collation,
-	                                     &nulls_first, maintenance_work_mem, NULL, TUPLESORT_NONE);
+	rebuild->sort = rebuild_begin_sort(rebuild->descriptor, SORT_HASH + 1);
 	rebuild->slot = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsMinimalTuple);
 	rebuild->put = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsVirtual);
 	rebuild->row = MakeSingleTupleTableSlot(view, &TTSOpsVirtual);
@@ -109,18 +116,25 @@ typedef struct RunRow
 	bool matched;
 } RunRow;
 
-/* Show the view's columns of a sorted tuple in a slot. */
-static void
-rebuild_show(Rebuild *rebuild, TupleTableSlot *sorted, MinimalTuple tuple, TupleTableSlot *row)
+/* Show the view's columns of a sorted row: those behind the leading ones. */
+void
+rebuild_show_slot(TupleTableSlot *sorted, int leading, TupleTableSlot *row)
 {
 	int natts = row->tts_tupleDescriptor->natts;
 
-	ExecStoreMinimalTuple(tuple, sorted, false);
 	slot_getallattrs(sorted);
 	ExecClearTuple(row);
-	memcpy(row->tts_values, sorted->tts_values + SORT_COLUMNS, natts * sizeof(Datum));
-	memcpy(row->tts_isnull, sorted->tts_isnull + SORT_COLUMNS, natts * sizeof(bool));
+	memcpy(row->tts_values, sorted->tts_values + leading, natts * sizeof(Datum));
+	memcpy(row->tts_isnull, sorted->tts_isnull + leading, natts * sizeof(bool));
 	ExecStoreVirtualTuple(row);
+}
+
+/* Likewise, of a sorted tuple that is first put into a slot. */
+void
+rebuild_show(TupleTableSlot *sorted, int leading, MinimalTuple tuple, TupleTableSlot *row)
+{
+	ExecStoreMinimalTuple(tuple, sorted, false);
+	rebuild_show_slot(sorted, leading, row);
 }
 
 /* Match wanted and existing rows that share a hash. */
@@ -136,7 +150,7 @@ rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left
 	{
 		RunRow *want = lfirst(cell);
 
-		rebuild_show(rebuild, left_sorted, want->tuple, left);
+		rebuild_show(left_sorted, SORT_COLUMNS, want->tuple, left);
 		while (first < list_length(existing) && ((RunRow *) list_nth(existing, first))->matched)
 			first++;
 		for (int i = first; i < list_length(existing); i++)
@@ -145,7 +159,7 @@ rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left
 
 			if (have->matched)
 				continue;
-			rebuild_show(rebuild, right_sorted, have->tuple, right);
+			rebuild_show(right_sorted, SORT_COLUMNS, have->tuple, right);
 			if (!image_equal(left, right))
 				continue;
 			have->matched = want->matched = true;
@@ -247,17 +261,10 @@ rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context)
 	target->estate->es_output_cid = GetCurrentCommandId(true);
 	while (tuplestore_gettupleslot(rebuild->inserts, true, false, left_sorted))
 	{
-		int natts = rebuild->row->tts_tupleDescriptor->natts;
 		bool isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(left_sorted);
-		ExecClearTuple(rebuild->row);
-		memcpy(rebuild->row->tts_values, left_sorted->tts_values + SORT_COLUMNS,
-		       natts * sizeof(Datum));
-		memcpy(rebuild->row->tts_isnull, left_sorted->tts_isnull + SORT_COLUMNS,
-		       natts * sizeof(bool));
-		ExecStoreVirtualTuple(rebuild->row);
+		rebuild_show_slot(left_sorted, SORT_COLUMNS, rebuild->row);
 		if (placed)
 		{
 			ItemPointerData tid;

@@ -25,6 +25,7 @@
 #include "delta/execute.h"
 #include "nodes/pg_list.h"
 #include "plan/plan.h"
+#include "utils/tuplesort.h"
 #include "view/apply.h"
 
 /* A delta query kept planned, for one leaf, sign and order of magnitude. */
@@ -106,5 +107,18 @@ typedef void (*RebuildPlaced)(int64 ordinal, ItemPointer tid, void *context);
 extern Rebuild *rebuild_begin(ViewTarget *target);
 extern void rebuild_row(Rebuild *rebuild, TupleTableSlot *row, int64 ordinal);
 extern void rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context);
+
+/* what merge.c shares with it: rows behind leading columns, sorted by a hash */
+extern Tuplesortstate *rebuild_begin_sort(TupleDesc descriptor, AttrNumber key);
+extern void
+rebuild_show(TupleTableSlot *sorted, int leading, MinimalTuple tuple, TupleTableSlot *row);
+extern void rebuild_show_slot(TupleTableSlot *sorted, int leading, TupleTableSlot *row);
+
+/* merge.c: apply rows that come and go */
+typedef struct Merge Merge;
+
+extern Merge *merge_begin(ViewTarget *target);
+extern void merge_row(TupleTableSlot *row, int sign, void *merge);
+extern void merge_end(Merge *merge);
 
 #endif /* FRESHET_VIEW_H */

@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  Applying a delta to a view: rows that come and rows that go, in any order
+ *	  and as often as the delta queries give them.
+ *
+ * All rows go through one sort by the hash under which the locator finds them
+ * (ViewTarget.identity), which spills to disk. Among the rows of one hash,
+ * those that come and go with the same image cancel; of the rest, one that
+ * goes and one that comes are an update. So the view, its locator and the
+ * user's indexes are visited in one order, and memory is bounded by work_mem
+ * and by the rows that share a hash.
+ *
+ * Unique indexes of users: rows are inserted after all others are deleted, and
+ * updated only where no unique index can see two rows exchange values.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "delta/image.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/tuplesort.h"
+#include "view/view.h"
+
+/* leading columns of the sort */
+#define MERGE_HASH 0
+#define MERGE_SIGN 1
+#define MERGE_COLUMNS 2
+
+/* A row of a run with the same hash. */
+typedef struct MergeRow
+{
+	MinimalTuple tuple;
+	bool done; /* cancelled, deleted or updated */
+	LocatedRow where;
+} MergeRow;
+
+/* Rows of a run with the same sign. */
+typedef struct MergeRows
+{
+	MergeRow *rows;
+	int count;
+	int capacity;
+} MergeRows;
+
+struct Merge
+{
+	ViewTarget *target;
+	TupleDesc descriptor;
+	Tuplesortstate *sort;
+	TupleTableSlot *put;
+	bool in_place; /* rows may be updated */
+	MemoryContext run_context;
+	MergeRows going;
+	MergeRows coming;
+	/* two rows being compared: as sorted, and as rows of the view */
+	TupleTableSlot *sorted[2];
+	TupleTableSlot *row[2];
+	Tuplestorestate *inserts;
+};
+
+/* Begin to collect a delta, in the current memory context. */
+Merge *
+merge_begin(ViewTarget *target)
+{
+	Merge *merge = palloc0(sizeof(Merge));
+	TupleDesc view = RelationGetDescr(target->relation);
+
+	merge->target = target;
+	merge->descriptor = CreateTemplateTupleDesc(MERGE_COLUMNS + view->natts);
+	TupleDescInitEntry(merge->descriptor, MERGE_HASH + 1, "hash", INT8OID, -1, 0);
+	TupleDescInitEntry(merge->descriptor, MERGE_SIGN + 1, "sign", INT4OID, -1, 0);
+	for (int i = 0; i < view->natts; i++)
+		TupleDescCopyEntry(merge->descriptor, MERGE_COLUMNS + i + 1, view, i + 1);
+	merge->sort = rebuild_begin_sort(merge->descriptor, MERGE_HASH + 1);
+	merge->put = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsVirtual);
+	merge->in_place = target->identity_count > 0 &&
+	                  apply_update_in_place(target, target->identity_count, target->identity);
+	merge->run_context =
+	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge run", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < 2; i++)
+	{
+		merge->sorted[i] = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsMinimalTuple);
+		merge->row[i] = MakeSingleTupleTableSlot(view, &TTSOpsVirtual);
+	}
+	return merge;
+}
+
+/* A row that comes (sign +1) or goes (sign -1). */
+void
+merge_row(TupleTableSlot *row, int sign, void *argument)
+{
+	Merge *merge = argument;
+	TupleTableSlot *slot = merge->put;
+	int natts = merge->descriptor->natts - MERGE_COLUMNS;
+
+	slot_getallattrs(row);
+	ExecClearTuple(slot);
+	slot->tts_values[MERGE_HASH] = Int64GetDatum((int64) locator_hash(merge->target, row));
+	slot->tts_values[MERGE_SIGN] = Int32GetDatum(sign);
+	slot->tts_isnull[MERGE_HASH] = slot->tts_isnull[MERGE_SIGN] = false;
+	memcpy(slot->tts_values + MERGE_COLUMNS, row->tts_values, natts * sizeof(Datum));
+	memcpy(slot->tts_isnull + MERGE_COLUMNS, row->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(merge->sort, slot);
+}
+
+/* Show a row of the run in one of the two slots. */
+static TupleTableSlot *
+merge_show(Merge *merge, int which, MergeRow *row)
+{
+	rebuild_show(merge->sorted[which], MERGE_COLUMNS, row->tuple, merge->row[which]);
+	return merge->row[which];
+}
+
+/* Add the sorted row in a slot to the run. */
+static void
+merge_add(Merge *merge, MergeRows *rows, TupleTableSlot *slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(merge->run_context);
+
+	if (rows->count == rows->capacity)
+	{
+		rows->capacity = Max(rows->capacity * 2, 8);
+		rows->rows = rows->rows ? repalloc_huge(rows->rows, rows->capacity * sizeof(MergeRow))
+		                        : palloc(rows->capacity * sizeof(MergeRow));
+	}
+	rows->rows[rows->count].tuple = ExecCopySlotMinimalTuple(slot);
+	rows->rows[rows->count].done = false;
+	rows->count++;
+	MemoryContextSwitchTo(old);
+}
+
+/* Cancel rows that come and go with the same image. */
+static void
+merge_cancel(Merge *merge)
+{
+	int first = 0; /* rows that go before this one are done */
+
+	for (int i = 0; i < merge->coming.count && merge->going.count > 0; i++)
+	{
+		MergeRow *coming = &merge->coming.rows[i];
+		TupleTableSlot *left = merge_show(merge, 0, coming);
+
+		while (first < merge->going.count && merge->going.rows[first].done)
+			first++;
+		for (int j = first; j < merge->going.count; j++)
+		{
+			MergeRow *going = &merge->going.rows[j];
+
+			if (going->done || !image_equal(left, merge_show(merge, 1, going)))
+				continue;
+			going->done = coming->done = true;
+			break;
+		}
+	}
+}
+
+/* Find the rows that go in the view; those with the same image at once. */
+static void
+merge_locate(Merge *merge)
+{
+	LocatedRow *found = NULL;
+	MergeRow **same = NULL;
+
+	for (int i = 0; i < merge->going.count; i++)
+	{
+		MergeRow *going = &merge->going.rows[i];
+		TupleTableSlot *left;
+		int wanted = 0;
+
+		if (going->done || ItemPointerIsValid(&going->where.tid))
+			continue;
+		if (found == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(merge->run_context);
+
+			found = palloc_extended(merge->going.count * sizeof(LocatedRow), MCXT_ALLOC_HUGE);
+			same = palloc_extended(merge->going.count * sizeof(MergeRow *), MCXT_ALLOC_HUGE);
+			MemoryContextSwitchTo(old);
+		}
+		left = merge_show(merge, 0, going);
+		for (int j = i; j < merge->going.count; j++)
+		{
+			MergeRow *other = &merge->going.rows[j];
+
+			if (!other->done && !ItemPointerIsValid(&other->where.tid) &&
+			    (j == i || image_equal(left, merge_show(merge, 1, other))))
+				same[wanted++] = other;
+		}
+		if (locator_find(merge->target, left, wanted, found) < wanted)
+			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+			                errmsg("a row to delete is not in materialized view \"%s\"",
+			                       RelationGetRelationName(merge->target->relation))));
+		for (int j = 0; j < wanted; j++)
+			same[j]->where = found[j];
+	}
+}
+
+/* Apply the rows of one hash. */
+static void
+merge_run(Merge *merge)
+{
+	ViewTarget *target = merge->target;
+	int next = 0; /* the next row that comes */
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < merge->going.count; i++)
+		ItemPointerSetInvalid(&merge->going.rows[i].where.tid);
+	merge_cancel(merge);
+	merge_locate(merge);
+	for (int i = 0; i < merge->going.count; i++)
+	{
+		MergeRow *going = &merge->going.rows[i];
+		ItemPointerData tid;
+
+		if (going->done)
+			continue;
+		while (next < merge->coming.count && merge->coming.rows[next].done)
+			next++;
+		if (!merge->in_place || next == merge->coming.count)
+		{
+			locator_forget(target, &going->where);
+			apply_delete(target, &going->where.tid);
+			continue;
+		}
+		if (!apply_update(target, &going->where.tid,
+		                  merge_show(merge, 0, &merge->coming.rows[next]), &tid))
+			locator_forget(target, &going->where);
+		merge->coming.rows[next].done = true;
+	}
+	for (; next < merge->coming.count; next++)
+	{
+		if (merge->coming.rows[next].done)
+			continue;
+		ExecStoreMinimalTuple(merge->coming.rows[next].tuple, merge->sorted[0], false);
+		tuplestore_puttupleslot(merge->inserts, merge->sorted[0]);
+	}
+	ExecClearTuple(merge->sorted[0]);
+	ExecClearTuple(merge->sorted[1]);
+	memset(&merge->going, 0, sizeof(MergeRows));
+	memset(&merge->coming, 0, sizeof(MergeRows));
+	MemoryContextReset(merge->run_context);
+}
+
+/* The delta is complete: apply it. */
+void
+merge_end(Merge *merge)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsMinimalTuple);
+	int64 hash = 0;
+
+	merge->inserts = tuplestore_begin_heap(false, false, work_mem);
+	tuplesort_performsort(merge->sort);
+	while (tuplesort_gettupleslot(merge->sort, true, false, slot, NULL))
+	{
+		bool isnull;
+		int64 this_hash = DatumGetInt64(slot_getattr(slot, MERGE_HASH + 1, &isnull));
+
+		if (this_hash != hash && merge->going.count + merge->coming.count > 0)
+			merge_run(merge);
+		hash = this_hash;
+		merge_add(merge,
+		          DatumGetInt32(slot_getattr(slot, MERGE_SIGN + 1, &isnull)) < 0 ? &merge->going
+		                                                                         : &merge->coming,
+		          slot);
+	}
+	merge_run(merge);
+	while (tuplestore_gettupleslot(merge->inserts, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		rebuild_show_slot(slot, MERGE_COLUMNS, merge->row[0]);
+		apply_insert(merge->target, merge->row[0]);
+	}
+	apply_flush(merge->target);
+
+	tuplestore_end(merge->inserts);
+	tuplesort_end(merge->sort);
+	ExecDropSingleTupleTableSlot(slot);
+	ExecDropSingleTupleTableSlot(merge->put);
+	for (int i = 0; i < 2; i++)
+	{
+		ExecDropSingleTupleTableSlot(merge->sorted[i]);
+		ExecDropSingleTupleTableSlot(merge->row[i]);
+	}
+	MemoryContextDelete(merge->run_context);
+}
