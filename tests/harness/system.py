@@ -106,9 +106,12 @@ def command_name(pid: int) -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time a process has used."""
-    fields = pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """The time a process has spent on a processor; in nanoseconds where the kernel tells, else in ticks."""
+    try:
+        return int(pathlib.Path("/proc", str(pid), "schedstat").read_text().split()[0]) / 1e9
+    except (OSError, IndexError):
+        fields = pathlib.Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_until(predicate, timeout: float = 10.0, interval: float = 0.02, what: str = ""):
