@@ -157,7 +157,8 @@ class Workload:
 
     def where(self, table: str) -> str:
         rng = self.random
-        if rng.random() < 0.04:
+        # Not where it would make all keys of a join equal: millions of rows test nothing more.
+        if rng.random() < 0.04 and table in ("orders", "items"):
             return ""
         if table == "regions":
             return f"WHERE name IS NOT DISTINCT FROM {rng.choice(TEXTS)}"
