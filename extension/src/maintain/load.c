@@ -224,6 +224,18 @@ load_same(WorkerView *before, MaintainedView *now, RelFileNode node)
 	return true;
 }
 
+/* Can what the view read so far be locked at once? If not, planning would wait. */
+static bool
+load_lockable(WorkerView *entry)
+{
+	ListCell *cell;
+
+	foreach (cell, entry->view->plan->relations)
+		if (!ConditionalLockRelationOid(((PlanRelation *) lfirst(cell))->relid, AccessShareLock))
+			return false;
+	return true;
+}
+
 /* Load one view of the catalog, or load it again. */
 static void
 load_view(Worker *worker, ViewRow *row, bool from_cut)
@@ -242,6 +254,11 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	if (entry != NULL && !entry->view->invalid && row->adopted)
 		return;
 
+	if (entry != NULL && !load_lockable(entry))
+	{
+		load_again(worker);
+		return;
+	}
 	view = view_load(row->view, row->settings);
 	if (view == NULL || view->plan->strategy == PLAN_NONE)
 	{
