@@ -41,6 +41,22 @@ SET ROLE freshet_reader;
 SELECT freshet.verify('kept');
 RESET ROLE;
 
+-- A table joined with a UNION ALL that it is no branch of.
+CREATE TABLE one_side (a int);
+CREATE TABLE other_side (a int);
+INSERT INTO one_side VALUES (1);
+INSERT INTO other_side VALUES (1);
+CREATE TABLE beside (a int);
+CREATE MATERIALIZED VIEW united AS SELECT a FROM beside
+	JOIN (SELECT a FROM one_side UNION ALL (SELECT a FROM other_side UNION ALL SELECT a + 1 FROM one_side)) u USING (a);
+SELECT freshet.verify('united');
+INSERT INTO beside VALUES (1), (2);
+SELECT freshet.verify('united'), count(*) FROM united;
+UPDATE one_side SET a = 2;
+DELETE FROM beside WHERE a = 1;
+SELECT freshet.verify('united'), count(*) FROM united;
+DROP TABLE one_side, other_side, beside CASCADE;
+
 -- A view in error says why, and is exact again when it has healed.
 CREATE TABLE divisor (d int);
 INSERT INTO divisor VALUES (1), (5);

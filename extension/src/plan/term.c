@@ -118,9 +118,9 @@ term_from(Query *query, Node *node, TermContext *context)
 		term_from(query, lfirst(cell), context);
 }
 
-/* Walk a tree of UNION ALL; branches without the target give no rows. */
+/* Walk a tree of UNION ALL; collects the branches without the target. */
 static void
-term_union(Query *query, Node *node, TermContext *context)
+term_union(Query *query, Node *node, TermContext *context, List **others)
 {
 	if (IsA(node, RangeTblRef))
 	{
@@ -129,27 +129,45 @@ term_union(Query *query, Node *node, TermContext *context)
 
 		term_query(branch, context);
 		if (context->target < first || context->target >= context->next)
-		{
-			if (branch->setOperations == NULL)
-				branch->jointree->quals = (Node *) makeBoolConst(false, false);
-			else
-				branch->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, 8,
-				                                        Int64GetDatum(0), false, FLOAT8PASSBYVAL);
-		}
+			*others = lappend(*others, branch);
 		return;
 	}
-	term_union(query, ((SetOperationStmt *) node)->larg, context);
-	term_union(query, ((SetOperationStmt *) node)->rarg, context);
+	term_union(query, ((SetOperationStmt *) node)->larg, context, others);
+	term_union(query, ((SetOperationStmt *) node)->rarg, context, others);
 }
 
-/* Walk a query. */
+/* Have a branch give no rows. */
+static void
+term_empty(Query *branch)
+{
+	if (branch->setOperations == NULL)
+		branch->jointree->quals = (Node *) makeBoolConst(false, false);
+	else
+		branch->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false,
+		                                        FLOAT8PASSBYVAL);
+}
+
+/*
+ * Walk a query. Of a UNION ALL around the target only the target's branch gives
+ * rows; one that the target is joined with gives all of them.
+ */
 static void
 term_query(Query *query, TermContext *context)
 {
-	if (query->setOperations)
-		term_union(query, query->setOperations, context);
-	else
+	List *others = NIL;
+	int first = context->next;
+	ListCell *cell;
+
+	if (query->setOperations == NULL)
+	{
 		term_from(query, (Node *) query->jointree, context);
+		return;
+	}
+	term_union(query, query->setOperations, context, &others);
+	if (context->target < first || context->target >= context->next)
+		return;
+	foreach (cell, others)
+		term_empty(lfirst(cell));
 }
 
 /*
