@@ -123,6 +123,12 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION freshet.verify(regclass) IS
 'number of rows, by image, in which a materialized view differs from its query at the cut it shows; 0 is exact';
 
+CREATE FUNCTION freshet.explain(view regclass) RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'freshet_explain'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 20;
+COMMENT ON FUNCTION freshet.explain(regclass) IS
+'how a materialized view is kept fresh: strategy, delta queries, indexes used and missing';
+
 -- Subscriptions: see docs/subscribe.md
 
 CREATE FUNCTION freshet.subscribe(name text, target text, snapshot boolean DEFAULT true,

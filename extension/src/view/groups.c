@@ -122,7 +122,7 @@ groups_key_attributes(const ViewPlan *plan, int *count)
 }
 
 /* Does the equality of every key imply the same image? */
-static bool
+bool
 groups_keys_ambiguous(const ViewPlan *plan)
 {
 	ListCell *cell;

@@ -1,0 +1,512 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  freshet.explain(view): how a materialized view is kept fresh, as text,
+ *	  one line per row.
+ *
+ * The view is planned again for it, as its owner, security-restricted, under
+ * the settings captured when it was created, and its delta queries for a few
+ * changed rows. So what is shown is what the worker would do with a small
+ * change planned now; a plan it keeps may be older, and for many changed rows it
+ * makes another one. Nothing is executed, and nothing depends on the worker.
+ *
+ * Whoever may SELECT from the view may have it explained. An error's text may
+ * quote data and is shown to the owner alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "view/catalog.h"
+#include "view/identity.h"
+#include "view/missing.h"
+#include "view/view.h"
+
+/* As many changed rows the delta queries are planned for. */
+#define EXPLAIN_ROWS 8
+
+PG_FUNCTION_INFO_V1(freshet_explain);
+
+typedef struct Explain
+{
+	ReturnSetInfo *result;
+	Relation view;
+	ViewPlan *plan;
+	List *names; /* for showing expressions of the view's query */
+} Explain;
+
+/* One line of the answer. */
+static void
+explain_line(Explain *explain, int indent, const char *format, ...) pg_attribute_printf(3, 4);
+
+static void
+explain_line(Explain *explain, int indent, const char *format, ...)
+{
+	StringInfoData line;
+	Datum value;
+	bool isnull = false;
+
+	initStringInfo(&line);
+	appendStringInfoSpaces(&line, indent * 2);
+	for (;;)
+	{
+		va_list arguments;
+		int needed;
+
+		va_start(arguments, format);
+		needed = appendStringInfoVA(&line, format, arguments);
+		va_end(arguments);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&line, needed);
+	}
+	value = CStringGetTextDatum(line.data);
+	tuplestore_putvalues(explain->result->setResult, explain->result->setDesc, &value, &isnull);
+}
+
+/* A relation's name with its schema. */
+static char *
+explain_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+	                                  get_rel_name(relid));
+}
+
+/* Have a delta query name relations where it calls freshet.unchanged with oids. */
+static bool
+explain_unchanged_walker(Node *node, Oid *unchanged)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == *unchanged)
+	{
+		lsecond_node(Const, ((FuncExpr *) node)->args)->consttype = REGCLASSOID;
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, explain_unchanged_walker, unchanged, 0);
+	return expression_tree_walker(node, explain_unchanged_walker, unchanged);
+}
+
+/* Show a query's plan, line by line; say what its ephemeral relation holds. */
+static void
+explain_plan(Explain *explain, int indent, QueryDesc *query, const char *ephemeral)
+{
+	static const char scan[] = "Named Tuplestore Scan";
+	ExplainState *state = NewExplainState();
+	char *position;
+	char *line;
+
+	state->costs = false;
+	ExplainPrintPlan(state, query);
+	for (line = strtok_r(state->str->data, "\n", &position); line != NULL;
+	     line = strtok_r(NULL, "\n", &position))
+	{
+		size_t length = strlen(line);
+		bool ends = length >= strlen(scan) && strcmp(line + length - strlen(scan), scan) == 0;
+
+		if (ephemeral != NULL && ends)
+			explain_line(explain, indent, "%s on %s", line, ephemeral);
+		else
+			explain_line(explain, indent, "%s", line);
+	}
+}
+
+/* The names of relations or indexes, with commas. */
+static char *
+explain_names(List *relids, bool qualified)
+{
+	StringInfoData names;
+	ListCell *cell;
+
+	initStringInfo(&names);
+	foreach (cell, relids)
+	{
+		Oid relid = lfirst_oid(cell);
+
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+		                 qualified ? explain_name(relid) : quote_identifier(get_rel_name(relid)));
+	}
+	return names.data;
+}
+
+/* Which indexes a query uses, what it reads whole, and what it lacks. */
+static void
+explain_indexes(Explain *explain, int indent, QueryDesc *query)
+{
+	MissingReport report;
+	ListCell *cell;
+
+	missing_find(query, &report);
+	explain_line(explain, indent, "indexes used: %s",
+	             report.used == NIL ? "none" : explain_names(report.used, false));
+	if (report.whole != NIL)
+		explain_line(explain, indent, "read whole: %s", explain_names(report.whole, true));
+	foreach (cell, report.missing)
+	{
+		MissingIndex *missing = lfirst(cell);
+		StringInfoData columns;
+		ListCell *attribute;
+
+		initStringInfo(&columns);
+		foreach (attribute, missing->attributes)
+			appendStringInfo(
+			    &columns, "%s%s", columns.len > 0 ? ", " : "",
+			    quote_identifier(get_attname(missing->relid, lfirst_int(attribute), false)));
+		explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);",
+		             explain_name(missing->relid), columns.data);
+	}
+}
+
+/*
+ * Plan a query and show the plan. A delta query's has an ephemeral relation in
+ * environment, to be described as given; indexes are spoken of only there.
+ */
+static void
+explain_query(Explain *explain, Query *query, QueryEnvironment *environment, const char *ephemeral)
+{
+	PlannedStmt *planned = pg_plan_query(query, "freshet.explain", 0, NULL);
+	QueryDesc *description = CreateQueryDesc(planned, "freshet.explain", GetActiveSnapshot(),
+	                                         InvalidSnapshot, None_Receiver, NULL, environment, 0);
+
+	/* without the hooks: nothing is read, so there is nothing to wait for */
+	standard_ExecutorStart(description, EXEC_FLAG_EXPLAIN_ONLY);
+	explain_plan(explain, 2, description, ephemeral);
+	if (environment)
+		explain_indexes(explain, 2, description);
+	standard_ExecutorEnd(description);
+	FreeQueryDesc(description);
+}
+
+/* An empty ephemeral relation. */
+static QueryEnvironment *
+explain_environment(const char *name, TupleDesc descriptor)
+{
+	QueryEnvironment *environment = create_queryEnv();
+
+	delta_register(environment, name, descriptor, tuplestore_begin_heap(false, false, work_mem),
+	               EXPLAIN_ROWS);
+	return environment;
+}
+
+/* The delta query for a leaf's changes. */
+static void
+explain_leaf(Explain *explain, int leaf)
+{
+	Oid types[3] = {INT4OID, OIDOID, TIDOID};
+	List *name = list_make2(makeString("freshet"), makeString("unchanged"));
+	Oid unchanged = LookupFuncName(name, 3, types, false);
+	Oid relid = ((PlanLeaf *) list_nth(explain->plan->leaves, leaf))->relid;
+	Query *query = plan_term(explain->plan, leaf, 1, EXPLAIN_ROWS);
+	Relation relation = table_open(relid, AccessShareLock);
+	TupleDesc descriptor = CreateTupleDescCopy(RelationGetDescr(relation));
+
+	table_close(relation, AccessShareLock);
+	explain_unchanged_walker((Node *) query, &unchanged);
+	explain_line(explain, 1, "delta query for changes of %s (table %d of %d):", explain_name(relid),
+	             leaf + 1, list_length(explain->plan->leaves));
+	explain_query(explain, query, explain_environment(plan_relation_name(relid, 1), descriptor),
+	              psprintf("changed rows of %s", quote_identifier(get_rel_name(relid))));
+}
+
+/* Names for the relations of the view's query, for explain_expression. */
+static List *
+explain_query_names(Query *query)
+{
+	PlannedStmt *carrier = makeNode(PlannedStmt);
+	Bitmapset *all = bms_add_range(NULL, 1, list_length(query->rtable));
+
+	carrier->rtable = query->rtable;
+	return deparse_context_for_plan_tree(carrier,
+	                                     select_rtable_names_for_explain(query->rtable, all));
+}
+
+/* An expression of the view's query as SQL. */
+static char *
+explain_expression(Explain *explain, Node *expression)
+{
+	return deparse_expression(expression, explain->names, list_length(explain->plan->leaves) > 1,
+	                          false);
+}
+
+/* The keys of the groups. */
+static void
+explain_keys(Explain *explain)
+{
+	StringInfoData keys;
+
+	if (explain->plan->key_count == 0)
+	{
+		explain_line(explain, 1, "grouping: all rows are one group");
+		return;
+	}
+	initStringInfo(&keys);
+	for (int i = 0; i < explain->plan->key_count; i++)
+	{
+		TargetEntry *entry = list_nth_node(TargetEntry, explain->plan->inner->targetList, i);
+
+		appendStringInfo(&keys, "%s%s", i > 0 ? ", " : "",
+		                 explain_expression(explain, (Node *) entry->expr));
+	}
+	explain_line(explain, 1, "grouping by %s", keys.data);
+	if (groups_keys_ambiguous(explain->plan))
+		explain_line(explain, 2,
+		             "equal keys can look different: a group is computed anew when the one shown "
+		             "may have gone");
+}
+
+/* Can this inverse transition function find that it cannot go back? */
+static bool
+explain_inverse_gives_up(Oid function)
+{
+	return function == F_NUMERIC_ACCUM_INV || function >= FirstNormalObjectId;
+}
+
+/* How an aggregate's state follows changes. Returns: can a group need to be computed anew? */
+static bool
+explain_aggregate(Explain *explain, PlanAggregate *aggregate)
+{
+	const char *call = explain_expression(explain, (Node *) aggregate->aggref);
+
+	switch (aggregate->inverse)
+	{
+		case PLAN_INVERSE_FUNCTION:
+			if (!explain_inverse_gives_up(aggregate->inverse_function))
+			{
+				explain_line(explain, 2, "%s: follows rows that go by %s", call,
+				             get_func_name(aggregate->inverse_function));
+				return false;
+			}
+			explain_line(explain, 2,
+			             "%s: follows rows that go by %s; where that gives up, the group is "
+			             "computed anew",
+			             call, get_func_name(aggregate->inverse_function));
+			return true;
+		case PLAN_INVERSE_EXTREME:
+			explain_line(explain, 2, "%s: the group is computed anew when its extreme goes", call);
+			return true;
+		case PLAN_INVERSE_NONE:
+			break;
+	}
+	explain_line(explain, 2, "%s: the group is computed anew when a row goes", call);
+	return true;
+}
+
+/* The query that computes groups anew. */
+static void
+explain_recompute(Explain *explain)
+{
+	int keys = explain->plan->key_count;
+	TupleDesc descriptor = CreateTemplateTupleDesc(keys);
+	Query *query = plan_recompute_groups(explain->plan, false, EXPLAIN_ROWS);
+
+	for (int i = 0; i < keys; i++)
+	{
+		TargetEntry *entry = list_nth_node(TargetEntry, explain->plan->inner->targetList, i);
+		Node *key = (Node *) entry->expr;
+
+		TupleDescInitEntry(descriptor, i + 1, psprintf("k%d", i + 1), exprType(key),
+		                   exprTypmod(key), 0);
+		TupleDescInitEntryCollation(descriptor, i + 1, exprCollation(key));
+	}
+	explain_line(explain, 1, "query that computes groups anew:");
+	explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor),
+	              "keys of the groups");
+}
+
+/* The grouping on top. */
+static void
+explain_grouping(Explain *explain)
+{
+	bool recompute = groups_keys_ambiguous(explain->plan);
+	ListCell *cell;
+
+	explain_keys(explain);
+	foreach (cell, explain->plan->aggregates)
+		recompute |= explain_aggregate(explain, lfirst(cell));
+	if (recompute)
+		explain_recompute(explain);
+}
+
+/* The view's hidden tables and their sizes, indexes included. */
+static void
+explain_hidden(Explain *explain)
+{
+	static const struct
+	{
+		const char *prefix;
+		const char *purpose;
+	} tables[] = {{"groups", "the groups' states"}, {"rows", "where each row is"}};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		Oid hidden = hidden_relation(tables[i].prefix, RelationGetRelid(explain->view));
+		Datum size;
+
+		if (!OidIsValid(hidden))
+			continue;
+		size = DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(hidden));
+		explain_line(explain, 1, "hidden state: %s in %s, %s", tables[i].purpose,
+		             explain_name(hidden),
+		             TextDatumGetCString(DirectFunctionCall1(pg_size_pretty, size)));
+	}
+}
+
+/* What tells the rows of an ungrouped view apart. */
+static void
+explain_identity(Explain *explain)
+{
+	ViewPlan *plan = explain->plan;
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	for (int i = 0; i < plan->identity_count; i++)
+		appendStringInfo(&columns, "%s%s", i > 0 ? ", " : "",
+		                 quote_identifier(get_attname(plan->view, plan->identity[i], false)));
+	explain_line(explain, 1, "rows are told apart by: %s",
+	             plan->identity_count == 0 ? "all columns" : columns.data);
+}
+
+/* Strategy A: delta queries. */
+static void
+explain_algebraic(Explain *explain)
+{
+	explain_line(
+	    explain, 0,
+	    "Materialized view %s: strategy A, its changes are computed from those of its tables",
+	    explain_name(RelationGetRelid(explain->view)));
+	explain_line(explain, 1, "reason: %s", explain->plan->reason);
+	if (explain->plan->grouped)
+		explain_grouping(explain);
+	else
+		explain_identity(explain);
+	for (int leaf = 0; leaf < list_length(explain->plan->leaves); leaf++)
+		explain_leaf(explain, leaf);
+}
+
+/* Strategy C: the whole query. */
+static void
+explain_whole(Explain *explain)
+{
+	FrontierView *state = frontier_view(MyDatabaseId, RelationGetRelid(explain->view), false);
+	uint64 took = state ? pg_atomic_read_u64(&state->last_cycle_us) : 0;
+	List *watched = NIL;
+	ListCell *cell;
+
+	foreach (cell, explain->plan->relations)
+	{
+		PlanRelation *relation = lfirst(cell);
+
+		if (RELKIND_HAS_STORAGE(relation->relkind))
+			watched = lappend_oid(watched, relation->relid);
+	}
+	explain_line(explain, 0, "Materialized view %s: strategy C, its query is run anew and compared",
+	             explain_name(RelationGetRelid(explain->view)));
+	explain_line(explain, 1, "reason: %s", explain->plan->reason);
+	if (explain->plan->clock)
+		explain_line(explain, 1,
+		             "run anew: from time to time, and when a relation watched changes");
+	explain_line(explain, 1, "relations watched: %s",
+	             watched == NIL ? "none" : explain_names(watched, true));
+	if (took > 0)
+		explain_line(explain, 1, "last run: %.3f ms", took / 1000.0);
+	explain_line(explain, 1, "query:");
+	explain_query(explain, copyObject(explain->plan->query), NULL, NULL);
+}
+
+/* What stands between the view and its being fresh now. */
+static void
+explain_state(Explain *explain, ViewRow *row)
+{
+	if (!RelationIsPopulated(explain->view))
+		explain_line(explain, 1, "not populated: REFRESH MATERIALIZED VIEW fills it");
+	else if (row->error != NULL && has_privs_of_role(GetUserId(), explain->view->rd_rel->relowner))
+		explain_line(explain, 1, "in error: %s", row->error);
+	else if (row->error != NULL)
+		explain_line(explain, 1, "in error: its owner sees why in freshet.views");
+	else if (!row->adopted)
+		explain_line(explain, 1, "not adopted yet: it is about to be computed");
+}
+
+/* A maintained view. */
+static void
+explain_maintained(Explain *explain, ViewRow *row)
+{
+	Identity before;
+
+	identity_assume(&before, explain->view->rd_rel->relowner, true, row->settings);
+	explain->plan = plan_view(explain->view);
+	if (explain->plan->query != NULL)
+		explain->names = explain_query_names(explain->plan->query);
+	switch (explain->plan->strategy)
+	{
+		case PLAN_ALGEBRAIC:
+			explain_algebraic(explain);
+			break;
+		case PLAN_RECOMPUTE:
+			explain_whole(explain);
+			break;
+		case PLAN_NONE:
+			explain_line(explain, 0, "Materialized view %s: not maintained",
+			             explain_name(RelationGetRelid(explain->view)));
+			explain_line(explain, 1, "reason: %s", explain->plan->reason);
+			break;
+	}
+	identity_restore(&before);
+	explain_hidden(explain);
+	explain_state(explain, row);
+}
+
+/* freshet.explain(regclass) */
+Datum
+freshet_explain(PG_FUNCTION_ARGS)
+{
+	Oid viewid = PG_GETARG_OID(0);
+	Explain explain = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	ViewRow *row;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	explain.view = try_relation_open(viewid, AccessShareLock);
+	if (explain.view == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+		                errmsg("relation with OID %u does not exist", viewid)));
+	if (explain.view->rd_rel->relkind != RELKIND_MATVIEW)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+		                errmsg("\"%s\" is not a materialized view",
+		                       RelationGetRelationName(explain.view))));
+	if (pg_class_aclcheck(viewid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_MATVIEW, RelationGetRelationName(explain.view));
+
+	row = catalog_view(viewid);
+	if (row != NULL && row->maintain)
+		explain_maintained(&explain, row);
+	else
+	{
+		explain_line(&explain, 0, "Materialized view %s: not maintained", explain_name(viewid));
+		explain_line(&explain, 1, "reason: %s",
+		             row != NULL && row->reason ? row->reason : "not adopted; see freshet.adopt");
+	}
+	relation_close(explain.view, AccessShareLock);
+	return (Datum) 0;
+}
