@@ -201,3 +201,20 @@ def test_asyncpg(t):
         await connection.close()
 
     asyncio.run(run())
+
+
+def test_names_of_statements(wire):
+    """A name means what was last parsed under it with success."""
+    wire.send(parse("SUBSCRIBE nothing", "s"), SYNC)
+    assert kinds(wire.until("Z")) == "EZ"
+    wire.send(parse("SELECT 7", "s"), bind("", "s"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12DCZ"
+    wire.send(parse("SUBSCRIBE t", "s"), SYNC)
+    messages = wire.until("Z")
+    assert kinds(messages) == "EZ" and fields(messages[0][1])["C"] == "42P05"
+    wire.send(bind("", "s"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "2DCZ"
+    wire.send(parse("SUBSCRIBE t", "u"), SYNC, query("DEALLOCATE ALL"))
+    assert kinds(wire.until("Z")) + kinds(wire.until("Z")) == "1ZCZ"
+    wire.send(parse("SELECT 7", "u"), bind("", "u"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12DCZ"

@@ -30,6 +30,7 @@ struct Prepared
 	Arena arena;
 	int uses; /* by the list and by portals */
 	char *name;
+	char *text;
 	MzStatement statement;
 	int types;
 	uint32_t *type; /* as Parse gave them */
@@ -142,6 +143,8 @@ void
 extended_free(Materialize *mz)
 {
 	extended_block_ended(mz);
+	if (mz->parsing != NULL)
+		prepared_release(mz->parsing);
 	while (mz->prepared != NULL)
 		prepared_forget(mz, mz->prepared->name);
 }
@@ -273,36 +276,59 @@ answered(Materialize *mz)
 	return DIALECT_TAKEN;
 }
 
-/* Send a Parse under the client's name. */
+/* The Parse that was sent under the client's name is answered. */
 static void
-send_parse(Materialize *mz, const char *name, const char *sql, int types, const uint32_t *type)
+parsed(Materialize *mz)
 {
-	Buffer out = {0};
-	size_t begun = wire_begin(&out, 'P');
+	Prepared *prepared = mz->parsing;
 
-	wire_add_string(&out, name);
-	wire_add_string(&out, sql);
-	wire_add_int16(&out, (uint16_t) types);
-	for (int i = 0; i < types; i++)
-		wire_add_int32(&out, type[i]);
-	wire_end(&out, begun);
-	session_to_backend(mz->session, buffer_data(&out), out.length);
-	buffer_free(&out);
+	mz->parsing = NULL;
+	if (mz->flight.failed)
+		prepared_release(prepared);
+	else
+	{
+		/* one of that name the client has deallocated in SQL */
+		prepared_forget(mz, prepared->name);
+		if (prepared->statement.kind == MZ_OTHER || prepared->statement.kind == MZ_REWRITTEN)
+			prepared_release(prepared);
+		else
+		{
+			prepared->next = mz->prepared;
+			mz->prepared = prepared;
+		}
+		task_send(mz, '1', "", 0);
+	}
+	answered(mz);
+}
+
+/*
+ * Send a Parse under the client's name. The statement is ours from its success
+ * on: were it ours after a failure, another of that name would be taken for it.
+ */
+static DialectAnswer
+send_parse(Materialize *mz, const char *sql)
+{
+	Prepared *prepared = mz->parsing;
+
+	flight_begin(mz);
+	flight_parse_typed(mz, prepared->name, sql, prepared->types, prepared->type);
+	flight_close(mz, 'S', "freshet none");
+	flight_send(mz, FLIGHT_FLUSH, parsed);
+	return DIALECT_TAKEN;
 }
 
 /* The target's columns and the types of parameters are known now. */
 static void
 target_described(Materialize *mz)
 {
-	Prepared *prepared = mz->prepared;
+	Prepared *prepared = mz->parsing;
 	const MzSubscribe *subscribe = &prepared->statement.subscribe;
 	const char *missing;
 
 	if (mz->flight.failed)
 	{
-		char *name = arena_copy(&mz->memory, prepared->name, strlen(prepared->name));
-
-		prepared_forget(mz, name);
+		mz->parsing = NULL;
+		prepared_release(prepared);
 		answered(mz);
 		return;
 	}
@@ -318,104 +344,100 @@ target_described(Materialize *mz)
 	missing = mz_envelope_missing(subscribe, &mz->columns);
 	/* let PostgreSQL say that there is no such column */
 	send_parse(
-	    mz, prepared->name,
-	    missing == NULL
-	        ? mz_describe_sql(&mz->memory, subscribe, &mz->columns, subscribe->target)
-	        : arena_printf(&mz->memory, "SELECT \"%s\" FROM %s q", missing, subscribe->target),
-	    prepared->types, prepared->type);
-	answered(mz);
+	    mz, missing == NULL
+	            ? mz_describe_sql(&mz->memory, subscribe, &mz->columns, subscribe->target)
+	            : arena_printf(&mz->memory, "SELECT \"%s\" FROM %s q", missing, subscribe->target));
+}
+
+/* Find out the columns and parameters of a SUBSCRIBE's target. */
+static DialectAnswer
+describe_target(Materialize *mz)
+{
+	static const char *const name = "freshet columns";
+	const Prepared *prepared = mz->parsing;
+
+	flight_begin(mz);
+	flight_parse_typed(mz, name,
+	                   arena_printf(&mz->flight.memory, "SELECT * FROM %s q",
+	                                prepared->statement.subscribe.target),
+	                   prepared->types, prepared->type);
+	flight_describe(mz, name);
+	mz->flight.column_names = true;
+	flight_close(mz, 'S', name);
+	flight_send(mz, FLIGHT_FLUSH, target_described);
+	return DIALECT_TAKEN;
+}
+
+/* A Parse as a statement of ours, or what it replaces; NULL: not well formed. */
+static Prepared *
+read_parse(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	const char *text;
+	Prepared *prepared = calloc(1, sizeof(Prepared));
+	Arena arena = {0};
+
+	if (prepared == NULL)
+		abort();
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	text = wire_read_string(&reader);
+	if (!reader.failed)
+	{
+		prepared->name = arena_copy(&arena, name, strlen(name));
+		prepared->text = arena_copy(&arena, text, strlen(text));
+		parse_one(mz, &arena, prepared->text, &prepared->statement);
+		prepared->types = wire_read_int16(&reader);
+		prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
+		for (int i = 0; i < prepared->types; i++)
+			prepared->type[i] = wire_read_int32(&reader);
+	}
+	prepared->arena = arena;
+	prepared->uses = 1;
+	if (!reader.failed)
+		return prepared;
+	prepared_release(prepared);
+	return NULL;
 }
 
 /* Parse. */
 static DialectAnswer
 take_parse(Materialize *mz, const WireMessage *message)
 {
-	static const char *const columns_statement = "freshet columns";
-	WireReader reader;
-	const char *name;
-	const char *text;
-	Prepared *prepared;
-	MzStatement *statement;
-	Arena arena = {0};
-	char *copy;
-	Cursor *cursor;
+	Prepared *prepared = read_parse(mz, message);
+	const MzStatement *statement;
+	const Cursor *cursor;
+	const MzColumns none = {0};
 
-	wire_read(&reader, message);
-	name = wire_read_string(&reader);
-	text = wire_read_string(&reader);
-
-	/* a named statement that is in use is PostgreSQL's error; it stays ours */
-	if (name[0] != '\0' && prepared_find(mz, name) != NULL)
-		return DIALECT_PASS;
-	prepared_forget(mz, name);
-	prepared = calloc(1, sizeof(Prepared));
 	if (prepared == NULL)
-		abort();
-	copy = arena_copy(&arena, text, strlen(text));
-	statement = &prepared->statement;
-	parse_one(mz, &arena, copy, statement);
-	prepared->name = arena_copy(&arena, name, strlen(name));
-	prepared->types = wire_read_int16(&reader);
-	prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
-	for (int i = 0; i < prepared->types; i++)
-		prepared->type[i] = wire_read_int32(&reader);
-	prepared->arena = arena;
-	prepared->uses = 1;
-	if (reader.failed || statement->kind == MZ_OTHER)
-	{
-		prepared_release(prepared);
 		return DIALECT_PASS;
-	}
-	if (statement->kind == MZ_REWRITTEN)
-	{
-		send_parse(mz, prepared->name, statement->rewritten, prepared->types, prepared->type);
-		prepared_release(prepared);
-		return answered(mz);
-	}
-	/* MZ_ERROR too: Execute raises it, as the empty statement cannot fail before */
-	prepared->next = mz->prepared;
-	mz->prepared = prepared;
+	mz->parsing = prepared;
+	/* the unnamed statement is gone, whatever becomes of this one */
+	if (prepared->name[0] == '\0')
+		prepared_forget(mz, prepared->name);
+	statement = &prepared->statement;
 	switch (statement->kind)
 	{
+		case MZ_OTHER:
+			return send_parse(mz, prepared->text);
+		case MZ_REWRITTEN:
+			return send_parse(mz, statement->rewritten);
 		case MZ_SUBSCRIBE:
 			if (statement->subscribe.key.count > 0 ||
 			    has_parameter(statement->subscribe.target, session_standard_strings(mz->session)))
-			{
-				flight_begin(mz);
-				flight_parse_typed(mz, columns_statement,
-				                   arena_printf(&mz->flight.memory, "SELECT * FROM %s q",
-				                                statement->subscribe.target),
-				                   prepared->types, prepared->type);
-				flight_describe(mz, columns_statement);
-				mz->flight.column_names = true;
-				flight_close(mz, 'S', columns_statement);
-				flight_send(mz, FLIGHT_FLUSH, target_described);
-				return DIALECT_TAKEN;
-			}
-			{
-				MzColumns none = {0};
-
-				send_parse(mz, prepared->name,
-				           mz_describe_sql(&mz->memory, &statement->subscribe, &none,
-				                           statement->subscribe.target),
-				           prepared->types, prepared->type);
-			}
-			return answered(mz);
+				return describe_target(mz);
+			return send_parse(mz, mz_describe_sql(&mz->memory, &statement->subscribe, &none,
+			                                      statement->subscribe.target));
 		case MZ_FETCH:
 			cursor = cursor_find(mz, statement->fetch.cursor);
-			if (cursor == NULL)
-			{
-				send_parse(mz, prepared->name, "", 0, NULL);
-				return answered(mz);
-			}
-			send_parse(mz, prepared->name,
-			           mz_describe_sql(&mz->memory, &cursor->stream->subscribe,
-			                           &cursor->stream->columns, NULL),
-			           0, NULL);
-			return answered(mz);
+			if (cursor != NULL)
+				return send_parse(mz, mz_describe_sql(&mz->memory, &cursor->stream->subscribe,
+				                                      &cursor->stream->columns, NULL));
+			return send_parse(mz, "");
 		default:
-			send_parse(mz, prepared->name, "", 0, NULL);
-			return answered(mz);
+			/* of MZ_ERROR too: Execute raises it */
+			return send_parse(mz, "");
 	}
 }
 

@@ -288,6 +288,7 @@ struct Materialize
 
 	Garbage *garbage;
 	Prepared *prepared;
+	Prepared *parsing; /* its Parse is not answered yet */
 	Portal *portals;
 	Cursor *cursors;
 	CommitWatch commit;

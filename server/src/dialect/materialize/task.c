@@ -284,10 +284,14 @@ next_statement(Materialize *mz)
 	SqlStatement text;
 
 	mz->run = (Run){0};
-	if (mz->cancelled || !sql_next_statement(&mz->lexer, &text))
+	if (!sql_next_statement(&mz->lexer, &text))
 	{
-		mz->cancelled = false;
 		query_over(mz);
+		return;
+	}
+	if (mz->cancelled)
+	{
+		task_raise(mz, "57014", "canceling statement due to user request", NULL);
 		return;
 	}
 	mz_parse(&mz->memory, mz->text, text, session_standard_strings(mz->session), &mz->statement);
