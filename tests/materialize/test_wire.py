@@ -2,11 +2,12 @@
 
 import asyncio
 import struct
+import threading
 import time
 
 import asyncpg
 import pytest
-from server.wire import FLUSH, SYNC, Wire, bind, execute, fields, message, parse, query
+from server.wire import FLUSH, SYNC, Wire, bind, cancel, execute, fields, message, parse, query
 
 
 def describe(kind, name=""):
@@ -168,7 +169,7 @@ def test_cancel_while_the_client_does_not_read(t):
         wire.send(query("SUBSCRIBE t"))
         wire.until("T")
         time.sleep(0.5)
-        other.send(struct.pack("!IIII", 16, 80877102, key["pid"], key["key"]))
+        other.send(cancel(key["pid"], key["key"]))
         assert other.at_end()
         messages = wire.until("Z")
         assert kinds(messages[-2:]) == "EZ" and fields(messages[-2][1])["C"] == "57014"
@@ -218,3 +219,32 @@ def test_names_of_statements(wire):
     assert kinds(wire.until("Z")) + kinds(wire.until("Z")) == "1ZCZ"
     wire.send(parse("SELECT 7", "u"), bind("", "u"), execute(), SYNC)
     assert kinds(wire.until("Z")) == "12DCZ"
+
+
+def test_no_cancel_is_lost(t):
+    """Cancels that come at any moment between changes that come all the time."""
+    stop = threading.Event()
+
+    def write():
+        connection = t.server.psycopg(options=t.options)
+        while not stop.is_set():
+            connection.execute("UPDATE t SET v = v || 'x' WHERE k = 1")
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with Wire(t.server.ports["materialize"]) as wire:
+            key = wire.log_in(options=f"-csearch_path={t.schema}")
+            for _ in range(40):
+                wire.send(query("SUBSCRIBE t"))
+                wire.until("D")
+                wire.until("D")
+                with Wire(t.server.ports["materialize"]) as other:
+                    other.send(cancel(key["pid"], key["key"]))
+                    messages = wire.until("Z")
+                    assert other.at_end()
+                assert kinds(messages[-2:]) == "EZ" and fields(messages[-2][1])["C"] == "57014"
+    finally:
+        stop.set()
+        writer.join()

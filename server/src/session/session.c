@@ -406,6 +406,15 @@ session_ready_for_query(Session *session)
 	session_to_client(session, message, sizeof message);
 }
 
+/* Ask PostgreSQL to cancel what the backend is doing. */
+void
+session_cancel(Session *session)
+{
+	if (session->controlled && session->keyed)
+		cancel_send(session->server->loop, &session->server->backend, session->pid, session->key,
+		            NULL, NULL);
+}
+
 /* The dialect's timer ran out. */
 static void
 dialect_timer(uv_timer_t *timer)

@@ -78,6 +78,12 @@ extern void session_error(Session *session, const WireError *error);
 /* A ReadyForQuery with the present transaction status to the client. */
 extern void session_ready_for_query(Session *session);
 
+/*
+ * Ask PostgreSQL to cancel what the backend is doing. Such a request is lost if
+ * it arrives between two statements. In control only.
+ */
+extern void session_cancel(Session *session);
+
 /* Call `timer` once, so many milliseconds from now; 0 turns it off. */
 extern void session_timer(Session *session, uint64_t milliseconds);
 

@@ -19,6 +19,9 @@ static const char *const any_door_words[] = {MATERIALIZE_WORDS, NULL};
 /* on the door of its own a block's first statement is looked for as well */
 static const char *const own_door_words[] = {MATERIALIZE_WORDS, "BEGIN", "START", NULL};
 
+/* Milliseconds after which a cancel that had no effect is asked for again. */
+#define CANCEL_AGAIN 100
+
 /* The state of a session. */
 static void *
 materialize_open(Session *session)
@@ -175,11 +178,32 @@ materialize_backend_message(void *self, const WireMessage *message)
 	return flight_message(self, message);
 }
 
-/* The catalog of sources has been looked after (source.c). */
+/* End a run that waits for its client; PostgreSQL has nothing to cancel then. */
+static void
+cancel_waiting(Materialize *mz)
+{
+	mz->run.waiting = false;
+	task_raise(mz, "57014", "canceling statement due to user request", NULL);
+}
+
+/* The catalog of sources has been looked after, or a cancel was asked for. */
 static void
 materialize_timer(void *self)
 {
-	source_ensured(self);
+	Materialize *mz = self;
+
+	if (mz->ensured)
+	{
+		mz->ensured = false;
+		source_ensured(mz);
+	}
+	else if (mz->cancelled && mz->run.waiting)
+		cancel_waiting(mz);
+	else if (mz->cancelled && mz->run.stream != NULL && mz->flight.done != NULL)
+	{
+		session_cancel(mz->session);
+		session_timer(mz->session, CANCEL_AGAIN);
+	}
 }
 
 /* The client has taken what waited for it. */
@@ -193,9 +217,8 @@ materialize_drained(void *self)
 }
 
 /*
- * The client asks to cancel. PostgreSQL cancels what it is doing; between two
- * rounds it does nothing, so the task itself ends then. A request that comes
- * too late for PostgreSQL is kept for the next round as well.
+ * The client asks to cancel. PostgreSQL does that; but a request that reaches
+ * it between two rounds is lost, so it is repeated until the run has ended.
  */
 static bool
 materialize_cancel(void *self)
@@ -203,11 +226,14 @@ materialize_cancel(void *self)
 	Materialize *mz = self;
 
 	mz->cancelled = true;
-	if (!mz->run.waiting)
-		return false;
-	mz->run.waiting = false;
-	stream_run(mz);
-	return true;
+	if (mz->run.waiting)
+	{
+		cancel_waiting(mz);
+		return true;
+	}
+	if (mz->run.stream != NULL)
+		session_timer(mz->session, CANCEL_AGAIN);
+	return false;
 }
 
 /* A ReadyForQuery went to the client. */

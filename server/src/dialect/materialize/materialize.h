@@ -284,6 +284,7 @@ struct Materialize
 	MzStatement statement;
 	void (*then)(Materialize *mz);
 	struct LoadgenRequest *ensuring; /* CREATE SOURCE waits for the catalog */
+	bool ensured;
 	SourceMaking *making;
 
 	Garbage *garbage;

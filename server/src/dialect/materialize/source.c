@@ -339,6 +339,7 @@ catalog_ensured(void *owner, const char *message)
 	Materialize *mz = owner;
 
 	mz->ensuring = NULL;
+	mz->ensured = true;
 	mz->making->problem =
 	    message != NULL ? arena_copy(&mz->memory, message, strlen(message)) : NULL;
 	session_timer(mz->session, 1);

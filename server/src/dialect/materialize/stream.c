@@ -373,11 +373,6 @@ run_step(Materialize *mz)
 	uint32_t rows = 0;
 	bool in_block = mz->status == 'T';
 
-	if (mz->cancelled)
-	{
-		task_raise(mz, "57014", "canceling statement due to user request", NULL);
-		return;
-	}
 	if (run->limit >= 0)
 	{
 		if (run->rows >= (uint64_t) run->limit)
