@@ -236,7 +236,7 @@ def test_no_cancel_is_lost(t):
     try:
         with Wire(t.server.ports["materialize"]) as wire:
             key = wire.log_in(options=f"-csearch_path={t.schema}")
-            for _ in range(40):
+            for _ in range(20):
                 wire.send(query("SUBSCRIBE t"))
                 wire.until("D")
                 wire.until("D")

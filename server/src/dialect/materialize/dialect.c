@@ -20,7 +20,7 @@ static const char *const any_door_words[] = {MATERIALIZE_WORDS, NULL};
 static const char *const own_door_words[] = {MATERIALIZE_WORDS, "BEGIN", "START", NULL};
 
 /* Milliseconds after which a cancel that had no effect is asked for again. */
-#define CANCEL_AGAIN 100
+#define CANCEL_AGAIN 250
 
 /* The state of a session. */
 static void *

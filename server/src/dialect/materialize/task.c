@@ -38,6 +38,8 @@ task_end(Materialize *mz)
 {
 	if (mz->status == 'I')
 		cursor_forget_all(mz);
+	/* a cancel of this task must not be repeated in the next one */
+	session_timer(mz->session, 0);
 	mz->task = TASK_NONE;
 	mz->cancelled = false;
 	mz->run = (Run){0};
