@@ -16,7 +16,7 @@ INSERT INTO events SELECT -g, g % 20, g % 100, 'before' FROM generate_series(1, 
 VIEWS = {
     "listed": "SELECT id, amount * 2 AS twice FROM events",
     "joined": "SELECT e.id, k.name FROM events e JOIN kinds k ON k.kind = e.kind",
-    "grouped": "SELECT kind, count(*) AS n, sum(amount) AS amount, max(id) AS last FROM events GROUP BY kind",
+    "grouped": "SELECT kind, count(*) AS n, sum(amount) AS amount FROM events GROUP BY kind",
     "over": "SELECT name, count(*) AS n FROM joined GROUP BY name",
     "latest": "SELECT id, note FROM events ORDER BY id DESC LIMIT 5",
 }
