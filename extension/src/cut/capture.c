@@ -134,56 +134,65 @@ capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invali
 	return capture;
 }
 
-/* From the records read from now on, keep those of this relation's file. */
-void
-capture_watch(Capture *capture, Oid relid, RelFileNode node)
-{
-	bool found;
-	WatchEntry *entry = watch_insert(capture->watched, node.relNode, &found);
-
-	if (found)
-		return;
-	if (capture->relid_count > PG_UINT16_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-		                errmsg("too many relations are watched in one database")));
-	if (capture->relid_count == capture->relid_capacity)
-	{
-		capture->relid_capacity *= 2;
-		capture->relids = repalloc(capture->relids, capture->relid_capacity * sizeof(Oid));
-	}
-	entry->node = node;
-	entry->relid = relid;
-	entry->index = (uint16) capture->relid_count;
-	capture->relids[capture->relid_count++] = relid;
-}
-
-/* Is the relation watched? If so, give the file it was watched under. */
-bool
-capture_watches(Capture *capture, Oid relid, RelFileNode *node)
+/* The entry of a watched relation, or NULL. */
+static WatchEntry *
+capture_find(Capture *capture, Oid relid)
 {
 	watch_iterator iterator;
 	WatchEntry *entry;
 
 	watch_start_iterate(capture->watched, &iterator);
 	while ((entry = watch_iterate(capture->watched, &iterator)) != NULL)
-	{
 		if (entry->relid == relid)
-		{
-			*node = entry->node;
-			return true;
-		}
-	}
-	return false;
+			return entry;
+	return NULL;
 }
 
 /*
- * Watch nothing any more. Indexes of relations are kept, because pending
- * places refer to them; a relation watched again gets a new index.
+ * From the records read from now on, keep those of this relation's file. A
+ * relation is watched under one file; places found in another are looked at in
+ * this one, where they do no harm.
  */
 void
-capture_unwatch_all(Capture *capture)
+capture_watch(Capture *capture, Oid relid, RelFileNode node)
 {
-	watch_reset(capture->watched);
+	WatchEntry *entry = capture_find(capture, relid);
+	uint16 index;
+	bool found;
+
+	if (entry != NULL)
+	{
+		index = entry->index;
+		watch_delete_item(capture->watched, entry);
+	}
+	else
+	{
+		if (capture->relid_count > PG_UINT16_MAX)
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			                errmsg("too many relations are watched in one database")));
+		if (capture->relid_count == capture->relid_capacity)
+		{
+			capture->relid_capacity *= 2;
+			capture->relids = repalloc(capture->relids, capture->relid_capacity * sizeof(Oid));
+		}
+		index = (uint16) capture->relid_count;
+		capture->relids[capture->relid_count++] = relid;
+	}
+	entry = watch_insert(capture->watched, node.relNode, &found);
+	entry->node = node;
+	entry->relid = relid;
+	entry->index = index;
+}
+
+/* Is the relation watched? If so, give the file it is watched under. */
+bool
+capture_watches(Capture *capture, Oid relid, RelFileNode *node)
+{
+	WatchEntry *entry = capture_find(capture, relid);
+
+	if (entry != NULL)
+		*node = entry->node;
+	return entry != NULL;
 }
 
 /* Order places: by relation, block and offset. */

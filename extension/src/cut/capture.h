@@ -60,7 +60,6 @@ typedef bool (*CaptureInvalidated)(Oid relid);
 extern Capture *
 capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated);
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
-extern void capture_unwatch_all(Capture *capture);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
 extern void capture_rewind(Capture *capture, bool again);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);

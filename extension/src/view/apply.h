@@ -77,7 +77,7 @@ extern void locator_drop(Oid view);
 
 /* hidden.c: tables of the extension's own that belong to one view */
 extern Oid hidden_relation(const char *prefix, Oid view);
-extern Oid hidden_create(const char *prefix, Oid view, const char *columns);
+extern Oid hidden_create(const char *prefix, Oid view, const char *columns, int fillfactor);
 extern Oid hidden_create_index(const char *prefix, Oid view, const char *columns);
 extern Oid hidden_index(Oid relation);
 extern void hidden_drop(const char *prefix, Oid view);

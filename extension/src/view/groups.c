@@ -723,8 +723,9 @@ groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewO
 	rebuild_end(rebuild, groups_placed, groups);
 
 	hidden_drop("groups", view->view);
-	groups->hidden = table_open(
-	    hidden_create("groups", view->view, groups_columns(groups, view->plan)), RowExclusiveLock);
+	groups->hidden =
+	    table_open(hidden_create("groups", view->view, groups_columns(groups, view->plan), 45),
+	               RowExclusiveLock);
 	groups->hidden_slot = table_slot_create(groups->hidden, NULL);
 	bulk = GetBulkInsertState();
 	foreach (cell, groups->touched)

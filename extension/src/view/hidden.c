@@ -58,16 +58,19 @@ hidden_relation(const char *prefix, Oid view)
 	return get_relname_relid(name, catalog_schema());
 }
 
-/* Create a hidden table with these columns, as the extension's member. */
+/* Create a hidden table with these columns, as the extension's member. A table
+ * whose rows are updated wants pages filled (percent) so that two versions of
+ * each fit: then updates are HOT.
+ */
 Oid
-hidden_create(const char *prefix, Oid view, const char *columns)
+hidden_create(const char *prefix, Oid view, const char *columns, int fillfactor)
 {
 	ObjectAddress table;
 	ObjectAddress extension;
 
-	hidden_execute(psprintf("CREATE TABLE freshet.%s_%u (%s) WITH (fillfactor = 70,"
+	hidden_execute(psprintf("CREATE TABLE freshet.%s_%u (%s) WITH (fillfactor = %d,"
 	                        " autovacuum_vacuum_scale_factor = 0.1)",
-	                        prefix, view, columns));
+	                        prefix, view, columns, fillfactor));
 	ObjectAddressSet(table, RelationRelationId, hidden_relation(prefix, view));
 	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("freshet", false));
 	recordDependencyOn(&table, &extension, DEPENDENCY_EXTENSION);

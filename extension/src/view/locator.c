@@ -120,7 +120,7 @@ static void
 locator_build(ViewTarget *target, ViewLocator *locator)
 {
 	Oid view = RelationGetRelid(target->relation);
-	Oid rows = hidden_create("rows", view, "h int8 NOT NULL, t tid NOT NULL");
+	Oid rows = hidden_create("rows", view, "h int8 NOT NULL, t tid NOT NULL", 90);
 	TableScanDesc scan;
 
 	locator->rows = table_open(rows, RowExclusiveLock);
