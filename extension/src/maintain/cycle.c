@@ -117,12 +117,6 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		if (load_writers_done(&entry->writers))
 			view->adopted = false; /* once more, now that nothing is unseen */
 	}
-	/* changed by DDL, and could not be loaded since */
-	if (view->invalid)
-	{
-		entry->dirty = true;
-		return ACTION_WAIT;
-	}
 	concerned = cycle_concerns(view, changes);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
@@ -282,7 +276,6 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	cut_free(worker->cut);
 	worker->cut = cut_copy(cut);
 	worker->own = own;
-	worker->catching_up = false;
 	worker->persisted = persisted;
 	MemoryContextSwitchTo(old);
 	foreach (cell, worker->views)
@@ -319,7 +312,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		view->adopted = true;
 		entry->dirty = false;
 		if (!was_adopted || view->retry_at_ms != 0)
-			catalog_view_set_adopted(view->view, true);
+			catalog_view_set_adopted(view->view, true, entry->fingerprint);
 		if (view->retry_at_ms != 0)
 			catalog_view_set_error(view->view, NULL, NULL);
 		view->retry_at_ms = 0;
@@ -482,6 +475,15 @@ cycle_run(Worker *worker)
 		WorkerView *entry = lfirst(cell);
 		CycleAction action = cycle_decide(worker, entry, changes, now);
 
+		if (entry->view->invalid)
+		{
+			/*
+			 * Changed by DDL, and could not be loaded since. (Later on, when
+			 * everything is locked, it is but statistics that change.)
+			 */
+			entry->dirty = true;
+			continue;
+		}
 		if (action == ACTION_FOLLOW || action == ACTION_REBUILD || entry->view->depth > 1)
 			todo = lappend(todo, entry);
 		rebuilds |= action == ACTION_REBUILD;

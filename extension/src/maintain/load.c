@@ -15,6 +15,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
+#include "nodes/nodes.h"
 #include "access/relation.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
@@ -67,28 +69,6 @@ load_relation_changed(Oid relid)
 		result |= relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid;
 	load_pending |= result;
 	return result;
-}
-
-/*
- * A transaction read from the WAL changed a relation. What happened between the
- * cut and the restart of the worker cannot be seen by comparing two loads:
- * views over the relation are rebuilt.
- */
-bool
-load_relation_committed(Oid relid)
-{
-	ListCell *cell;
-
-	if (!load_relation_changed(relid))
-		return false;
-	foreach (cell, load_worker->views)
-	{
-		WorkerView *entry = lfirst(cell);
-
-		if (load_worker->catching_up && entry->view->invalid)
-			entry->view->adopted = false;
-	}
-	return true;
 }
 
 /* Likewise, as the relation cache calls it. */
@@ -201,27 +181,30 @@ load_watch(Worker *worker, Oid relid, RelFileNode node)
 	return known ? NIL : load_writers(worker, relid);
 }
 
-/* Do two loads of a view read the same relations by the same query? */
-static bool
-load_same(WorkerView *before, MaintainedView *now, RelFileNode node)
+/*
+ * What a view's content is made from: its query, and the files of what it reads
+ * and of itself. If it is another one, the view has to be rebuilt.
+ */
+static uint64
+load_fingerprint(MaintainedView *view, RelFileNode node)
 {
-	ListCell *left;
-	ListCell *right;
-	ViewPlan *old_plan = before->view->plan;
+	const ViewPlan *plan = view->plan;
+	char *query = nodeToString(plan->query);
+	uint64 hash = hash_bytes_extended((unsigned char *) query, strlen(query), plan->strategy);
+	ListCell *cell;
 
-	if (!RelFileNodeEquals(before->node, node) || old_plan->strategy != now->plan->strategy ||
-	    old_plan->owner != now->plan->owner || !equal(old_plan->query, now->plan->query) ||
-	    list_length(old_plan->relations) != list_length(now->plan->relations))
-		return false;
-	forboth(left, old_plan->relations, right, now->plan->relations)
+	pfree(query);
+	hash = hash_combine64(hash, plan->owner);
+	hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) &node, sizeof(node), 0));
+	foreach (cell, plan->relations)
 	{
-		PlanRelation *a = lfirst(left);
-		PlanRelation *b = lfirst(right);
+		PlanRelation *base = lfirst(cell);
 
-		if (a->relid != b->relid || !RelFileNodeEquals(a->node, b->node))
-			return false;
+		hash = hash_combine64(hash, base->relid);
+		hash = hash_combine64(
+		    hash, hash_bytes_extended((unsigned char *) &base->node, sizeof(base->node), 0));
 	}
-	return true;
+	return hash;
 }
 
 /* Can what the view read so far be locked at once? If not, planning would wait. */
@@ -243,6 +226,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	WorkerView *entry = load_find(worker, row->view);
 	MaintainedView *view;
 	RelFileNode node = {0};
+	uint64 fingerprint;
 	Relation relation;
 	MemoryContext old;
 	ListCell *cell;
@@ -285,16 +269,17 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		                errmsg("too many materialized views are kept fresh"),
 		                errhint("Increase freshet.max_views, now %d, and restart the server.",
 		                        frontier_max_views)));
+	fingerprint = load_fingerprint(view, node);
 	old = MemoryContextSwitchTo(worker->context);
 	if (entry == NULL)
 	{
 		entry = palloc0(sizeof(WorkerView));
-		view->adopted = from_cut && row->adopted;
+		view->adopted = from_cut && row->adopted && row->fingerprint == fingerprint;
 		worker->views = lappend(worker->views, entry);
 	}
 	else
 	{
-		keep = load_same(entry, view, node);
+		keep = entry->fingerprint == fingerprint;
 		view->adopted = entry->view->adopted && row->adopted && keep;
 		view->rebuild_us = entry->view->rebuild_us;
 		view->failures = entry->view->failures;
@@ -303,7 +288,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		view_unload(entry->view);
 	}
 	entry->view = view;
-	entry->node = node;
+	entry->fingerprint = fingerprint;
 	if (!view->adopted)
 		entry->dirty = true;
 	MemoryContextSwitchTo(old);

@@ -320,7 +320,7 @@ utility_refresh(const UtilityCall *call, RefreshMatViewStmt *statement)
 
 		if (row != NULL && row->maintain)
 		{
-			catalog_view_set_adopted(view, false);
+			catalog_view_set_adopted(view, false, 0);
 			catalog_view_set_error(view, NULL, NULL);
 			catalog_changed();
 		}

@@ -84,7 +84,7 @@ worker_resume(Worker *worker)
 		worker->cut = cut_copy(cut);
 		worker->cut->completed = 0;
 		worker->persisted = true;
-		worker->resuming = worker->catching_up = true;
+		worker->resuming = true;
 		start = cut->restart_lsn;
 		(void) frontier_hold_xmin(worker->database, retention_xmin());
 		ereport(LOG, (errmsg("freshet worker goes on from cut %llu at %X/%X",
@@ -106,7 +106,7 @@ worker_resume(Worker *worker)
 		ereport(LOG, (errmsg("freshet worker starts anew at %X/%X", LSN_FORMAT_ARGS(start))));
 	}
 	XLogFlush(start);
-	worker->capture = capture_create(worker->context, start, load_relation_committed);
+	worker->capture = capture_create(worker->context, start, load_relation_changed);
 	MemoryContextSwitchTo(old);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -44,7 +44,7 @@ typedef struct WatchedRelation
 typedef struct WorkerView
 {
 	MaintainedView *view;
-	RelFileNode node;      /* of the view itself */
+	uint64 fingerprint;    /* of the query, and of the files it reads and writes */
 	List *writers;         /* as in WatchedRelation; while there are any, the
 								 * view is rebuilt with every cut */
 	bool dirty;            /* something changed since its content was made */
@@ -66,7 +66,6 @@ typedef struct Worker
 	uint32 generation;      /* of the catalogs read last */
 	int64 load_retry_at_ms; /* something could not be loaded: not before */
 	bool busy;              /* the last cycle had work to do */
-	bool catching_up;       /* no cut has been taken since the worker went on */
 	bool resuming;          /* views are loaded for the first time, from a cut */
 	bool persisted;         /* cut is the committed one */
 	int64 persisted_at_ms;
@@ -92,7 +91,6 @@ extern bool cycle_wanted(Worker *worker);
 extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
 extern bool load_relation_changed(Oid relid);
-extern bool load_relation_committed(Oid relid);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 

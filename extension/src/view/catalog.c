@@ -55,7 +55,8 @@
 #define Anum_view_error 7
 #define Anum_view_sqlstate 8
 #define Anum_view_retry_at 9
-#define Natts_view 9
+#define Anum_view_fingerprint 10
+#define Natts_view 10
 
 /* columns of freshet.cut */
 #define Anum_cut_db 1
@@ -308,6 +309,7 @@ catalog_row(HeapTuple tuple, TupleDesc descriptor)
 	row->view = DatumGetObjectId(values[Anum_view_view - 1]);
 	row->maintain = DatumGetBool(values[Anum_view_maintain - 1]);
 	row->adopted = DatumGetBool(values[Anum_view_adopted - 1]);
+	row->fingerprint = (uint64) DatumGetInt64(values[Anum_view_fingerprint - 1]);
 	row->settings = catalog_settings_of(values[Anum_view_settings - 1]);
 	if (!nulls[Anum_view_strategy - 1])
 		row->strategy = TextDatumGetCString(values[Anum_view_strategy - 1]);
@@ -460,6 +462,7 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
 	values[Anum_view_settings - 1] = catalog_array_of_list(settings);
 	values[Anum_view_adopted - 1] = BoolGetDatum(false);
+	values[Anum_view_fingerprint - 1] = Int64GetDatum(0);
 	nulls[Anum_view_strategy - 1] = true;
 	nulls[Anum_view_reason - 1] = true;
 	nulls[Anum_view_error - 1] = true;
@@ -489,9 +492,12 @@ catalog_view_set_maintain(Oid view, bool maintain)
 	catalog_view_changed(view);
 }
 
-/* Are the view's content and hidden state those of the committed cut? */
+/*
+ * Are the view's content and hidden state those of the committed cut, and from
+ * what were they made?
+ */
 void
-catalog_view_set_adopted(Oid view, bool adopted)
+catalog_view_set_adopted(Oid view, bool adopted, uint64 fingerprint)
 {
 	Datum values[Natts_view] = {0};
 	bool nulls[Natts_view] = {0};
@@ -499,6 +505,8 @@ catalog_view_set_adopted(Oid view, bool adopted)
 
 	values[Anum_view_adopted - 1] = BoolGetDatum(adopted);
 	replace[Anum_view_adopted - 1] = true;
+	values[Anum_view_fingerprint - 1] = Int64GetDatum((int64) fingerprint);
+	replace[Anum_view_fingerprint - 1] = true;
 	catalog_view_update(view, values, nulls, replace);
 }
 

@@ -8,7 +8,8 @@
  *	view oid, maintain bool, settings text[] (name=value, captured when the view
  *	was created), adopted bool (content and hidden state are those of the
  *	committed cut), strategy text, reason text, error text, sqlstate text,
- *	retry_at timestamptz.
+ *	retry_at timestamptz, fingerprint int8 (of the query and the files of its
+ *	relations when the view was adopted).
  *
  * Invariant: who writes the row of a view holds, until the end of its
  * transaction, a lock on the view: ROW EXCLUSIVE suffices for the worker, all
@@ -30,8 +31,9 @@ typedef struct ViewRow
 	Oid view;
 	bool maintain;
 	bool adopted;
-	List *settings; /* of char *, "name=value" */
-	char *strategy; /* "A", "B", "C", "none" or NULL: not planned yet */
+	uint64 fingerprint; /* of what the content was made from, when adopted */
+	List *settings;     /* of char *, "name=value" */
+	char *strategy;     /* "A", "B", "C", "none" or NULL: not planned yet */
 	char *reason;
 	char *error; /* NULL: none */
 	char *sqlstate;
@@ -46,7 +48,7 @@ extern ViewRow *catalog_view(Oid view);        /* NULL: unknown */
 extern bool catalog_view_maintained(Oid view); /* cached in the backend */
 extern void catalog_view_insert(Oid view, bool maintain, List *settings);
 extern void catalog_view_set_maintain(Oid view, bool maintain);
-extern void catalog_view_set_adopted(Oid view, bool adopted);
+extern void catalog_view_set_adopted(Oid view, bool adopted, uint64 fingerprint);
 extern void catalog_view_set_strategy(Oid view, const char *strategy, const char *reason);
 extern void catalog_view_set_error(Oid view, const char *sqlstate, const char *error);
 extern void catalog_view_delete(Oid view);
