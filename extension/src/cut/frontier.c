@@ -134,6 +134,7 @@ frontier_startup_shmem(void)
 		pg_atomic_init_u32(&view->behind, 0);
 		pg_atomic_init_u32(&view->failed, 0);
 		pg_atomic_init_u32(&view->wanted, 0);
+		pg_atomic_init_u32(&view->locked, 0);
 		pg_atomic_init_u64(&view->lsn, 0);
 		pg_atomic_init_u64(&view->at_ms, 0);
 		pg_atomic_init_u64(&view->rows_in, 0);
@@ -489,6 +490,22 @@ frontier_blocked_by_me(FrontierDatabase *database)
 	return mine;
 }
 
+/* Could the worker have this lock now: does nobody, not even we, stand in its way? */
+static bool
+frontier_lockable(Oid relation, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
+		if (DoLockModesConflict(held, mode) && LockHeldByMe(&tag, held))
+			return false;
+	if (!ConditionalLockRelationOid(relation, mode))
+		return false;
+	UnlockRelationOid(relation, mode);
+	return true;
+}
+
 /*
  * Is the worker kept out of the view by somebody's lock, or by somebody who
  * waits for one, perhaps for one of ours? It is if we would be, too. Such a view
@@ -498,14 +515,12 @@ frontier_blocked_by_me(FrontierDatabase *database)
 static bool
 frontier_locked_out(FrontierView *view)
 {
-	Oid relation = view->view;
+	Oid base = (Oid) pg_atomic_read_u32(&view->locked);
 
 	if (pg_atomic_read_u32(&view->behind) == 0 || view->dboid != MyDatabaseId)
 		return false;
-	if (!ConditionalLockRelationOid(relation, RowExclusiveLock))
-		return true;
-	UnlockRelationOid(relation, RowExclusiveLock);
-	return false;
+	return !frontier_lockable(view->view, RowExclusiveLock) ||
+	       (OidIsValid(base) && !frontier_lockable(base, AccessShareLock));
 }
 
 /* Is there no worker, and has been none for the time readers wait for one? */
@@ -531,6 +546,11 @@ frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 comple
 	TimestampTz started = GetCurrentTimestamp();
 	Oid dboid = database->dboid;
 	TimestampTz looked = started;
+
+	/* the worker has met a lock already: no need to let it try again first */
+	if (view != NULL && pg_atomic_read_u32(&view->locked) != InvalidOid &&
+	    frontier_locked_out(view))
+		return FRONTIER_TIMEOUT;
 
 	ConditionVariablePrepareToSleep(&database->moved);
 	for (;;)

@@ -106,6 +106,8 @@ typedef struct FrontierView
 								 * or a costly recomputation is due) */
 	pg_atomic_uint32 failed;    /* 1: in error; readers do not wait for it */
 	pg_atomic_uint32 wanted;    /* a reader waits for it: recompute now */
+	pg_atomic_uint32 locked;    /* a relation whose lock the worker cannot have; 0:
+	                          * none */
 	pg_atomic_uint64 lsn;
 	pg_atomic_uint64 at_ms;
 	pg_atomic_uint64 rows_in;

@@ -158,8 +158,12 @@ cycle_lock(WorkerView *entry)
 		PlanRelation *base = lfirst(cell);
 
 		if (!cycle_lock_relation(base->relid, AccessShareLock, &patience_ms))
+		{
+			pg_atomic_write_u32(&entry->view->shared->locked, base->relid);
 			return false;
+		}
 	}
+	pg_atomic_write_u32(&entry->view->shared->locked, InvalidOid);
 	return cycle_lock_relation(entry->view->view, RowExclusiveLock, &patience_ms);
 }
 

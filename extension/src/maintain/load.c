@@ -214,8 +214,16 @@ load_lockable(WorkerView *entry)
 	ListCell *cell;
 
 	foreach (cell, entry->view->plan->relations)
-		if (!ConditionalLockRelationOid(((PlanRelation *) lfirst(cell))->relid, AccessShareLock))
+	{
+		Oid relid = ((PlanRelation *) lfirst(cell))->relid;
+
+		if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		{
+			pg_atomic_write_u32(&entry->view->shared->locked, relid);
 			return false;
+		}
+	}
+	pg_atomic_write_u32(&entry->view->shared->locked, InvalidOid);
 	return true;
 }
 
@@ -289,6 +297,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	}
 	entry->view = view;
 	entry->fingerprint = fingerprint;
+	entry->locked_until_ms = entry->locked_ms = 0;
 	if (!view->adopted)
 		entry->dirty = true;
 	MemoryContextSwitchTo(old);
