@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "main/service.h"
+/* The most that a COPY is fed before the loop looks after others. */
+#define COPY_TURN (256 * 1024)
 
 typedef enum ConnectionState
 {
@@ -124,35 +125,54 @@ script_over(Connection *connection)
 	script.done(connection->owner, connection->sqlstate, connection->message);
 }
 
-/* Feed a COPY as long as the socket takes it; false: the connection is lost. */
+/*
+ * Feed a COPY as long as the socket takes it, but not too much at once; false:
+ * the connection is lost. If this returns while copying, the rest is for when
+ * the socket can be written.
+ */
 static bool
 feed_copy(Connection *connection)
 {
-	while (connection->copying)
-	{
-		int flushed = PQflush(connection->pq);
+	int left = COPY_TURN;
 
-		if (flushed < 0)
+	while (connection->copying && left > 0)
+	{
+		Buffer *data = &connection->data;
+		int taken = PQflush(connection->pq);
+
+		if (taken < 0)
 			return false;
-		if (flushed > 0)
+		if (taken > 0)
 			return true;
-		if (connection->copy_more)
-		{
-			buffer_clear(&connection->data);
+		if (data->length == 0 && connection->copy_more)
 			connection->copy_more =
-			    connection->script.fill(connection->owner, connection->copies, &connection->data);
-			if (connection->data.length > 0 &&
-			    PQputCopyData(connection->pq, buffer_data(&connection->data),
-			                  (int) connection->data.length) < 0)
-				return false;
+			    connection->script.fill(connection->owner, connection->copies, data);
+		if (data->length > 0)
+		{
+			int size = data->length > (size_t) left ? left : (int) data->length;
+
+			taken = PQputCopyData(connection->pq, buffer_data(data), size);
+			if (taken > 0)
+			{
+				buffer_consume(data, (size_t) size);
+				left -= size;
+			}
+		}
+		else if (!connection->copy_more)
+		{
+			taken = PQputCopyEnd(connection->pq, NULL);
+			if (taken > 0)
+			{
+				connection->copying = false;
+				connection->copies++;
+			}
 		}
 		else
-		{
-			if (PQputCopyEnd(connection->pq, NULL) < 0)
-				return false;
-			connection->copying = false;
-			connection->copies++;
-		}
+			continue;
+		if (taken < 0)
+			return false;
+		if (taken == 0)
+			return true;
 	}
 	return true;
 }
@@ -178,6 +198,7 @@ take_results(Connection *connection)
 			case PGRES_COPY_IN:
 				connection->copying = true;
 				connection->copy_more = true;
+				buffer_clear(&connection->data);
 				if (!feed_copy(connection))
 				{
 					PQclear(result);
@@ -219,7 +240,6 @@ connection_ready(uv_poll_t *poll, int status, int events)
 	bool notified = false;
 	int flushed;
 
-	(void) status;
 	if (connection->closed || connection->state == CONNECTION_LOST)
 		return;
 	if (connection->state == CONNECTION_OPENING)
@@ -244,15 +264,11 @@ connection_ready(uv_poll_t *poll, int status, int events)
 		}
 	}
 
-	if ((events & UV_READABLE) && !PQconsumeInput(connection->pq))
+	/* an error of the socket comes without events; reading finds and clears it */
+	if ((status < 0 || (events & UV_READABLE)) && !PQconsumeInput(connection->pq))
 	{
 		lose(connection);
 		return;
-	}
-	while ((notify = PQnotifies(connection->pq)) != NULL)
-	{
-		PQfreemem(notify);
-		notified = true;
 	}
 	if (connection->state == CONNECTION_RUNNING &&
 	    (!feed_copy(connection) || !take_results(connection)))
@@ -260,6 +276,12 @@ connection_ready(uv_poll_t *poll, int status, int events)
 		if (!connection->closed)
 			lose(connection);
 		return;
+	}
+	/* only now: a notification may stand among the results */
+	while (!connection->closed && (notify = PQnotifies(connection->pq)) != NULL)
+	{
+		PQfreemem(notify);
+		notified = true;
 	}
 	if (notified && !connection->closed)
 		connection->events->notified(connection->owner);
@@ -270,15 +292,19 @@ connection_ready(uv_poll_t *poll, int status, int events)
 		lose(connection);
 		return;
 	}
-	watch(connection, flushed > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+
+	/*
+	 * What did not fit when the COPY was fed may have left just now: the feeding
+	 * goes on when the socket can be written, which it then can at once.
+	 */
+	watch(connection, flushed > 0 || connection->copying ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
-/* Open a connection as the server itself. */
+/* Open a connection; conninfo is freed. */
 Connection *
-connection_open(uv_loop_t *loop, const char *database, const ConnectionEvents *events, void *owner)
+connection_open(uv_loop_t *loop, char *conninfo, const ConnectionEvents *events, void *owner)
 {
 	Connection *connection = calloc(1, sizeof(Connection));
-	char *conninfo = service_conninfo(database);
 
 	if (connection == NULL)
 		abort();

@@ -9,6 +9,8 @@
  *	  the script's `fill`.
  *	- Callbacks come from the loop, never from inside a call of this module.
  *	- After connection_close no callback comes.
+ *	- While a COPY is fed the socket is watched for writing, whatever the last
+ *	  flush said: nothing else would bring the feeding back.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,8 +55,9 @@ typedef struct Script
 	void (*done)(void *owner, const char *sqlstate, const char *message);
 } Script;
 
+/* conninfo is freed */
 extern Connection *
-connection_open(uv_loop_t *loop, const char *database, const ConnectionEvents *events, void *owner);
+connection_open(uv_loop_t *loop, char *conninfo, const ConnectionEvents *events, void *owner);
 extern void connection_run(Connection *connection, const Script *script);
 extern bool connection_busy(const Connection *connection);
 extern void connection_close(Connection *connection);

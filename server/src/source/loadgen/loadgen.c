@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "main/log.h"
+#include "main/service.h"
 #include "source/catalog.h"
 #include "source/connection.h"
 #include "source/loadgen/runner.h"
@@ -266,7 +267,8 @@ static const ConnectionEvents database_events = {database_opened, database_lost,
 static void
 database_connect(Database *database)
 {
-	database->connection = connection_open(loop, database->name, &database_events, database);
+	database->connection =
+	    connection_open(loop, service_conninfo(database->name), &database_events, database);
 }
 
 /* The database of that name, known from now on. */
@@ -377,7 +379,7 @@ static const ConnectionEvents finder_events = {finder_opened, finder_lost, finde
 static void
 finder_connect(void)
 {
-	finder = connection_open(loop, "materialize", &finder_events, NULL);
+	finder = connection_open(loop, service_conninfo("materialize"), &finder_events, NULL);
 }
 
 /* Start the service. */

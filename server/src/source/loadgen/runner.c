@@ -14,6 +14,7 @@
 #include <sys/time.h>
 
 #include "main/log.h"
+#include "main/service.h"
 #include "source/catalog.h"
 #include "source/connection.h"
 #include "source/loadgen/generator.h"
@@ -430,7 +431,8 @@ static const ConnectionEvents runner_events = {runner_opened, runner_lost, runne
 static void
 runner_connect(Runner *runner)
 {
-	runner->connection = connection_open(runner->loop, runner->database, &runner_events, runner);
+	runner->connection =
+	    connection_open(runner->loop, service_conninfo(runner->database), &runner_events, runner);
 }
 
 /* The runner of a source; see runner.h. */
