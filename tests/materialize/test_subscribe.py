@@ -282,6 +282,10 @@ def test_several_statements(t):
     with pytest.raises(psycopg.errors.DivisionByZero):
         connection.execute(f"INSERT INTO t VALUES (7, 'x'); SUBSCRIBE t UP TO {NOW} + 2000; SELECT 1/0")
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)
+    with pytest.raises(psycopg.Error, match="is in the past"):
+        connection.execute("INSERT INTO t VALUES (7, 'x'); SUBSCRIBE t UP TO 1")
+    assert connection.info.transaction_status == 0, "the block of our own is rolled back"
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)
     cursor = connection.execute("INSERT INTO t VALUES (7, 'x'); DECLARE c CURSOR FOR SUBSCRIBE t;"
                                 " FETCH 1 c; SELECT 'end'")
     results = [cursor.statusmessage]

@@ -1,6 +1,8 @@
 """The extended protocol, as drivers send it and as none does."""
 
 import asyncio
+import os
+import signal
 import struct
 import threading
 import time
@@ -219,6 +221,30 @@ def test_names_of_statements(wire):
     assert kinds(wire.until("Z")) + kinds(wire.until("Z")) == "1ZCZ"
     wire.send(parse("SELECT 7", "u"), bind("", "u"), execute(), SYNC)
     assert kinds(wire.until("Z")) == "12DCZ"
+
+
+def test_a_late_cancel_hits_nothing_else(t):
+    """PostgreSQL acts on a cancel only after the statement has ended for another reason."""
+    admin = t.psycopg()
+    postmaster = t.server.postmaster_pid()
+    with Wire(t.server.ports["materialize"]) as wire:
+        key = wire.log_in(options=f"-csearch_path={t.schema}")
+        wire.send(query("SUBSCRIBE t"))
+        wire.until("D")
+        os.kill(postmaster, signal.SIGSTOP)
+        try:
+            with Wire(t.server.ports["materialize"]) as other:
+                other.send(cancel(key["pid"], key["key"]))
+                assert other.at_end()
+                wire.send(query("SELECT pg_sleep(1)"))
+                admin.execute("SELECT pg_cancel_backend(%s)", (key["pid"],))
+                time.sleep(0.5)
+                os.kill(postmaster, signal.SIGCONT)
+                messages = wire.until("Z")
+                assert kinds(messages[-2:]) == "EZ" and fields(messages[-2][1])["C"] == "57014"
+                assert kinds(wire.until("Z")) == "TDCZ", "the next statement is not hit"
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
 
 
 def test_no_cancel_is_lost(t):

@@ -93,6 +93,10 @@ struct Session
 	bool controlled; /* the dialect has control */
 	bool dropping;   /* what the client sends goes nowhere up to a Sync */
 	char taken;      /* type of the message taken last */
+
+	/* The dialect's own cancel, under way. */
+	CancelRequest *cancelling;
+	void (*cancelled)(void *self);
 };
 
 /* session.c */

@@ -143,6 +143,8 @@ session_close(Session *session)
 		link_forget(session->naming);
 	if (session->cancel != NULL)
 		cancel_forget(session->cancel);
+	if (session->cancelling != NULL)
+		cancel_forget(session->cancelling);
 	if (session->backend != NULL)
 	{
 		/* A backend whose answers nobody takes would not get to what waits. */
@@ -406,13 +408,40 @@ session_ready_for_query(Session *session)
 	session_to_client(session, message, sizeof message);
 }
 
-/* Ask PostgreSQL to cancel what the backend is doing. */
-void
-session_cancel(Session *session)
+/* Something happened that the dialect waits for, if it has control. */
+static void
+call_dialect(Session *session, void (*callback)(void *self))
 {
-	if (session->controlled && session->keyed)
-		cancel_send(session->server->loop, &session->server->backend, session->pid, session->key,
-		            NULL, NULL);
+	if (!session->controlled)
+		return;
+	stream_cork(session->client);
+	callback(session->dialect_self);
+	if (session->phase == SESSION_CLOSED)
+		return;
+	stream_uncork(session->client);
+	relay_continue(session);
+}
+
+/* PostgreSQL has acted on the dialect's cancel. */
+static void
+cancel_acted(void *owner)
+{
+	Session *session = owner;
+
+	session->cancelling = NULL;
+	call_dialect(session, session->cancelled);
+}
+
+/* Ask PostgreSQL to cancel what the backend is doing. */
+bool
+session_cancel(Session *session, void (*done)(void *self))
+{
+	if (!session->controlled || !session->keyed || session->cancelling != NULL)
+		return false;
+	session->cancelled = done;
+	session->cancelling = cancel_send(session->server->loop, &session->server->backend,
+	                                  session->pid, session->key, cancel_acted, session);
+	return true;
 }
 
 /* The dialect's timer ran out. */
@@ -421,14 +450,7 @@ dialect_timer(uv_timer_t *timer)
 {
 	Session *session = timer->data;
 
-	if (!session->controlled)
-		return;
-	stream_cork(session->client);
-	session->dialect->timer(session->dialect_self);
-	if (session->phase == SESSION_CLOSED)
-		return;
-	stream_uncork(session->client);
-	relay_continue(session);
+	call_dialect(session, session->dialect->timer);
 }
 
 /* Call the dialect's `timer` once. */

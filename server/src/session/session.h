@@ -80,9 +80,13 @@ extern void session_ready_for_query(Session *session);
 
 /*
  * Ask PostgreSQL to cancel what the backend is doing. Such a request is lost if
- * it arrives between two statements. In control only.
+ * it arrives between two statements. `done` is called when PostgreSQL has acted
+ * on it, or cannot be asked; what is sent to the backend before may be hit by
+ * it, the client's next statement too if control is given back. False, and
+ * `done` does not come: there is no key, or such a request is under way. In
+ * control only.
  */
-extern void session_cancel(Session *session);
+extern bool session_cancel(Session *session, void (*done)(void *self));
 
 /* Call `timer` once, so many milliseconds from now; 0 turns it off. */
 extern void session_timer(Session *session, uint64_t milliseconds);

@@ -183,7 +183,28 @@ static void
 cancel_waiting(Materialize *mz)
 {
 	mz->run.waiting = false;
-	task_raise(mz, "57014", "canceling statement due to user request", NULL);
+	task_raise_cancelled(mz);
+}
+
+/* PostgreSQL has acted on our cancel: if that had no effect, ask again. */
+static void
+cancel_acted(void *self)
+{
+	Materialize *mz = self;
+
+	mz->cancelling = false;
+	if (mz->flight.over)
+		flight_cancel_acted(mz);
+	else if (mz->run.stream != NULL)
+		session_timer(mz->session, CANCEL_AGAIN);
+}
+
+/* Ask PostgreSQL to cancel the flight; but what clears away is not disturbed. */
+static void
+cancel_flight(Materialize *mz)
+{
+	if (mz->flight.done != NULL && !mz->flight.quiet && !mz->cancelling)
+		mz->cancelling = session_cancel(mz->session, cancel_acted);
 }
 
 /* The catalog of sources has been looked after, or a cancel was asked for. */
@@ -199,11 +220,8 @@ materialize_timer(void *self)
 	}
 	else if (mz->cancelled && mz->run.waiting)
 		cancel_waiting(mz);
-	else if (mz->cancelled && mz->run.stream != NULL && mz->flight.done != NULL)
-	{
-		session_cancel(mz->session);
-		session_timer(mz->session, CANCEL_AGAIN);
-	}
+	else if (mz->cancelled && mz->run.stream != NULL)
+		cancel_flight(mz);
 }
 
 /* The client has taken what waited for it. */
@@ -218,7 +236,9 @@ materialize_drained(void *self)
 
 /*
  * The client asks to cancel. PostgreSQL does that; but a request that reaches
- * it between two rounds is lost, so it is repeated until the run has ended.
+ * it between two messages of a flight is lost, so it is repeated until the run
+ * has ended. The client's own request does not go to PostgreSQL: the task might
+ * end before it arrives.
  */
 static bool
 materialize_cancel(void *self)
@@ -227,13 +247,10 @@ materialize_cancel(void *self)
 
 	mz->cancelled = true;
 	if (mz->run.waiting)
-	{
 		cancel_waiting(mz);
-		return true;
-	}
-	if (mz->run.stream != NULL)
-		session_timer(mz->session, CANCEL_AGAIN);
-	return false;
+	else
+		cancel_flight(mz);
+	return true;
 }
 
 /* A ReadyForQuery went to the client. */

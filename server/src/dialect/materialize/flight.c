@@ -108,11 +108,14 @@ flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role
 
 /*
  * Add a statement with text results. Its statement and portal have a name of
- * the dialect's, as the unnamed ones may be in use by the client.
+ * the dialect's, as the unnamed ones may be in use by the client. The portal of
+ * one that failed in a block is still there, and must not be in the way of its
+ * ROLLBACK.
  */
 void
 flight_statement(Materialize *mz, const char *sql, PartRole role)
 {
+	flight_close(mz, 'P', "freshet once");
 	flight_close(mz, 'S', "freshet once");
 	flight_parse(mz, "freshet once", sql);
 	flight_bind(mz, "freshet once", "freshet once", 0, NULL);
@@ -380,14 +383,25 @@ keep_parameters(Materialize *mz, const WireMessage *message)
 	}
 }
 
-/* The flight is answered. */
+/* The flight is answered; but nothing is done while a cancel could still hit it. */
 static void
 flight_over(Materialize *mz)
 {
 	void (*done)(Materialize *) = mz->flight.done;
 
+	mz->flight.over = mz->cancelling;
+	if (mz->flight.over)
+		return;
 	mz->flight.done = NULL;
 	done(mz);
+}
+
+/* No cancel is under way any more. */
+void
+flight_cancel_acted(Materialize *mz)
+{
+	if (mz->flight.over)
+		flight_over(mz);
 }
 
 /* Let a FLIGHT_SUSPEND that is not suspended end like a FLIGHT_SYNC. */

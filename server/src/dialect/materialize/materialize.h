@@ -18,6 +18,8 @@
  *	  task_failed, exactly once.
  *	- A subscription's rows pass through; none is kept here. What was not asked
  *	  for yet waits in a portal of the backend.
+ *	- A flight's `done` is not called while a cancel of ours is under way: a
+ *	  cancel hits the flight it is meant for, or nothing.
  *	- Subscriptions of a transaction block are forgotten when the block ends;
  *	  others are dropped with their statement or portal.
  *
@@ -68,6 +70,7 @@ typedef struct Flight
 	bool show_columns; /* RowDescription goes to the client */
 	bool column_names; /* RowDescription is kept in mz->columns */
 	bool failed;       /* mz->error says why */
+	bool over;         /* all is answered, but a cancel is under way */
 	bool quiet;        /* its error is not kept */
 	bool suspended;
 	uint64_t rows; /* that went to the client */
@@ -100,6 +103,7 @@ extern void flight_query(Materialize *mz, const char *sql, size_t length, Flight
                          void (*done)(Materialize *mz));
 extern BackendRoute flight_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute flight_message(Materialize *mz, const WireMessage *message);
+extern void flight_cancel_acted(Materialize *mz);
 
 /* ---- subscriptions: stream.c ---- */
 
@@ -182,6 +186,7 @@ extern void task_done(Materialize *mz, const char *tag);
 extern void task_failed(Materialize *mz);
 extern void
 task_raise(Materialize *mz, const char *sqlstate, const char *message, const char *hint);
+extern void task_raise_cancelled(Materialize *mz);
 extern void task_send(Materialize *mz, char type, const void *body, size_t length);
 
 /* ---- the extended protocol: extended.c ---- */
@@ -259,7 +264,8 @@ struct Materialize
 	bool wait_prepared; /* the statement of flight's wait */
 
 	TaskKind task;
-	bool cancelled;
+	bool cancelled;  /* the client has asked for it */
+	bool cancelling; /* PostgreSQL was asked and has not acted yet */
 	MzError error;
 	char status; /* of the last ReadyForQuery seen in control */
 

@@ -365,7 +365,7 @@ source_ensured(Materialize *mz)
 	}
 	if (mz->cancelled)
 	{
-		task_raise(mz, "57014", "canceling statement due to user request", NULL);
+		task_raise_cancelled(mz);
 		return;
 	}
 	flight_begin(mz);

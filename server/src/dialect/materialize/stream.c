@@ -389,6 +389,12 @@ run_step(Materialize *mz)
 		run_over(mz);
 		return;
 	}
+	/* the cancel may have come between two rounds, where PostgreSQL ignores it */
+	if (mz->cancelled)
+	{
+		task_raise_cancelled(mz);
+		return;
+	}
 	if (session_client_backlog(mz->session) > SESSION_HIGH_WATER)
 	{
 		run->waiting = true;

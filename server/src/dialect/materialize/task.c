@@ -196,6 +196,13 @@ task_raise(Materialize *mz, const char *sqlstate, const char *message, const cha
 		task_failed(mz);
 }
 
+/* Fail because the client asked to cancel. */
+void
+task_raise_cancelled(Materialize *mz)
+{
+	task_raise(mz, "57014", "canceling statement due to user request", NULL);
+}
+
 /* The statement is done; tag NULL: the client has had its CommandComplete. */
 void
 task_done(Materialize *mz, const char *tag)
@@ -293,7 +300,7 @@ next_statement(Materialize *mz)
 	}
 	if (mz->cancelled)
 	{
-		task_raise(mz, "57014", "canceling statement due to user request", NULL);
+		task_raise_cancelled(mz);
 		return;
 	}
 	mz_parse(&mz->memory, mz->text, text, session_standard_strings(mz->session), &mz->statement);
