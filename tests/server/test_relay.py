@@ -241,11 +241,22 @@ def test_notices_come_while_a_statement_runs(freshet):
 
 # --- cancelling ---------------------------------------------------------------------------------
 
+def wait_until_asleep(freshet, pid: int) -> None:
+    """A cancel that comes before its statement has begun cancels nothing."""
+    def asleep():
+        return connection.execute("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s",
+                                  (pid,)).fetchone()[0]
+
+    with freshet.psycopg() as connection:
+        system.wait_until(asleep, 20, 0.02, "the backend sleeps")
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_cancel(freshet, tls):
     with Wire(freshet.ports["materialize"]) as wire:
         wire.log_in()
         wire.send(query("SELECT pg_sleep(30)"))
+        wait_until_asleep(freshet, wire.pid)
         with Wire(freshet.ports["postgres"]) as other:
             if tls:
                 other.start_tls()
@@ -258,11 +269,15 @@ def test_cancel(freshet, tls):
 def test_cancel_by_drivers(freshet):
     for connection, error in ((freshet.psycopg2(), psycopg2.errors.QueryCanceled),
                               (freshet.psycopg(), psycopg.errors.QueryCanceled)):
-        timer = threading.Timer(0.3, connection.cancel)
-        timer.start()
+        def cancel_it():
+            wait_until_asleep(freshet, connection.info.backend_pid)
+            connection.cancel()
+
+        canceller = threading.Thread(target=cancel_it)
+        canceller.start()
         with pytest.raises(error):
             connection.cursor().execute("SELECT pg_sleep(30)")
-        timer.join()
+        canceller.join()
         cursor = connection.cursor()
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
