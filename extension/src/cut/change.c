@@ -77,8 +77,10 @@ tid_compare(const void *left, const void *right)
 void
 change_end(RelationChange *change)
 {
-	qsort(change->plus_tids, change->plus_count, sizeof(ItemPointerData), tid_compare);
-	qsort(change->minus_tids, change->minus_count, sizeof(ItemPointerData), tid_compare);
+	if (change->plus_count > 1)
+		qsort(change->plus_tids, change->plus_count, sizeof(ItemPointerData), tid_compare);
+	if (change->minus_count > 1)
+		qsort(change->minus_tids, change->minus_count, sizeof(ItemPointerData), tid_compare);
 }
 
 /* Compare one version's visibility under the two snapshots. */

@@ -286,9 +286,12 @@ groups_show_keys(Groups *groups, Datum *values, bool *isnull)
 	TupleTableSlot *slot = groups->key_slot;
 
 	ExecClearTuple(slot);
-	memcpy(slot->tts_values, values, groups->keys * sizeof(Datum));
-	memcpy(slot->tts_isnull, isnull, groups->keys * sizeof(bool));
-	if (groups->keys == 0)
+	if (groups->keys > 0)
+	{
+		memcpy(slot->tts_values, values, groups->keys * sizeof(Datum));
+		memcpy(slot->tts_isnull, isnull, groups->keys * sizeof(bool));
+	}
+	else
 		slot->tts_isnull[0] = true;
 	ExecStoreVirtualTuple(slot);
 }
