@@ -30,7 +30,7 @@ typedef struct Cut
 	XLogRecPtr lsn;         /* WAL has been read up to here */
 	XLogRecPtr restart_lsn; /* reading from here sees every record of the
 								 * transactions still running at the cut */
-	int64 at_ms;            /* milliseconds since 1970, strictly growing
+	int64 at_ms;            /* milliseconds since 1970; grows from each cut
 								 * with number */
 	bool current;           /* made by the transaction that is running: sees
 								 * what it has written */

@@ -522,6 +522,9 @@ cycle_run(Worker *worker)
 	if (todo == NIL && !watched && now - worker->persisted_at_ms < PERSIST_INTERVAL_MS)
 	{
 		own = TransactionIdIsValid(GetTopTransactionIdIfAny());
+		/* only cuts with changes need a time of their own */
+		if (cut->at_ms > now)
+			cut->at_ms = worker->cut->at_ms;
 		MemoryContextSwitchTo(old);
 		CommitTransactionCommand();
 		capture_finish(worker->capture, false);

@@ -34,6 +34,8 @@
 /* Without a reader that waits, a cycle is followed by a rest (milliseconds). */
 #define REST_LEAST_MS 1
 #define REST_MOST_MS 2
+/* Cuts have times of their own, a millisecond apart: how far they may run ahead */
+#define CLOCK_AHEAD_MS 5
 /* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
 #define LOOK_INTERVAL_MS 200
 /* Consecutive errors that are no view's fault, after which the worker restarts. */
@@ -235,6 +237,8 @@ freshet_worker_main(Datum dboid)
 		}
 		if (cycle_wanted(worker))
 		{
+			if (worker->cut->at_ms > begun + CLOCK_AHEAD_MS)
+				(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
 			if (worker_cycle(worker) == CYCLE_AGAIN)
 				continue;
 			frontier_drop_pins(database, begun - (int64) worker_max_cut_age * 1000);
