@@ -353,21 +353,6 @@ frontier_view(Oid dboid, Oid view, bool create)
 	return free_entry;
 }
 
-/* The view is no longer maintained, or gone. */
-void
-frontier_forget_view(Oid dboid, Oid view)
-{
-	FrontierView *entry;
-
-	if (frontier_shared == NULL)
-		return;
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	entry = frontier_view(dboid, view, false);
-	if (entry != NULL)
-		entry->dboid = InvalidOid;
-	LWLockRelease(frontier_shared->lock);
-}
-
 /* See frontier.h. */
 void
 frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known)
@@ -891,18 +876,6 @@ frontier_oldest_pin_locked(FrontierDatabase *database)
 		if (!TransactionIdIsValid(oldest) || TransactionIdPrecedes(pin->xmin, oldest))
 			oldest = pin->xmin;
 	}
-	return oldest;
-}
-
-/* The oldest horizon a pin needs, or InvalidTransactionId. */
-TransactionId
-frontier_oldest_pin(FrontierDatabase *database)
-{
-	TransactionId oldest;
-
-	SpinLockAcquire(&database->lock);
-	oldest = frontier_oldest_pin_locked(database);
-	SpinLockRelease(&database->lock);
 	return oldest;
 }
 

@@ -151,7 +151,6 @@ extern void frontier_forget_database(Oid dboid);
 extern Oid frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
 extern List *frontier_views_behind(Oid dboid);
-extern void frontier_forget_view(Oid dboid, Oid view);
 extern uint64 frontier_completed_now(void);
 extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);
 extern FrontierWait
@@ -193,7 +192,6 @@ extern bool frontier_worker_attach(FrontierDatabase *database);
 extern void frontier_set_maintained(FrontierDatabase *database, uint32 generation, uint32 count);
 extern void frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known);
 extern void frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own);
-extern TransactionId frontier_oldest_pin(FrontierDatabase *database);
 extern TransactionId frontier_hold_xmin(FrontierDatabase *database, TransactionId wanted);
 extern void frontier_drop_pins(FrontierDatabase *database, int64 before_ms);
 

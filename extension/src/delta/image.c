@@ -303,13 +303,6 @@ image_bag_add(ImageBag *bag, TupleTableSlot *slot, int64 multiplicity)
 	MemoryContextReset(bag->scratch);
 }
 
-/* How many different rows the bag holds, those of multiplicity zero included. */
-uint64
-image_bag_rows(ImageBag *bag)
-{
-	return bag->table->members;
-}
-
 /* How much memory the bag takes. */
 Size
 image_bag_bytes(ImageBag *bag)

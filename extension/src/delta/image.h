@@ -26,7 +26,6 @@ typedef struct ImageBag ImageBag;
 
 extern ImageBag *image_bag_create(MemoryContext parent, TupleDesc descriptor);
 extern void image_bag_add(ImageBag *bag, TupleTableSlot *slot, int64 multiplicity);
-extern uint64 image_bag_rows(ImageBag *bag); /* entries, zero ones included */
 extern Size image_bag_bytes(ImageBag *bag);
 extern void image_bag_scan_begin(ImageBag *bag);
 extern bool image_bag_scan_next(ImageBag *bag, TupleTableSlot *slot, int64 *multiplicity);

@@ -542,7 +542,6 @@ cycle_run(Worker *worker)
 	cycle.new_cut = cut;
 	cycle.changes = changes;
 	cycle.environment = create_queryEnv();
-	cycle.context = context;
 	delta_set_changes(cycle.changes);
 	cycle_read_changes(worker, &cycle);
 	cycle_ring(changes);

@@ -18,8 +18,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "cut/frontier.h"
@@ -35,13 +33,11 @@
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "view/adopt.h"
+#include "view/apply.h"
 #include "view/catalog.h"
 
 PG_FUNCTION_INFO_V1(freshet_adopt);
 PG_FUNCTION_INFO_V1(freshet_release);
-
-/* The views' hidden tables, by what their name starts with. */
-static const char *const adopt_hidden_prefixes[] = {"groups", "rows"};
 
 /* A name for messages. */
 static char *
@@ -156,32 +152,12 @@ adopt_created(Oid view)
 	         errhint("Use REFRESH MATERIALIZED VIEW.")));
 }
 
-/* Drops the hidden tables of a view. */
-static void
-adopt_drop_hidden(Oid view)
-{
-	for (int i = 0; i < lengthof(adopt_hidden_prefixes); i++)
-	{
-		char *name = psprintf("%s_%u", adopt_hidden_prefixes[i], view);
-		ObjectAddress address;
-		Oid hidden = get_relname_relid(name, catalog_schema());
-
-		pfree(name);
-		if (!OidIsValid(hidden))
-			continue;
-		ObjectAddressSet(address, RelationRelationId, hidden);
-		performDeletion(&address, DROP_CASCADE,
-		                PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
-		                    PERFORM_DELETION_SKIP_EXTENSIONS);
-	}
-}
-
 /* The matview is gone: so are its row and its hidden state. */
 void
 adopt_dropped(Oid view)
 {
 	catalog_view_delete(view);
-	adopt_drop_hidden(view);
+	hidden_drop_all(view);
 }
 
 /*
@@ -255,6 +231,6 @@ freshet_release(PG_FUNCTION_ARGS)
 		catalog_view_set_maintain(view, false);
 	catalog_view_set_strategy(view, "none", "released by freshet.release");
 	catalog_view_set_error(view, NULL, NULL);
-	adopt_drop_hidden(view);
+	hidden_drop_all(view);
 	PG_RETURN_VOID();
 }

@@ -109,7 +109,8 @@ hidden_drop(const char *prefix, Oid view)
 		return;
 	ObjectAddressSet(table, RelationRelationId, relation);
 	performDeletion(&table, DROP_CASCADE,
-	                PERFORM_DELETION_INTERNAL | PERFORM_DELETION_SKIP_EXTENSIONS);
+	                PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
+	                    PERFORM_DELETION_SKIP_EXTENSIONS);
 	CommandCounterIncrement();
 }
 

@@ -20,7 +20,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -30,6 +29,7 @@
 #include "utils/timestamp.h"
 #include "cut/frontier.h"
 #include "delta/difference.h"
+#include "plan/plan.h"
 #include "view/catalog.h"
 #include "view/identity.h"
 
@@ -43,20 +43,11 @@ PG_FUNCTION_INFO_V1(freshet_verify);
 static PlannedStmt *
 verify_plan(Relation view)
 {
-	RewriteRule *rule;
-	Query *query;
-	List *rewritten;
+	Query *query = plan_view_query(view);
 
-	if (view->rd_rules == NULL || view->rd_rules->numLocks != 1)
+	if (query == NULL)
 		elog(ERROR, "materialized view \"%s\" is missing rewrite information",
 		     RelationGetRelationName(view));
-	rule = view->rd_rules->rules[0];
-	query = copyObject(linitial_node(Query, rule->actions));
-	AcquireRewriteLocks(query, true, false);
-	rewritten = QueryRewrite(query);
-	if (list_length(rewritten) != 1)
-		elog(ERROR, "unexpected rewrite result for \"%s\"", RelationGetRelationName(view));
-	query = linitial_node(Query, rewritten);
 	return pg_plan_query(query, "freshet.verify", 0, NULL);
 }
 

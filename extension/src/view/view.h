@@ -69,7 +69,6 @@ typedef struct ViewCycle
 	Cut *new_cut;
 	List *changes;                 /* of RelationChange *, read where a view needs it */
 	QueryEnvironment *environment; /* the changes as ephemeral relations */
-	MemoryContext context;         /* of the cycle */
 } ViewCycle;
 
 /* What maintaining a view came to. */
