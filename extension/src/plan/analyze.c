@@ -547,6 +547,37 @@ plan_split_groups(ViewPlan *plan, Query *query)
 	return NULL;
 }
 
+/* Choose the strategy of a block, and take it apart for it. */
+void
+plan_classify(ViewPlan *plan)
+{
+	Query *query = plan->block;
+	const char *reason;
+
+	plan->strategy = PLAN_RECOMPUTE;
+	reason = plan_check_query(plan, query, true);
+	if (reason == NULL && plan->leaves == NIL)
+		reason = "no table";
+	if (reason == NULL && query->setOperations == NULL &&
+	    (query->hasAggs || query->groupClause != NIL || query->havingQual != NULL))
+		reason = plan_split_groups(plan, query);
+	if (reason != NULL)
+	{
+		plan->reason = psprintf("the query has: %s", reason);
+		return;
+	}
+	if (!plan->grouped)
+	{
+		plan->inner = copyObject(query);
+		plan->inner->sortClause = NIL;
+		plan_identity(plan);
+	}
+	plan->strategy = PLAN_ALGEBRAIC;
+	plan->reason = plan->grouped
+	                   ? "joins, filters and projections under a grouping with reversible states"
+	                   : "joins, filters and projections";
+}
+
 /*
  * Take a view's query apart, in the current memory context.
  *
@@ -557,7 +588,6 @@ plan_view(Relation view)
 {
 	ViewPlan *plan = palloc0(sizeof(ViewPlan));
 	Query *query = plan_view_query(view);
-	const char *reason;
 	ListCell *cell;
 
 	plan->view = RelationGetRelid(view);
@@ -599,26 +629,7 @@ plan_view(Relation view)
 		plan->reason = "the query uses a system column or a whole row";
 		return plan;
 	}
-	reason = plan_check_query(plan, query, true);
-	if (reason == NULL && plan->leaves == NIL)
-		reason = "no table";
-	if (reason == NULL && query->setOperations == NULL &&
-	    (query->hasAggs || query->groupClause != NIL || query->havingQual != NULL))
-		reason = plan_split_groups(plan, query);
-	if (reason != NULL)
-	{
-		plan->reason = psprintf("the query has: %s", reason);
-		return plan;
-	}
-	if (!plan->grouped)
-	{
-		plan->inner = copyObject(query);
-		plan->inner->sortClause = NIL;
-		plan_identity(plan);
-	}
-	plan->strategy = PLAN_ALGEBRAIC;
-	plan->reason = plan->grouped
-	                   ? "joins, filters and projections under a grouping with reversible states"
-	                   : "joins, filters and projections";
+	plan_normalise(plan);
+	plan_classify(plan);
 	return plan;
 }

@@ -79,6 +79,17 @@ typedef struct PlanAggregate
 	Oid extreme_operator; /* "=" of min's and max's type */
 } PlanAggregate;
 
+/*
+ * A hidden intermediate view (normalise.c): a block of the query that cannot be
+ * flattened into the block above it, which reads the part's table as a leaf.
+ */
+typedef struct PlanPart
+{
+	int number; /* from 1; a part's block reads parts of lower numbers only */
+	Oid relid;  /* its table; InvalidOid until it is bound to one */
+	struct ViewPlan *plan;
+} PlanPart;
+
 typedef struct ViewPlan
 {
 	Oid view;
@@ -89,6 +100,8 @@ typedef struct ViewPlan
 								 * recomputed on a timer as well */
 	Query *query;    /* rewritten, as REFRESH would run it */
 	List *relations; /* of PlanRelation *, each once */
+	Query *block;    /* the query normalised; reads the parts' tables */
+	List *parts;     /* of PlanPart *, in the order of their numbers */
 
 	/* strategy A */
 	Query *inner; /* what the delta queries are made from */
@@ -110,6 +123,8 @@ typedef struct ViewPlan
 
 extern ViewPlan *plan_view(Relation view);
 extern Query *plan_view_query(Relation view);
+extern void plan_normalise(ViewPlan *plan);
+extern void plan_classify(ViewPlan *plan);
 extern void plan_identity(ViewPlan *plan);
 extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
 extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);
