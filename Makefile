@@ -29,19 +29,23 @@ AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
 all: extension server
 
-extension: | deps
+extension: | .deps-stamp
 	$(MAKE) -j$(JOBS) -C extension PG_CONFIG=$(PG_CONFIG) $(EXTENSION_FLAGS) all
 
-server: | deps
+server: | .deps-stamp
 	$(MAKE) -j$(JOBS) -C server PG_CONFIG=$(PG_CONFIG) all
 
-deps: .deps-stamp
+deps: .deps-stamp .test-deps-stamp
 
 .deps-stamp: tools/deps
 	tools/deps
 	@touch $@
 
-$(VENV_STAMP): tests/requirements.txt | deps
+.test-deps-stamp: tools/deps
+	tools/deps tests
+	@touch $@
+
+$(VENV_STAMP): tests/requirements.txt | .deps-stamp
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
@@ -61,15 +65,15 @@ test: | deps
 bench: install-extension server $(VENV_STAMP)
 	@.venv/bin/python bench/all
 
-format: | deps
+format: | .deps-stamp
 	@clang-format -i $(C_FILES)
 
 # clang-format has the last word on layout, the compiler on warnings.
-lint: | deps
+lint: | .deps-stamp
 	@clang-format --dry-run -Werror $(C_FILES)
 	@tools/lint
 
 clean:
 	-$(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) clean
 	-$(MAKE) -C server clean
-	rm -rf .deps-stamp .venv bench/results
+	rm -rf .deps-stamp .test-deps-stamp .venv bench/results

@@ -1,0 +1,26 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [('myapp', '0002_mv_dashboard')]
+
+    operations = [
+        migrations.RunSQL(
+            sql="""
+                DROP MATERIALIZED VIEW IF EXISTS mv_dashboard CASCADE;
+                CREATE MATERIALIZED VIEW mv_dashboard AS
+                SELECT
+                    date_trunc('day', created_at)::date AS day,
+                    COUNT(*)::integer AS events,
+                    COUNT(DISTINCT user_id)::integer AS unique_users,
+                    SUM(CASE WHEN event_type = 'purchase'
+                        THEN amount ELSE 0 END)::numeric(13,2) AS revenue
+                FROM myapp_events
+                WHERE created_at >= CURRENT_DATE - INTERVAL '30 days'
+                GROUP BY 1
+                WITH DATA;
+                CREATE UNIQUE INDEX idx_mv_dashboard_day ON mv_dashboard (day);
+            """,
+            reverse_sql="DROP MATERIALIZED VIEW IF EXISTS mv_dashboard CASCADE;"
+        ),
+    ]

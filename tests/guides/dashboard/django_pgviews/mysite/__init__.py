@@ -1,0 +1,1 @@
+"""The project of the chapter’s section on django-pgviews-redux."""
