@@ -2,6 +2,7 @@
 #
 #   make run      from nothing to a running server with a view that changes before your eyes
 #   make test     every test; make test SAN=1 the same under sanitizers
+#   make fuzz     random tables, queries and histories for an hour (FUZZ_SECONDS), failures in fuzz-results/
 #   make bench    the numbers of README.md
 #
 # Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
@@ -25,7 +26,7 @@ EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=undefined -fno-sanitize-recover=u
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all extension server deps install install-extension run test bench format lint clean
+.PHONY: all extension server deps install install-extension run test fuzz bench format lint clean
 
 all: extension server
 
@@ -61,6 +62,9 @@ run: install-extension server
 
 test: | deps
 	@tools/test $(PYTEST)
+
+fuzz: install-extension $(VENV_STAMP)
+	@.venv/bin/python tools/fuzz
 
 bench: install-extension server $(VENV_STAMP)
 	@.venv/bin/python bench/all

@@ -1,0 +1,1 @@
+"""Random tables, random queries over every construct, random histories: every view stays equal to its query."""
