@@ -80,4 +80,4 @@ lint: | .deps-stamp
 clean:
 	-$(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) clean
 	-$(MAKE) -C server clean
-	rm -rf .deps-stamp .test-deps-stamp .venv bench/results
+	rm -rf .deps-stamp .test-deps-stamp .venv bench/results build

@@ -10,7 +10,7 @@ import sys
 import pytest
 from harness import system
 
-from .dashboards import ROWS, SCRIPTS, Application
+from .application import ROWS, SCRIPTS, Application
 
 PROJECT = SCRIPTS / "django"
 VIEWS = "SELECT array_agg(matviewname::text ORDER BY matviewname) FROM pg_matviews WHERE schemaname = 'public'"

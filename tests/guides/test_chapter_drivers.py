@@ -5,7 +5,7 @@ Each script sees the view fresh before anything refreshes it, and no REFRESH rew
 
 import pytest
 
-from .dashboards import EVENTS, ROWS, Application
+from .application import EVENTS, ROWS, Application
 
 
 @pytest.fixture

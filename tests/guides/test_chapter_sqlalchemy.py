@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from harness import system
 
-from .dashboards import EVENTS, ROWS, Application
+from .application import EVENTS, ROWS, Application
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def t(place):
 @pytest.fixture
 def wire(t):
     with Wire(t.server.ports["materialize"]) as wire:
-        wire.log_in(options=f"-csearch_path={t.schema}")
+        wire.log_in(options=f"-csearch_path={t.schema}", application_name="wire")
         yield wire
 
 
@@ -70,6 +70,30 @@ def test_flush_without_sync(t, wire):
     assert kinds(wire.until("Z")) == "3Z"
     wire.send(query("SELECT 1"))
     assert kinds(wire.until("Z")) == "TDCZ"
+
+
+def test_closing_a_portal_ends_its_wait(t, wire):
+    """pg-cursor, when pg-query-stream is destroyed: it has asked for the next row and closes the portal."""
+    for end in ("", "COMMIT"):
+        block = [query("BEGIN")] if end else []
+        wire.send(*block, parse("SUBSCRIBE t"), bind("C_1"), execute("C_1", 5), FLUSH)
+        assert kinds(wire.until("s")) == ("CZ" if end else "") + "12DDDDDs"
+        wire.send(execute("C_1", 1), FLUSH)
+        t.wait_for("SELECT wait_event FROM pg_stat_activity WHERE application_name = 'wire'", "Extension")
+        wire.send(close("P", "C_1"), SYNC)
+        # in a block the cancelled wait fails the block, as any cancel does
+        assert kinds(wire.until("Z")) == ("EZ" if end else "s3Z")
+    wire.send(query("ROLLBACK"))
+    assert wire.until("Z")[-1][1] == b"I"
+
+
+def test_closing_the_unnamed_portal_waits(t, wire):
+    """Some clients close it in the flight of their Execute, and want its rows all the same."""
+    wire.send(parse("SUBSCRIBE t"), bind(), execute("", 6), FLUSH)
+    assert kinds(wire.until("D")) == "12D"
+    wire.send(close("P"), SYNC)
+    t.soon("INSERT INTO t VALUES (6, 'six')")
+    assert kinds(wire.until("Z")) == "DDDDDs3Z"
 
 
 def test_portal_ends_with_sync_outside_a_block(t, wire):

@@ -99,6 +99,12 @@ typedef struct Dialect
 	bool (*cancel)(void *self);
 
 	/*
+	 * In control: this message is the first the client has sent behind the one
+	 * taken, Flush aside. It stays where it is, and is shown again when more comes.
+	 */
+	void (*behind)(void *self, const WireMessage *message);
+
+	/*
 	 * Not in control but watching: a ReadyForQuery with this transaction status
 	 * ('I', 'T', 'E') has just gone to the client.
 	 */

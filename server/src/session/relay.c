@@ -197,6 +197,31 @@ balance_client(Session *session)
 		session_resume_client(session);
 }
 
+/* Show the dialect what the client sends while it waits for the dialect. */
+static void
+show_behind(Session *session)
+{
+	const char *at = buffer_data(&session->input);
+	const char *end = at + session->input.length;
+	WireMessage message;
+	uint32_t length;
+
+	while (end - at >= WIRE_HEADER && at[0] == 'H' && read_length(at + 1) == 4)
+		at += WIRE_HEADER;
+	if (end - at < WIRE_HEADER)
+		return;
+	length = read_length(at + 1);
+	if (length < 4 || length >= (size_t) (end - at))
+		return;
+	message.type = at[0];
+	message.body = at + WIRE_HEADER;
+	message.length = length - 4;
+	stream_cork(session->client);
+	session->dialect->behind(session->dialect_self, &message);
+	if (session->phase != SESSION_CLOSED)
+		stream_uncork(session->client);
+}
+
 /* Bytes of the client. */
 void
 relay_client(Session *session, const char *bytes, size_t count)
@@ -206,6 +231,8 @@ relay_client(Session *session, const char *bytes, size_t count)
 	if (session->input.length > 0 || session->held || session->controlled)
 	{
 		buffer_append(&session->input, bytes, count);
+		if (session->controlled)
+			show_behind(session);
 		relay_continue(session);
 		return;
 	}

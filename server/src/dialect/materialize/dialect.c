@@ -139,6 +139,7 @@ materialize_message(void *self, const WireMessage *message)
 	Text rewritten;
 
 	mz->cancelled = false;
+	mz->leaving = false;
 	if (message->type == 'S' && mz->commit.pending)
 	{
 		commit_take_sync(mz);
@@ -253,6 +254,21 @@ materialize_cancel(void *self)
 	return true;
 }
 
+/*
+ * The client goes on while it waits. If that is to leave, what it waits for is
+ * cancelled: otherwise its Close would have to wait for rows to come.
+ */
+static void
+materialize_behind(void *self, const WireMessage *message)
+{
+	Materialize *mz = self;
+
+	if (mz->leaving || !extended_is_leaving(mz, message))
+		return;
+	mz->leaving = true;
+	materialize_cancel(mz);
+}
+
 /* A ReadyForQuery went to the client. */
 static void
 materialize_ready(void *self, char status)
@@ -273,7 +289,8 @@ materialize_ready(void *self, char status)
 		.close = materialize_close, .wants = materialize_wants, .message = materialize_message,    \
 		.backend_header = materialize_backend_header,                                              \
 		.backend_message = materialize_backend_message, .timer = materialize_timer,                \
-		.drained = materialize_drained, .cancel = materialize_cancel, .ready = materialize_ready   \
+		.drained = materialize_drained, .cancel = materialize_cancel,                              \
+		.behind = materialize_behind, .ready = materialize_ready                                   \
 	}
 
 const Dialect materialize_dialect = MATERIALIZE_DIALECT(any_door_words);

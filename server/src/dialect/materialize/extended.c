@@ -725,6 +725,23 @@ portal_closed(Materialize *mz)
 	task_done(mz, NULL);
 }
 
+/*
+ * Does the client close the portal from which it waits for so many rows? Only a
+ * portal with a name, for the unnamed one is closed by clients that tidy up in
+ * the flight of their Execute, and want its rows.
+ */
+bool
+extended_is_leaving(const Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+
+	if (message->type != 'C' || mz->task != TASK_EXECUTE || mz->run.stream == NULL ||
+	    mz->run.mode != RUN_SUBSCRIBE || mz->run.limit < 0 || mz->portal[0] == '\0')
+		return false;
+	wire_read(&reader, message);
+	return wire_read_byte(&reader) == 'P' && strcmp(wire_read_string(&reader), mz->portal) == 0;
+}
+
 /* Close of a portal with a subscription. */
 static void
 close_portal(Materialize *mz)

@@ -195,6 +195,7 @@ typedef struct Prepared Prepared;
 typedef struct Portal Portal;
 
 extern bool extended_wants(Materialize *mz, const WireMessage *message);
+extern bool extended_is_leaving(const Materialize *mz, const WireMessage *message);
 extern DialectAnswer extended_message(Materialize *mz, const WireMessage *message);
 extern void extended_block_ended(Materialize *mz);
 extern void extended_forget_stream(Materialize *mz, const Stream *stream);
@@ -265,6 +266,7 @@ struct Materialize
 
 	TaskKind task;
 	bool cancelled;  /* the client has asked for it */
+	bool leaving;    /* by closing the portal it waits for */
 	bool cancelling; /* PostgreSQL was asked and has not acted yet */
 	MzError error;
 	char status; /* of the last ReadyForQuery seen in control */

@@ -258,6 +258,16 @@ note_wait(Materialize *mz)
 		memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
 }
 
+/*
+ * Whether a cancel ends the run as if no more had been asked for: its client
+ * closes the portal. In a block the cancel fails the block, so it is an error.
+ */
+static bool
+is_left(const Materialize *mz)
+{
+	return mz->leaving && mz->status == 'I';
+}
+
 /* A round has ended: wait and changes, or only what was left of the changes. */
 static void
 batch_done(Materialize *mz)
@@ -271,7 +281,10 @@ batch_done(Materialize *mz)
 	if (flight->failed)
 	{
 		stream->portal_open = false;
-		task_failed(mz);
+		if (is_left(mz) && strcmp(mz->error.sqlstate, "57014") == 0)
+			run_over(mz);
+		else
+			task_failed(mz);
 		return;
 	}
 	stream->portal_open = flight->suspended;
@@ -392,7 +405,10 @@ run_step(Materialize *mz)
 	/* the cancel may have come between two rounds, where PostgreSQL ignores it */
 	if (mz->cancelled)
 	{
-		task_raise_cancelled(mz);
+		if (is_left(mz))
+			run_over(mz);
+		else
+			task_raise_cancelled(mz);
 		return;
 	}
 	if (session_client_backlog(mz->session) > SESSION_HIGH_WATER)

@@ -1,6 +1,6 @@
-"""A database for the book chapter's scripts, and what must hold of its view whatever they do.
+"""A database for the scripts of a guide, and what must hold of its views whatever they do.
 
-The scripts say "dbname=myapp" and "localhost", as their readers do; host and port come from libpq's
+The book chapter's scripts say "dbname=myapp" and "localhost", as their readers do; host and port come from libpq's
 environment variables, which every driver here reads.
 """
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import psycopg
+from harness.paths import pg_bin
 
 SCRIPTS = pathlib.Path(__file__).parent / "dashboard"
 
@@ -25,14 +26,22 @@ VALUES (1, 'purchase', 49.99, now()), (2, 'purchase', 29.99, now()), (1, 'pagevi
 
 
 class Application:
-    """The database `myapp` of one test, its scripts, and a connection to look from outside."""
+    """The database of one test, its scripts, and a connection to look from outside.
 
-    def __init__(self, server, name: str = "myapp"):
+    The database is new and empty, or what a page's psql script makes of it.
+    """
+
+    def __init__(self, server, name: str = "myapp", script: str | None = None):
         self.server = server
         self.name = name
         self.admin = server.psycopg("postgres")
         self.admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self.admin.execute(f"CREATE DATABASE {name}")
+        if script is None:
+            self.admin.execute(f"CREATE DATABASE {name}")
+        else:
+            done = subprocess.run([pg_bin("psql"), "-Xq", "-v", "ON_ERROR_STOP=1", server.dsn("postgres"), "-f", "-"],
+                                  input=script, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
         self.connection = server.psycopg("postgres", dbname=name)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {
             "PGHOST": "127.0.0.1", "PGPORT": str(server.ports["postgres"]), "PGUSER": "postgres",
