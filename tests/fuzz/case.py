@@ -108,13 +108,13 @@ class Case:
 
     def make_plain_view(self) -> None:
         if self.chance(0.5):
-            query, columns = self.generator.query(1)
+            query, columns = self.generator.view(1)
             self.add(0, f"CREATE VIEW plain AS {query.sql()}")
             self.generator.relations = self.generator.relations + [Relation("plain", tuple(columns))]
 
     def make_view(self) -> None:
         name = f"v{len(self.views)}"
-        query, columns = self.generator.query(self.random.choice((0, 1, 1, 2)))
+        query, columns = self.generator.view(self.random.choice((0, 1, 1, 2)))
         self.steps.append(Step.view(name, query))
         if self.chance(0.3):
             self.generator.relations = self.generator.relations + [Relation(name, tuple(columns))]

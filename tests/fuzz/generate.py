@@ -31,6 +31,15 @@ class Generator:
         self.random = random
         self.relations = relations
         self.aliases = 0
+        self.exotic = 1.0  # how likely what makes a query harder is; some queries shall have one such thing or none
+
+    def view(self, depth: int) -> tuple[Query, Columns]:
+        """A query for a view."""
+        self.exotic = self.random.choice((0.0, 0.2, 0.2, 1.0))
+        return self.query(depth)
+
+    def rare(self, probability: float) -> bool:
+        return self.chance(probability * self.exotic)
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -99,7 +108,7 @@ class Generator:
     # FROM
 
     def source(self, depth: int) -> tuple["str | Query", Columns]:
-        if depth > 0 and self.chance(0.3):
+        if depth > 0 and self.rare(0.3):
             return self.query(depth - 1)
         relation = self.random.choice(self.relations)
         return relation.name, list(relation.columns)
@@ -109,7 +118,7 @@ class Generator:
         count = count or self.random.choices((1, 2, 3), (5, 5, 2))[0]
         items, scope, where = [], [], []
         for number in range(count):
-            if items and self.chance(0.15):
+            if items and self.rare(0.15):
                 item, columns = self.lateral(scope, depth)
                 items.append(item)
                 scope = scope + columns
@@ -122,12 +131,12 @@ class Generator:
                 scope = refs
                 continue
             join = self.random.choices(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"),
-                                       (8, 7, 2, 3, 0.4))[0]
+                                       (8, 7 * self.exotic, 2 * self.exotic, 3 * self.exotic, 0.4))[0]
             on = []
             pair = self.equality(scope, refs)
             if join != "CROSS JOIN":
                 if pair is None:
-                    join, on = "LEFT JOIN", [expr("false")] if self.chance(0.3) else [self.condition(scope + refs)]
+                    join, on = self.random.choice(("JOIN", "LEFT JOIN")), [expr("false")] if self.chance(0.2) else [self.condition(scope + refs)]
                 elif join != "FULL JOIN" and self.chance(0.1):
                     on = [expr(f"{pair[0].sql} {self.random.choice(('<', '>', 'IS NOT DISTINCT FROM'))} {pair[1].sql}")]
                     on.append(self.condition(refs))
@@ -254,6 +263,8 @@ class Generator:
             choices += [(f"{self.random.choice(('bool_and', 'bool_or', 'every'))}({ref.sql})", "bool", 4)]
         if ref.type == "text":
             choices.append((f"longest({ref.sql})", "text", 1))
+        if not self.exotic:
+            choices = [choice for choice in choices if choice[2] > 1 and "DISTINCT" not in choice[0]]
         call, type_, _ = self.random.choices(choices, [choice[2] for choice in choices])[0]
         if self.chance(0.15) and "COLLATE \"default\"" not in call and "array_to_string" not in call:
             call += f" FILTER (WHERE {self.condition(scope).sql()})"
@@ -282,7 +293,9 @@ class Generator:
     def query(self, depth: int = 2) -> tuple[Query, Columns]:
         kinds = [(self.plain, 7), (self.grouped, 6), (self.distinct, 2), (self.distinct_on, 2), (self.windowed, 4),
                  (self.top, 2)]
-        if depth > 0:
+        if not self.exotic:
+            kinds = [(self.plain, 20), (self.grouped, 20)] + kinds[2:]
+        if depth > 0 and (self.exotic or self.chance(0.3)):
             kinds += [(self.set_operation, 4), (self.common, 2), (self.numbered, 2), (self.grouping_sets, 2),
                       (self.recursive, 0.5)]
         return self.random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0](depth)
@@ -292,9 +305,9 @@ class Generator:
         items, scope, where = self.tables(depth)
         while self.chance(0.35) and len(where) < 3:
             where.append(self.condition(scope))
-        if self.chance(0.3):
+        if self.rare(0.3):
             where.append(self.sublink(scope, depth - 1 if depth else 0))
-        elif self.chance(0.05):
+        elif self.rare(0.05):
             where.append(expr("(", *self.sublink(scope, 0).parts, ") OR (", *self.condition(scope).parts, ")"))
         return items, scope, where
 
@@ -302,7 +315,7 @@ class Generator:
         tables, scope, where = self.block(depth)
         items, columns = [], []
         for number in range(self.random.randint(1, 5)):
-            if self.chance(0.12):
+            if self.rare(0.12):
                 value, type_ = self.scalar(scope, depth - 1 if depth else 0)
             elif self.chance(0.08):
                 ref = self.random.choice(scope)
