@@ -80,8 +80,53 @@ SHAPES = [
                                "FROM orders o JOIN customers c ON c.id = o.customer GROUP BY c.region"),
     Shape("grouped_expression", "A", "SELECT date_trunc('month', day::timestamp) AS month, length(note) AS length, "
                                      "count(*) AS n FROM orders GROUP BY 1, 2"),
+    # parts: complex subqueries as hidden views
+    Shape("distinct_rows", "A", "SELECT DISTINCT customer, flag FROM orders"),
+    Shape("distinct_join", "A", "SELECT DISTINCT c.region, o.note FROM orders o JOIN customers c ON c.id = o.customer"),
+    Shape("distinct_groups", "A", "SELECT DISTINCT n FROM (SELECT count(*) AS n FROM orders GROUP BY customer) c"),
+    Shape("distinct_series", "A", "SELECT DISTINCT generate_series(1, units) AS n FROM orders"),
+    Shape("set_union", "A", "SELECT customer FROM orders UNION SELECT id FROM customers UNION SELECT NULL"),
+    Shape("set_union_mixed", "A", "(SELECT customer FROM orders UNION SELECT id FROM customers) UNION ALL "
+                                  "SELECT units FROM items WHERE units > 10"),
+    Shape("set_intersect", "A", "SELECT note FROM orders INTERSECT SELECT region FROM customers"),
+    Shape("set_intersect_all", "A", "SELECT note FROM orders INTERSECT ALL SELECT region FROM customers"),
+    Shape("set_except", "A", "SELECT customer FROM orders EXCEPT ALL SELECT id FROM customers"),
+    Shape("set_except_distinct", "A", "SELECT id FROM customers EXCEPT SELECT customer FROM orders WHERE flag"),
+    Shape("set_nested", "A", "SELECT n, count(*) AS rows FROM (SELECT units AS n FROM items EXCEPT "
+                             "(SELECT units FROM orders INTERSECT SELECT id FROM customers)) s GROUP BY n"),
+    Shape("grouped_twice", "A", "SELECT n, count(*) AS customers FROM (SELECT customer, count(*) AS n "
+                                "FROM orders GROUP BY customer) c GROUP BY n"),
+    Shape("grouped_filtered", "A", "SELECT customer, n * 2 AS twice FROM (SELECT customer, count(*) AS n, sum(units) AS u "
+                                   "FROM orders GROUP BY customer) c WHERE u > 3"),
+    Shape("groups_joined", "A", "SELECT c.id, o.n, i.most FROM customers c JOIN (SELECT customer, count(*) AS n "
+                                "FROM orders GROUP BY customer) o ON o.customer = c.id JOIN (SELECT order_id, "
+                                "max(units) AS most FROM items GROUP BY order_id) i ON i.order_id = c.id"),
+    Shape("cte_twice", "A", "WITH t AS (SELECT customer, sum(units) AS units FROM orders GROUP BY customer) "
+                            "SELECT a.customer, b.customer AS other FROM t a JOIN t b ON a.units = b.units "
+                            "AND a.customer < b.customer"),
+    Shape("cte_plain", "A", "WITH a AS (SELECT id, customer FROM orders WHERE flag), b AS (SELECT a.id, c.region FROM a "
+                            "JOIN customers c ON c.id = a.customer) SELECT region, count(*) AS n FROM b GROUP BY region"),
+    Shape("having_share", "A", "SELECT customer, sum(units) AS units FROM orders GROUP BY customer "
+                               "HAVING sum(units) > (SELECT avg(units) FROM items)"),
+    Shape("scalar_extreme", "A", "WITH t AS (SELECT customer, sum(units) AS units FROM orders GROUP BY customer) "
+                                 "SELECT c.id, t.units FROM customers c JOIN t ON t.customer = c.id "
+                                 "WHERE t.units = (SELECT max(units) FROM t)"),
+    Shape("scalar_shown", "A", "SELECT id, units - (SELECT min(units) FROM orders) AS above FROM items WHERE units > 8"),
+    Shape("in_groups", "A", "SELECT id, region FROM customers WHERE id IN (SELECT customer FROM orders "
+                            "GROUP BY customer HAVING sum(units) > 5)"),
+    Shape("in_union", "A", "SELECT id, note FROM orders WHERE customer IN (SELECT id FROM customers UNION "
+                           "SELECT order_id FROM items)"),
+    Shape("grouping_sets", "A", "SELECT customer, flag, count(*) AS n FROM orders GROUP BY ROLLUP (customer, flag)"),
+    Shape("grouping_cube", "A", "SELECT day, flag, grouping(day, flag) AS g, sum(units) AS units, max(note) AS last "
+                                "FROM orders GROUP BY CUBE (day, flag) HAVING count(*) > 1"),
+    Shape("top", "B", "SELECT id, units, note FROM orders ORDER BY units DESC NULLS LAST, id, note LIMIT 10"),
+    Shape("top_offset", "B", "SELECT id, units FROM items ORDER BY units, id LIMIT 7 OFFSET 3"),
+    Shape("top_groups", "B", "SELECT customer, sum(units) AS units, count(*) AS n FROM orders GROUP BY customer "
+                             "ORDER BY units DESC NULLS LAST, customer LIMIT 5"),
+    Shape("top_ties", "B", "SELECT units FROM items ORDER BY units DESC FETCH FIRST 3 ROWS WITH TIES"),
+    Shape("top_joined", "B", "SELECT c.region, t.units FROM (SELECT customer, units FROM orders WHERE units IS NOT NULL "
+                             "ORDER BY units DESC, customer LIMIT 8) t JOIN customers c ON c.id = t.customer"),
     # everything else
-    Shape("distinct_rows", "C", "SELECT DISTINCT customer, flag FROM orders"),
     Shape("left_join", "C", "SELECT c.id, c.region, o.amount FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
     Shape("full_join", "C", "SELECT c.id, r.manager FROM customers c FULL JOIN regions r ON r.name = c.region"),
     Shape("not_in", "C", "SELECT id, note FROM orders WHERE customer NOT IN "
@@ -90,13 +135,8 @@ SHAPES = [
                          "(SELECT 1 FROM orders o WHERE o.customer = c.id AND o.flag)"),
     Shape("windowed", "C", "SELECT id, customer, rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
                          "sum(units) OVER (PARTITION BY customer) AS units FROM orders"),
-    Shape("top", "C", "SELECT id, units, note FROM orders ORDER BY units DESC NULLS LAST, id, note LIMIT 10"),
     Shape("count_distinct", "C", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
-    Shape("grouping_sets", "C", "SELECT customer, flag, count(*) AS n FROM orders GROUP BY ROLLUP (customer, flag)"),
-    Shape("set_except", "C", "SELECT customer FROM orders EXCEPT ALL SELECT id FROM customers"),
     Shape("ordered_array", "C", "SELECT customer, array_agg(id ORDER BY id) AS ids FROM orders GROUP BY customer"),
-    Shape("grouped_twice", "C", "SELECT n, count(*) AS customers FROM (SELECT customer, count(*) AS n "
-                                "FROM orders GROUP BY customer) c GROUP BY n"),
     Shape("recursive", "C", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "
                             "UNION SELECT c.id, depth + 1 FROM chain JOIN customers c ON c.id = chain.id + 1 "
                             "WHERE depth < 5) SELECT id, depth FROM chain"),

@@ -120,7 +120,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 	concerned = cycle_concerns(view, changes);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
-	if (view->adopted && !entry->dirty && view->plan->strategy == PLAN_ALGEBRAIC)
+	if (view->adopted && !entry->dirty && view->plan->strategy != PLAN_RECOMPUTE)
 		return concerned ? ACTION_FOLLOW : ACTION_NONE;
 	if (concerned || !view->adopted)
 		entry->dirty = true;
@@ -181,8 +181,9 @@ cycle_read_changes(Worker *worker, ViewCycle *cycle)
 
 		if (change->read || change->whole)
 			continue;
-		relation = try_relation_open(change->relid, AccessShareLock);
-		if (relation == NULL)
+		/* locked by another: then by none of the views that are to follow */
+		if (!ConditionalLockRelationOid(change->relid, AccessShareLock) ||
+		    (relation = try_relation_open(change->relid, NoLock)) == NULL)
 		{
 			change->whole = true;
 			continue;
@@ -335,12 +336,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	}
 	worker->culprit = NULL;
 
-	if (outcome.change != NULL && outcome.change->plus_count + outcome.change->minus_count > 0)
-	{
-		cycle->changes = lappend(cycle->changes, outcome.change);
-		delta_set_changes(cycle->changes);
-		delta_register_change(cycle->environment, outcome.change);
-	}
+	view_publish(cycle, &outcome);
 	if (outcome.tid_count > 0)
 		frontier_ring_add(view->view, outcome.tids, outcome.tid_count);
 	pg_atomic_fetch_add_u64(&view->shared->rows_in, outcome.rows_in);
@@ -591,6 +587,7 @@ cycle_failed(Worker *worker, ErrorData *error)
 {
 	WorkerView *culprit = worker->culprit;
 	MaintainedView *view;
+	ListCell *cell;
 
 	delta_set_changes(NIL);
 	capture_finish(worker->capture, true);
@@ -604,6 +601,8 @@ cycle_failed(Worker *worker, ErrorData *error)
 	    worker_now_ms() + Min((int64) RETRY_FIRST_MS << Min(view->failures, 16), RETRY_MOST_MS);
 	view->failures++;
 	view->queries = NIL;
+	foreach (cell, view->parts)
+		((MaintainedView *) lfirst(cell))->queries = NIL;
 	cycle_show(worker, view, true, true);
 
 	StartTransactionCommand();

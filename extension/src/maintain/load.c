@@ -62,6 +62,8 @@ load_relation_changed(Oid relid)
 				break;
 			concerned = ((PlanRelation *) lfirst(base))->relid == relid;
 		}
+		foreach (base, view->parts)
+			concerned |= ((MaintainedView *) lfirst(base))->view == relid;
 		view->invalid |= concerned;
 		result |= concerned;
 	}
@@ -181,19 +183,40 @@ load_watch(Worker *worker, Oid relid, RelFileNode node)
 	return known ? NIL : load_writers(worker, relid);
 }
 
+/* Add a query and the way in which it is kept to a fingerprint. */
+static uint64
+load_fingerprint_query(uint64 hash, const ViewPlan *plan)
+{
+	char *query = nodeToString(plan->query);
+
+	hash = hash_combine64(
+	    hash, hash_bytes_extended((unsigned char *) query, strlen(query), plan->strategy));
+	pfree(query);
+	return hash;
+}
+
 /*
- * What a view's content is made from: its query, and the files of what it reads
- * and of itself. If it is another one, the view has to be rebuilt.
+ * What a view's content is made from: its query and its parts, and the files of
+ * what it reads, of its parts and of itself. If it is another one, the view has
+ * to be rebuilt.
  */
 static uint64
 load_fingerprint(MaintainedView *view, RelFileNode node)
 {
 	const ViewPlan *plan = view->plan;
-	char *query = nodeToString(plan->query);
-	uint64 hash = hash_bytes_extended((unsigned char *) query, strlen(query), plan->strategy);
+	uint64 hash = load_fingerprint_query(0, plan);
 	ListCell *cell;
 
-	pfree(query);
+	foreach (cell, view->parts)
+	{
+		MaintainedView *part = lfirst(cell);
+		Relation relation = relation_open(part->view, AccessShareLock);
+
+		hash = load_fingerprint_query(hash, part->plan);
+		hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) &relation->rd_node,
+		                                                sizeof(RelFileNode), 0));
+		relation_close(relation, AccessShareLock);
+	}
 	hash = hash_combine64(hash, plan->owner);
 	hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) &node, sizeof(node), 0));
 	foreach (cell, plan->relations)
@@ -239,6 +262,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	MemoryContext old;
 	ListCell *cell;
 	bool keep;
+	char strategy;
 
 	if (entry != NULL && !entry->view->invalid && entry->view->adopted == row->adopted &&
 	    entry->view->retry_at_ms == 0)
@@ -314,10 +338,10 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		entry->writers = list_concat(entry->writers, writers);
 		MemoryContextSwitchTo(old);
 	}
-	if (row->strategy == NULL || row->strategy[0] != (char) view->plan->strategy ||
-	    row->reason == NULL || strcmp(row->reason, view->plan->reason) != 0)
-		catalog_view_set_strategy(row->view, view->plan->strategy == PLAN_ALGEBRAIC ? "A" : "C",
-		                          view->plan->reason);
+	strategy = (char) plan_strategy(view->plan);
+	if (row->strategy == NULL || row->strategy[0] != strategy || row->reason == NULL ||
+	    strcmp(row->reason, view->plan->reason) != 0)
+		catalog_view_set_strategy(row->view, psprintf("%c", strategy), view->plan->reason);
 }
 
 /* Order views so that those read by others come first. */

@@ -87,7 +87,7 @@ plan_relations_walker(Node *node, ViewPlan *plan)
 	{
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
-		if (rte->rtekind == RTE_RELATION && rte->relid != plan->view)
+		if (rte->rtekind == RTE_RELATION && rte->relid != plan->view && OidIsValid(rte->relid))
 		{
 			plan_add_relation(plan, rte->relid);
 			if (rte->inh)
@@ -102,6 +102,13 @@ plan_relations_walker(Node *node, ViewPlan *plan)
 		return false;
 	}
 	return expression_tree_walker(node, plan_relations_walker, plan);
+}
+
+/* Collect the relations that a query reads. */
+void
+plan_relations(ViewPlan *plan, Query *query)
+{
+	(void) plan_relations_walker((Node *) query, plan);
 }
 
 /* Is this function's result decided by more than its arguments and settings? */
@@ -184,7 +191,8 @@ plan_check_from(ViewPlan *plan, Query *query, Node *node)
 					return "relation that is not a table";
 				if (rte->inh && has_subclass(rte->relid))
 					return "table with inheritance children";
-				if (get_rel_persistence(rte->relid) != RELPERSISTENCE_PERMANENT)
+				if (OidIsValid(rte->relid) &&
+				    get_rel_persistence(rte->relid) != RELPERSISTENCE_PERMANENT)
 					return "table that is not logged";
 				leaf = palloc(sizeof(PlanLeaf));
 				leaf->relid = rte->relid;
@@ -547,14 +555,37 @@ plan_split_groups(ViewPlan *plan, Query *query)
 	return NULL;
 }
 
-/* Choose the strategy of a block, and take it apart for it. */
+/* Forget what was found out about a block. */
+static void
+plan_reset_block(ViewPlan *plan)
+{
+	ViewPlan kept = *plan;
+
+	memset(plan, 0, sizeof(ViewPlan));
+	plan->view = kept.view;
+	plan->owner = kept.owner;
+	plan->clock = kept.clock;
+	plan->query = kept.query;
+	plan->relations = kept.relations;
+	plan->block = kept.block;
+	plan->parts = kept.parts;
+	plan->obstacle = kept.obstacle;
+}
+
+/*
+ * Choose the strategy of a block, and take it apart for it. The tables of parts
+ * may not be known yet.
+ */
 void
 plan_classify(ViewPlan *plan)
 {
 	Query *query = plan->block;
 	const char *reason;
 
+	plan_reset_block(plan);
 	plan->strategy = PLAN_RECOMPUTE;
+	if (plan_check_limit(plan))
+		return;
 	reason = plan_check_query(plan, query, true);
 	if (reason == NULL && plan->leaves == NIL)
 		reason = "no table";
@@ -576,10 +607,60 @@ plan_classify(ViewPlan *plan)
 	plan->reason = plan->grouped
 	                   ? "joins, filters and projections under a grouping with reversible states"
 	                   : "joins, filters and projections";
+	if (plan->parts != NIL)
+		plan->reason = psprintf("%s, over parts", plan->reason);
+}
+
+/* How a view is kept: as that of its blocks which is the worst. */
+PlanStrategy
+plan_strategy(const ViewPlan *plan)
+{
+	PlanStrategy strategy = plan->strategy;
+	ListCell *cell;
+
+	foreach (cell, plan->parts)
+		if (((PlanPart *) lfirst(cell))->plan->strategy == PLAN_KEYS)
+			strategy = PLAN_KEYS;
+	return strategy;
 }
 
 /*
- * Take a view's query apart, in the current memory context.
+ * Parts are worth their while only if no block is recomputed, and right only if
+ * nothing speaks against the blocks; otherwise the query is left whole.
+ */
+static void
+plan_judge_parts(ViewPlan *plan)
+{
+	const char *reason = plan->obstacle;
+	ListCell *cell;
+
+	foreach (cell, plan->parts)
+	{
+		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
+
+		plan_classify(part);
+		if (reason == NULL && part->strategy == PLAN_RECOMPUTE)
+			reason = part->reason;
+		else if (reason == NULL && part->ties > 0)
+			reason = "the query has: LIMIT in a subquery whose ORDER BY leaves rows in ties";
+	}
+	if (plan->strategy != PLAN_RECOMPUTE && reason != NULL)
+	{
+		plan_reset_block(plan);
+		plan->strategy = PLAN_RECOMPUTE;
+		plan->reason =
+		    reason == plan->obstacle ? psprintf("the query has: %s", reason) : pstrdup(reason);
+	}
+	if (plan->strategy == PLAN_RECOMPUTE)
+	{
+		plan->parts = NIL;
+		plan->block = plan->query;
+	}
+}
+
+/*
+ * Take a view's query apart, in the current memory context. If it has parts,
+ * plan_bind has to give them tables before any query is made from the plan.
  *
  * The caller has locked the view. Errors are those of rewriting the query.
  */
@@ -592,14 +673,14 @@ plan_view(Relation view)
 
 	plan->view = RelationGetRelid(view);
 	plan->owner = view->rd_rel->relowner;
-	plan->query = query;
+	plan->query = plan->block = query;
 	if (query == NULL)
 	{
 		plan->strategy = PLAN_NONE;
 		plan->reason = "the view has no query";
 		return plan;
 	}
-	plan_relations_walker((Node *) query, plan);
+	plan_relations(plan, query);
 
 	if (contain_volatile_functions((Node *) query))
 	{
@@ -631,5 +712,6 @@ plan_view(Relation view)
 	}
 	plan_normalise(plan);
 	plan_classify(plan);
+	plan_judge_parts(plan);
 	return plan;
 }

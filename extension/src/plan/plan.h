@@ -33,6 +33,7 @@
 typedef enum PlanStrategy
 {
 	PLAN_ALGEBRAIC = 'A',
+	PLAN_KEYS = 'B',
 	PLAN_RECOMPUTE = 'C',
 	PLAN_NONE = '-' /* not maintained: reason says why */
 } PlanStrategy;
@@ -48,7 +49,7 @@ typedef struct PlanRelation
 /* An occurrence of a base relation in the query of strategy A. */
 typedef struct PlanLeaf
 {
-	Oid relid;
+	Oid relid; /* InvalidOid: a part that is not bound to its table yet */
 } PlanLeaf;
 
 /* How an aggregate's state follows a deletion. */
@@ -96,12 +97,19 @@ typedef struct ViewPlan
 	Oid owner;
 	PlanStrategy strategy;
 	char *reason;
-	bool clock;      /* reads the clock or other things no cut sees:
+	bool clock;           /* reads the clock or other things no cut sees:
 								 * recomputed on a timer as well */
-	Query *query;    /* rewritten, as REFRESH would run it */
-	List *relations; /* of PlanRelation *, each once */
-	Query *block;    /* the query normalised; reads the parts' tables */
-	List *parts;     /* of PlanPart *, in the order of their numbers */
+	Query *query;         /* rewritten, as REFRESH would run it */
+	List *relations;      /* of PlanRelation *, each once */
+	Query *block;         /* the query normalised; reads the parts' tables */
+	List *parts;          /* of PlanPart *, in the order of their numbers; of a view's
+								 * own plan only */
+	const char *obstacle; /* why the block may not equal the query, or NULL */
+
+	/* strategy B */
+	bool whole; /* run the block as a whole: it reads little of its part */
+	int64 ties; /* rows more than these tell that rows tie at the end of the
+				 * limit, and the view's query has to be asked; 0: never */
 
 	/* strategy A */
 	Query *inner; /* what the delta queries are made from */
@@ -125,6 +133,11 @@ extern ViewPlan *plan_view(Relation view);
 extern Query *plan_view_query(Relation view);
 extern void plan_normalise(ViewPlan *plan);
 extern void plan_classify(ViewPlan *plan);
+extern PlanStrategy plan_strategy(const ViewPlan *plan);
+extern bool plan_check_limit(ViewPlan *plan);
+extern void plan_bind(ViewPlan *plan, const Oid *tables);
+extern void plan_relations(ViewPlan *plan, Query *query);
+extern bool plan_equality_decides_image(Node *expression);
 extern void plan_identity(ViewPlan *plan);
 extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
 extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);

@@ -79,8 +79,10 @@ extern void locator_drop(Oid view);
 extern Oid hidden_relation(const char *prefix, Oid view);
 extern Oid hidden_create(const char *prefix, Oid view, const char *columns, int fillfactor);
 extern Oid hidden_create_index(const char *prefix, Oid view, const char *columns);
+extern void hidden_ensure_index(const char *prefix, Oid view, const char *columns);
 extern Oid hidden_index(Oid relation);
 extern void hidden_drop(const char *prefix, Oid view);
+extern void hidden_drop_parts(Oid view, int first);
 extern void hidden_drop_all(Oid view);
 
 #endif /* FRESHET_APPLY_H */

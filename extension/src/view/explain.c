@@ -351,7 +351,7 @@ explain_grouping(Explain *explain)
 
 /* The view's hidden tables and their sizes, indexes included. */
 static void
-explain_hidden(Explain *explain)
+explain_hidden(Explain *explain, Oid view)
 {
 	static const struct
 	{
@@ -361,7 +361,7 @@ explain_hidden(Explain *explain)
 
 	for (int i = 0; i < lengthof(tables); i++)
 	{
-		Oid hidden = hidden_relation(tables[i].prefix, RelationGetRelid(explain->view));
+		Oid hidden = hidden_relation(tables[i].prefix, view);
 		Datum size;
 
 		if (!OidIsValid(hidden))
@@ -388,21 +388,75 @@ explain_identity(Explain *explain)
 	             plan->identity_count == 0 ? "all columns" : columns.data);
 }
 
-/* Strategy A: delta queries. */
+/* A block that is run as a whole. */
 static void
-explain_algebraic(Explain *explain)
+explain_limit(Explain *explain)
 {
-	explain_line(
-	    explain, 0,
-	    "Materialized view %s: strategy A, its changes are computed from those of its tables",
-	    explain_name(RelationGetRelid(explain->view)));
-	explain_line(explain, 1, "reason: %s", explain->plan->reason);
+	explain_line(explain, 1, "run whole with every change of its part:");
+	explain_query(explain, copyObject(explain->plan->inner), NULL, NULL);
+	if (explain->plan->ties > 0)
+		explain_line(explain, 1, "where rows tie at the end of the limit, the query is run anew");
+}
+
+/* How a block follows its changes. */
+static void
+explain_block(Explain *explain)
+{
+	if (explain->plan->whole)
+	{
+		explain_limit(explain);
+		return;
+	}
 	if (explain->plan->grouped)
 		explain_grouping(explain);
 	else
 		explain_identity(explain);
 	for (int leaf = 0; leaf < list_length(explain->plan->leaves); leaf++)
 		explain_leaf(explain, leaf);
+}
+
+/* The blocks below the view's own. */
+static void
+explain_parts(Explain *explain)
+{
+	ViewPlan *plan = explain->plan;
+	List *names = explain->names;
+	ListCell *cell;
+
+	foreach (cell, plan->parts)
+	{
+		PlanPart *part = lfirst(cell);
+
+		explain_line(explain, 0, "Part %s: strategy %c", explain_name(part->relid),
+		             (char) part->plan->strategy);
+		explain_line(explain, 1, "reason: %s", part->plan->reason);
+		explain->plan = part->plan;
+		explain->names = explain_query_names(part->plan->query);
+		explain_block(explain);
+		explain_hidden(explain, part->relid);
+	}
+	explain->plan = plan;
+	explain->names = names;
+}
+
+/* Strategies A and B: how each block follows. */
+static void
+explain_following(Explain *explain)
+{
+	bool algebraic = plan_strategy(explain->plan) == PLAN_ALGEBRAIC;
+
+	explain_line(explain, 0, "Materialized view %s: strategy %s",
+	             explain_name(RelationGetRelid(explain->view)),
+	             algebraic ? "A, its changes are computed from those of its tables"
+	                       : "B, what its changes touch is computed anew");
+	explain_line(explain, 1, "reason: %s", explain->plan->reason);
+	if (!part_bind(explain->plan, false))
+		return;
+	if (explain->plan->parts != NIL)
+		explain->names = explain_query_names(explain->plan->block);
+	explain_block(explain);
+	explain_hidden(explain, RelationGetRelid(explain->view));
+	explain_parts(explain);
 }
 
 /* Strategy C: the whole query. */
@@ -462,7 +516,8 @@ explain_maintained(Explain *explain, ViewRow *row)
 	switch (explain->plan->strategy)
 	{
 		case PLAN_ALGEBRAIC:
-			explain_algebraic(explain);
+		case PLAN_KEYS:
+			explain_following(explain);
 			break;
 		case PLAN_RECOMPUTE:
 			explain_whole(explain);
@@ -474,7 +529,6 @@ explain_maintained(Explain *explain, ViewRow *row)
 			break;
 	}
 	identity_restore(&before);
-	explain_hidden(explain);
 	explain_state(explain, row);
 }
 

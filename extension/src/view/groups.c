@@ -131,19 +131,10 @@ groups_keys_ambiguous(const ViewPlan *plan)
 	foreach (cell, plan->inner->targetList)
 	{
 		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
-		TypeCacheEntry *type;
-		Oid function;
 
 		if (i++ == plan->key_count)
 			break;
-		type = lookup_type_cache(exprType(expression), TYPECACHE_BTREE_OPFAMILY);
-		if (!OidIsValid(type->btree_opf))
-			return true;
-		function = get_opfamily_proc(type->btree_opf, type->btree_opintype, type->btree_opintype,
-		                             BTEQUALIMAGE_PROC);
-		if (!OidIsValid(function) ||
-		    !DatumGetBool(OidFunctionCall1Coll(function, exprCollation(expression),
-		                                       ObjectIdGetDatum(type->btree_opintype))))
+		if (!plan_equality_decides_image(expression))
 			return true;
 	}
 	return false;

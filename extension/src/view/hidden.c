@@ -2,7 +2,8 @@
  *
  * hidden.c
  *	  Tables in schema freshet that hold a view's hidden state: freshet.
- *	  groups_<oid> and freshet.rows_<oid>.
+ *	  groups_<oid>, freshet.rows_<oid>, and its parts freshet.part<n>_<oid>,
+ *	  which have such state of their own.
  *
  * They are members of the extension, so that DROP EXTENSION takes them along
  * and pg_dump leaves them out; whatever they hold can be computed again.
@@ -20,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -86,6 +88,22 @@ hidden_create_index(const char *prefix, Oid view, const char *columns)
 	return hidden_index(hidden_relation(prefix, view));
 }
 
+/*
+ * Have an index of a hidden table on these columns. Its name tells it from
+ * others.
+ */
+void
+hidden_ensure_index(const char *prefix, Oid view, const char *columns)
+{
+	char *name =
+	    psprintf("%s_%u_%08x", prefix, view,
+	             DatumGetUInt32(hash_any((const unsigned char *) columns, (int) strlen(columns))));
+
+	if (!OidIsValid(get_relname_relid(name, catalog_schema())))
+		hidden_execute(
+		    psprintf("CREATE INDEX %s ON freshet.%s_%u (%s)", name, prefix, view, columns));
+}
+
 /* The one index of a hidden table. */
 Oid
 hidden_index(Oid relation)
@@ -114,10 +132,28 @@ hidden_drop(const char *prefix, Oid view)
 	CommandCounterIncrement();
 }
 
+/* Drop the parts of a view from this number on, with their own hidden state. */
+void
+hidden_drop_parts(Oid view, int first)
+{
+	for (int number = first;; number++)
+	{
+		char *prefix = psprintf("part%d", number);
+		Oid part = hidden_relation(prefix, view);
+
+		if (!OidIsValid(part))
+			break;
+		hidden_drop("groups", part);
+		hidden_drop("rows", part);
+		hidden_drop(prefix, view);
+	}
+}
+
 /* Drop all hidden state of a view. */
 void
 hidden_drop_all(Oid view)
 {
 	hidden_drop("groups", view);
 	hidden_drop("rows", view);
+	hidden_drop_parts(view, 1);
 }

@@ -81,6 +81,21 @@ view_leave(ViewEnvironment *saved)
 	SetUserIdAndSecContext(saved->user, saved->security);
 }
 
+/* A view, or a part of one, that is kept by a plan. */
+static MaintainedView *
+view_make(Oid relid, ViewPlan *plan, List *settings, MemoryContext context)
+{
+	MaintainedView *view = palloc0(sizeof(MaintainedView));
+
+	view->view = relid;
+	view->plan = plan;
+	view->settings = settings;
+	view->context = context;
+	if (plan->strategy == PLAN_ALGEBRAIC && plan->grouped)
+		view->program = aggregate_program(plan->aggregates);
+	return view;
+}
+
 /*
  * Load a view: plan it, in a memory context of its own. The caller is in a
  * transaction. Returns NULL if the view is gone or not populated.
@@ -92,6 +107,7 @@ view_load(Oid oid, List *settings)
 	MemoryContext context;
 	MemoryContext old;
 	MaintainedView *view;
+	ViewPlan *plan;
 	ViewEnvironment environment;
 	ListCell *cell;
 
@@ -104,15 +120,18 @@ view_load(Oid oid, List *settings)
 	}
 	context = AllocSetContextCreate(CurrentMemoryContext, "freshet view", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	view = palloc0(sizeof(MaintainedView));
-	view->view = oid;
-	view->context = context;
-	view->settings = view_differing_settings(settings);
-	view_enter(&environment, relation->rd_rel->relowner, view->settings);
-	view->plan = plan_view(relation);
+	settings = view_differing_settings(settings);
+	view_enter(&environment, relation->rd_rel->relowner, settings);
+	plan = plan_view(relation);
+	(void) part_bind(plan, true);
 	view_leave(&environment);
-	if (view->plan->strategy == PLAN_ALGEBRAIC && view->plan->grouped)
-		view->program = aggregate_program(view->plan->aggregates);
+	view = view_make(oid, plan, settings, context);
+	foreach (cell, plan->parts)
+	{
+		PlanPart *part = lfirst(cell);
+
+		view->parts = lappend(view->parts, view_make(part->relid, part->plan, settings, context));
+	}
 	foreach (cell, view->plan->relations)
 	{
 		PlanRelation *base = lfirst(cell);
@@ -187,6 +206,9 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 			break;
 		case 'i':
 			query = copyObject(view->plan->inner);
+			break;
+		case 'b':
+			query = copyObject(view->plan->block);
 			break;
 		default:
 			query = copyObject(view->plan->query);
@@ -292,6 +314,69 @@ view_follow_rows(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	merge_end(merge);
 }
 
+/* Put a row into a store. */
+static void
+view_store_row(TupleTableSlot *row, void *store)
+{
+	tuplestore_puttupleslot(store, row);
+}
+
+/*
+ * Run the block as a whole and make the view's rows equal to it. Where rows tie
+ * at the end of a LIMIT, the view's query says which of them it shows.
+ */
+static void
+view_run_whole(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
+{
+	Rebuild *rebuild = rebuild_begin(target);
+	TupleTableSlot *row =
+	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	uint64 count;
+
+	count = delta_execute(view_query(view, cycle, 'i', -1, 1, 0), cycle->new_cut, NULL,
+	                      view_store_row, rows);
+	if (view->plan->ties > 0 && count > (uint64) view->plan->ties)
+	{
+		tuplestore_clear(rows);
+		delta_execute(view_query(view, cycle, 'q', -1, 1, 0), cycle->new_cut, NULL, view_store_row,
+		              rows);
+	}
+	while (tuplestore_gettupleslot(rows, true, false, row))
+		rebuild_row(rebuild, row, 0);
+	rebuild_end(rebuild, NULL, NULL);
+	tuplestore_end(rows);
+	ExecDropSingleTupleTableSlot(row);
+}
+
+/* Does a block read anything that changed? */
+static bool
+view_block_concerned(MaintainedView *view)
+{
+	ListCell *cell;
+
+	foreach (cell, view->plan->relations)
+		if (delta_change(((PlanRelation *) lfirst(cell))->relid) != NULL)
+			return true;
+	return false;
+}
+
+/* Are the changes of what a block reads known row by row? */
+static bool
+view_block_can_follow(MaintainedView *view)
+{
+	ListCell *cell;
+
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		if (change != NULL && (change->whole || !change->read))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Can the view go from the old cut to the new one by its changes? Not if a
  * relation's change is not known row by row.
@@ -301,15 +386,11 @@ view_can_follow(MaintainedView *view, ViewCycle *cycle)
 {
 	ListCell *cell;
 
-	if (view->plan->strategy != PLAN_ALGEBRAIC)
+	if (view->plan->strategy == PLAN_RECOMPUTE || !view_block_can_follow(view))
 		return false;
-	foreach (cell, view->plan->leaves)
-	{
-		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
-
-		if (change != NULL && (change->whole || !change->read))
+	foreach (cell, view->parts)
+		if (!view_block_can_follow(lfirst(cell)))
 			return false;
-	}
 	return true;
 }
 
@@ -346,17 +427,46 @@ view_close(ViewTarget *target, ViewOutcome *outcome)
 	CommandCounterIncrement();
 }
 
+/* Bring a view's own block from the cycle's old cut to its new one. */
+static void
+view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewTarget *target = view_open(view, outcome);
+
+	if (view->plan->whole)
+		view_run_whole(view, cycle, target);
+	else
+	{
+		locator_open(target, false);
+		if (view->plan->grouped)
+			groups_follow(view, cycle, target, outcome);
+		else
+			view_follow_rows(view, cycle, target);
+	}
+	view_close(target, outcome);
+}
+
+/* Let those who read a view in this cycle see its change. */
+void
+view_publish(ViewCycle *cycle, ViewOutcome *outcome)
+{
+	RelationChange *change = outcome->change;
+
+	if (change == NULL || change->plus_count + change->minus_count == 0)
+		return;
+	cycle->changes = lappend(cycle->changes, change);
+	delta_set_changes(cycle->changes);
+	delta_register_change(cycle->environment, change);
+}
+
 /* Bring an adopted view from the cycle's old cut to its new one. */
 void
 view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
 	ViewEnvironment environment;
-	ViewTarget *target;
 	ListCell *cell;
 
 	view_enter(&environment, view->plan->owner, view->settings);
-	target = view_open(view, outcome);
-	locator_open(target, false);
 	foreach (cell, view->plan->relations)
 	{
 		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
@@ -364,11 +474,18 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		if (change)
 			outcome->rows_in += change->plus_count + change->minus_count;
 	}
-	if (view->plan->grouped)
-		groups_follow(view, cycle, target, outcome);
-	else
-		view_follow_rows(view, cycle, target);
-	view_close(target, outcome);
+	foreach (cell, view->parts)
+	{
+		MaintainedView *part = lfirst(cell);
+		ViewOutcome part_outcome = {0};
+
+		if (!view_block_concerned(part))
+			continue;
+		part->has_readers = true;
+		view_follow_block(part, cycle, &part_outcome);
+		view_publish(cycle, &part_outcome);
+	}
+	view_follow_block(view, cycle, outcome);
 	view_leave(&environment);
 }
 
@@ -379,27 +496,51 @@ view_rebuild_row(TupleTableSlot *row, void *context)
 	rebuild_row(context, row, 0);
 }
 
-/* Compute a view anew at the new cut and write the difference. */
-void
-view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+/* Compute a block anew at the new cut and write the difference. */
+static void
+view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
-	ViewEnvironment environment;
 	ViewTarget *target;
 
 	locator_drop(view->view);
-	view_enter(&environment, view->plan->owner, view->settings);
 	target = view_open(view, outcome);
 	if (view->plan->strategy == PLAN_ALGEBRAIC && view->plan->grouped)
 		groups_rebuild(view, cycle, target, outcome);
 	else
 	{
-		Rebuild *rebuild = rebuild_begin(target);
-
 		hidden_drop("groups", view->view);
-		outcome->rows_in += delta_execute(view_query(view, cycle, 'q', -1, 1, 0), cycle->new_cut,
-		                                  NULL, view_rebuild_row, rebuild);
-		rebuild_end(rebuild, NULL, NULL);
+		if (view->plan->whole)
+			view_run_whole(view, cycle, target);
+		else
+		{
+			Rebuild *rebuild = rebuild_begin(target);
+
+			outcome->rows_in += delta_execute(view_query(view, cycle, 'b', -1, 1, 0),
+			                                  cycle->new_cut, NULL, view_rebuild_row, rebuild);
+			rebuild_end(rebuild, NULL, NULL);
+		}
 	}
 	view_close(target, outcome);
+}
+
+/* Compute a view and its parts anew at the new cut and write the difference. */
+void
+view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewEnvironment environment;
+	ListCell *cell;
+
+	view_enter(&environment, view->plan->owner, view->settings);
+	foreach (cell, view->parts)
+	{
+		MaintainedView *part = lfirst(cell);
+		ViewOutcome part_outcome = {0};
+
+		/* the block above is computed as a whole, too */
+		part->has_readers = false;
+		view_rebuild_block(part, cycle, &part_outcome);
+		outcome->rows_in += part_outcome.rows_in;
+	}
+	view_rebuild_block(view, cycle, outcome);
 	view_leave(&environment);
 }

@@ -35,7 +35,8 @@ typedef struct ViewQuery
 	int sign;
 	int magnitude;
 	char kind; /* 't' term, 'k' groups by key, 'n' likewise with
-								 * NULL keys, 'i' the inner query, 'q' the whole */
+								 * NULL keys, 'i' the inner query, 'b' the block,
+								 * 'q' the view's whole query */
 	PlannedStmt *planned;
 	MemoryContext context;
 } ViewQuery;
@@ -49,6 +50,8 @@ typedef struct MaintainedView
 	AggregateProgram *program;
 	List *settings; /* "name=value" that differ from the worker's own */
 	FrontierView *shared;
+	List *parts;      /* of MaintainedView *: its hidden parts, those below
+								 * others first; they are adopted and rebuilt with it */
 	bool has_readers; /* another maintained view reads it */
 	int depth;        /* 1 + the deepest maintained view below it */
 
@@ -85,6 +88,7 @@ extern MaintainedView *view_load(Oid view, List *settings);
 extern void view_unload(MaintainedView *view);
 extern void view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
 extern void view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
+extern void view_publish(ViewCycle *cycle, ViewOutcome *outcome);
 extern bool view_can_follow(MaintainedView *view, ViewCycle *cycle);
 
 /* maintain.c */
@@ -92,6 +96,9 @@ extern PlannedStmt *
 view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows);
 extern void view_delta(MaintainedView *view, ViewCycle *cycle,
                        void (*row)(TupleTableSlot *slot, int sign, void *context), void *context);
+
+/* part.c */
+extern bool part_bind(ViewPlan *plan, bool make);
 
 /* groups.c */
 extern void

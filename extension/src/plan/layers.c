@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * layers.c
+ *	  One layer per query: grouping, windows, DISTINCT and LIMIT that lie on top
+ *	  of each other in one SELECT are taken apart into a query over a subquery.
+ *
+ * The order is that of SQL: joins and WHERE, grouping and HAVING, windows,
+ * set-returning functions, DISTINCT, ORDER BY and LIMIT.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "plan/normalise.h"
+#include "rewrite/rewriteManip.h"
+
+/*
+ * Put the DISTINCT (unless it is to stay), ORDER BY and LIMIT of a query over
+ * the rest of it.
+ */
+static Query *
+layers_nest(Query *query, bool keep_distinct)
+{
+	Query *lower = copyObject(query);
+	Query *upper;
+	ListCell *cell;
+	ListCell *other;
+	int column = 0;
+
+	foreach (cell, lower->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		entry->resno = ++column;
+		entry->resjunk = false;
+		if (entry->resname == NULL)
+			entry->resname = psprintf("c%d", column);
+	}
+	lower->limitCount = lower->limitOffset = NULL;
+	lower->limitOption = LIMIT_OPTION_COUNT;
+	if (!keep_distinct)
+	{
+		lower->distinctClause = NIL;
+		lower->hasDistinctOn = false;
+	}
+	if (!lower->hasDistinctOn)
+		lower->sortClause = NIL;
+
+	upper = normalise_over(normalise_entry(lower), lower->targetList);
+	forboth(cell, upper->targetList, other, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		TargetEntry *original = lfirst_node(TargetEntry, other);
+
+		entry->ressortgroupref = original->ressortgroupref;
+		entry->resjunk = original->resjunk;
+	}
+	if (!keep_distinct)
+	{
+		upper->distinctClause = query->distinctClause;
+		upper->hasDistinctOn = query->hasDistinctOn;
+	}
+	upper->sortClause = query->sortClause;
+	upper->limitCount = query->limitCount;
+	upper->limitOffset = query->limitOffset;
+	upper->limitOption = query->limitOption;
+	return upper;
+}
+
+typedef struct SplitContext
+{
+	List *keys;     /* expressions that are grouped by */
+	List *columns;  /* of TargetEntry *: what the upper query needs */
+	bool dependent; /* a subquery looks at what is grouped */
+} SplitContext;
+
+/* The column of the grouped query that is this expression. */
+static Node *
+split_column(SplitContext *context, Node *node)
+{
+	ListCell *cell;
+	TargetEntry *entry = NULL;
+
+	foreach (cell, context->columns)
+		if (equal(lfirst_node(TargetEntry, cell)->expr, node))
+			entry = lfirst(cell);
+	if (entry == NULL)
+	{
+		int number = list_length(context->columns) + 1;
+
+		entry = makeTargetEntry(copyObject((Expr *) node), number, psprintf("c%d", number), false);
+		context->columns = lappend(context->columns, entry);
+	}
+	return (Node *) makeVar(1, entry->resno, exprType(node), exprTypmod(node), exprCollation(node),
+	                        0);
+}
+
+/* Replace keys, aggregates and remaining columns by columns of the grouped query. */
+static Node *
+split_mutator(Node *node, SplitContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (list_member(context->keys, node) || IsA(node, Aggref) || IsA(node, GroupingFunc) ||
+	    IsA(node, Var))
+		return split_column(context, node);
+	if (IsA(node, SubLink) && !normalise_closed((Query *) ((SubLink *) node)->subselect))
+		context->dependent = true;
+	if (IsA(node, Query))
+		return (Node *) copyObject((Query *) node);
+	return expression_tree_mutator(node, split_mutator, context);
+}
+
+/* Is there a subquery outside of aggregates? */
+static bool
+layers_sublink_walker(Node *node, void *context)
+{
+	if (node == NULL || IsA(node, Aggref))
+		return false;
+	return IsA(node, SubLink) || expression_tree_walker(node, layers_sublink_walker, context);
+}
+
+/*
+ * Put everything that a grouped query does with its groups, beside a HAVING
+ * without subqueries, over the grouping. NULL: its subqueries forbid it.
+ */
+static Query *
+layers_split_groups(Query *query)
+{
+	Query *lower = copyObject(query);
+	Query *upper = makeNode(Query);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+	SplitContext context = {0};
+	List *lower_having = NIL;
+	List *upper_having = NIL;
+	ListCell *cell;
+
+	foreach (cell, query->groupClause)
+	{
+		TargetEntry *entry = copyObject(get_sortgroupclause_tle(lfirst(cell), query->targetList));
+
+		context.keys = lappend(context.keys, entry->expr);
+		entry->resno = list_length(context.columns) + 1;
+		entry->resjunk = false;
+		if (entry->resname == NULL)
+			entry->resname = psprintf("c%d", entry->resno);
+		context.columns = lappend(context.columns, entry);
+	}
+	foreach (cell, make_ands_implicit((Expr *) query->havingQual))
+	{
+		if (layers_sublink_walker(lfirst(cell), NULL))
+			upper_having = lappend(upper_having, lfirst(cell));
+		else
+			lower_having = lappend(lower_having, lfirst(cell));
+	}
+
+	upper->commandType = CMD_SELECT;
+	upper->querySource = QSRC_ORIGINAL;
+	upper->canSetTag = true;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
+
+		entry->expr = (Expr *) split_mutator((Node *) entry->expr, &context);
+		upper->targetList = lappend(upper->targetList, entry);
+	}
+	upper_having = (List *) split_mutator((Node *) upper_having, &context);
+	if (context.dependent)
+		return NULL;
+
+	lower->targetList = context.columns;
+	lower->havingQual = lower_having ? (Node *) make_ands_explicit(lower_having) : NULL;
+	lower->hasWindowFuncs = lower->hasTargetSRFs = lower->hasDistinctOn = false;
+	lower->windowClause = lower->distinctClause = lower->sortClause = NIL;
+	lower->limitCount = lower->limitOffset = NULL;
+	lower->hasSubLinks = checkExprHasSubLink((Node *) lower);
+
+	reference->rtindex = 1;
+	upper->rtable = list_make1(normalise_entry(lower));
+	upper->jointree = makeFromExpr(list_make1(reference),
+	                               upper_having ? (Node *) make_ands_explicit(upper_having) : NULL);
+	upper->hasWindowFuncs = query->hasWindowFuncs;
+	upper->windowClause = query->windowClause;
+	upper->hasTargetSRFs = query->hasTargetSRFs;
+	upper->hasSubLinks = checkExprHasSubLink((Node *) upper);
+	upper->distinctClause = query->distinctClause;
+	upper->hasDistinctOn = query->hasDistinctOn;
+	upper->sortClause = query->sortClause;
+	upper->limitCount = query->limitCount;
+	upper->limitOffset = query->limitOffset;
+	upper->limitOption = query->limitOption;
+	return upper;
+}
+
+/* Does a grouped query ask subqueries about its groups? */
+static bool
+layers_group_sublinks(Query *query)
+{
+	ListCell *cell;
+	ListCell *clause;
+
+	if (!query->hasSubLinks)
+		return false;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		bool key = false;
+
+		foreach (clause, query->groupClause)
+			key |= get_sortgroupclause_tle(lfirst(clause), query->targetList) == entry;
+		if (!key && layers_sublink_walker((Node *) entry->expr, NULL))
+			return true;
+	}
+	return layers_sublink_walker(query->havingQual, NULL);
+}
+
+/* SELECT DISTINCT is a grouping by every column. */
+static Query *
+layers_distinct(Normalise *normalise, Query *query)
+{
+	ListCell *cell;
+
+	foreach (cell, query->distinctClause)
+	{
+		Node *column = get_sortgroupclause_expr(lfirst(cell), query->targetList);
+
+		if (!plan_equality_decides_image(column))
+			normalise->obstacle = "DISTINCT over values that can be equal and look different";
+	}
+	query->groupClause = query->distinctClause;
+	query->distinctClause = NIL;
+	query->sortClause = NIL;
+	return query;
+}
+
+/* Are all columns of a query those of one entry, as they are? */
+static bool
+layers_plain(Query *query, int rtindex)
+{
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		Var *var = (Var *) lfirst_node(TargetEntry, cell)->expr;
+
+		if (!IsA(var, Var) || var->varno != rtindex)
+			return false;
+	}
+	return query->jointree->quals == NULL;
+}
+
+/*
+ * Have ORDER BY ... LIMIT stand over one relation with nothing else to do: a
+ * part, which has an index in this order.
+ */
+static Query *
+layers_limit(Normalise *normalise, Query *query)
+{
+	int rtindex;
+	RangeTblEntry *single = normalise_single(query, &rtindex);
+
+	if (query->sortClause == NIL)
+		normalise->obstacle = "LIMIT without ORDER BY";
+	if (single == NULL || single->rtekind != RTE_SUBQUERY || !layers_plain(query, rtindex))
+	{
+		query = layers_nest(query, true);
+		single = normalise_single(query, &rtindex);
+	}
+	lfirst(list_nth_cell(query->rtable, rtindex - 1)) =
+	    normalise_part(normalise, normalise_query(normalise, single->subquery, false));
+	return query;
+}
+
+/* Leave one layer in a query, and the others in subqueries of it. */
+Query *
+layers_split(Normalise *normalise, Query *query)
+{
+	bool distinct = query->distinctClause != NIL;
+	bool limit = query->limitCount != NULL || query->limitOffset != NULL;
+	bool grouped = normalise_grouped(query);
+
+	if (limit && (distinct || grouped || query->hasWindowFuncs || query->setOperations != NULL ||
+	              query->hasTargetSRFs))
+		query = layers_nest(query, true);
+	else if (distinct && (grouped || query->hasWindowFuncs || query->hasTargetSRFs))
+		query = layers_nest(query, false);
+	else if (grouped &&
+	         (query->hasWindowFuncs || query->hasTargetSRFs || layers_group_sublinks(query)))
+	{
+		Query *upper = layers_split_groups(query);
+
+		if (upper == NULL)
+			return query;
+		query = upper;
+	}
+
+	if (query->limitCount != NULL || query->limitOffset != NULL)
+		return layers_limit(normalise, query);
+	if (query->distinctClause != NIL && !query->hasDistinctOn)
+		return layers_distinct(normalise, query);
+	if (query->setOperations != NULL)
+		return setop_rewrite(normalise, query);
+	if (query->groupingSets != NIL)
+		return grouping_rewrite(normalise, query);
+	return query;
+}
+
+/*
+ * A query that only filters and projects the groups of its one subquery is a
+ * grouped query itself.
+ */
+Query *
+layers_collapse(Query *query)
+{
+	int rtindex;
+	RangeTblEntry *rte = normalise_single(query, &rtindex);
+	Query *lower;
+	Query *result;
+	List *targets = NIL;
+	bool sublinks = false;
+	ListCell *cell;
+
+	if (rte == NULL || rte->rtekind != RTE_SUBQUERY || query->hasSubLinks || query->hasTargetSRFs ||
+	    query->distinctClause != NIL || query->limitCount != NULL || query->limitOffset != NULL ||
+	    normalise_grouped(query) || query->hasWindowFuncs || query->rowMarks != NIL ||
+	    query->cteList != NIL)
+		return query;
+	lower = rte->subquery;
+	if (!normalise_grouped(lower) || lower->groupingSets != NIL || lower->hasWindowFuncs ||
+	    lower->hasTargetSRFs || lower->distinctClause != NIL || lower->limitCount != NULL ||
+	    lower->limitOffset != NULL || lower->rowMarks != NIL || lower->cteList != NIL ||
+	    lower->hasSubLinks)
+		return query;
+
+	result = copyObject(lower);
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
+
+		if (entry->resjunk)
+			continue;
+		entry->ressortgroupref = 0;
+		entry->expr = (Expr *) ReplaceVarsFromTargetList((Node *) entry->expr, rtindex, 0, rte,
+		                                                 lower->targetList,
+		                                                 REPLACEVARS_REPORT_ERROR, 0, &sublinks);
+		targets = lappend(targets, entry);
+	}
+	foreach (cell, lower->groupClause)
+	{
+		TargetEntry *entry = copyObject(get_sortgroupclause_tle(lfirst(cell), lower->targetList));
+
+		entry->resno = list_length(targets) + 1;
+		entry->resjunk = true;
+		targets = lappend(targets, entry);
+	}
+	result->targetList = targets;
+	result->havingQual = make_and_qual(
+	    result->havingQual,
+	    ReplaceVarsFromTargetList(query->jointree->quals, rtindex, 0, rte, lower->targetList,
+	                              REPLACEVARS_REPORT_ERROR, 0, &sublinks));
+	result->sortClause = NIL;
+	return result;
+}

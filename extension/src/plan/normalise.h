@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * normalise.h
+ *	  What the files of the normalisation share: normalise.c (the walk and the
+ *	  parts), layers.c (grouping, windows, DISTINCT and LIMIT on top of each
+ *	  other), setop.c, grouping.c (grouping sets) and sublink.c.
+ *
+ * Every rewriting gives the same rows, by image, as what it replaces. Where that
+ * cannot be known, it notes an obstacle, and the view is recomputed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_NORMALISE_H
+#define FRESHET_NORMALISE_H
+
+#include "plan/plan.h"
+
+typedef struct Normalise
+{
+	List *parts;          /* of PlanPart *, those below others first */
+	const char *obstacle; /* why the blocks may not equal the query; NULL: they do */
+} Normalise;
+
+/* normalise.c */
+extern Query *normalise_query(Normalise *normalise, Query *query, bool top);
+extern bool normalise_closed(Query *query);
+extern bool normalise_grouped(const Query *query);
+extern bool normalise_flat(const Query *query);
+extern bool normalise_part_entry(const RangeTblEntry *rte);
+extern RangeTblEntry *normalise_part(Normalise *normalise, Query *query);
+extern RangeTblEntry *normalise_entry(Query *query);
+extern Query *normalise_over(RangeTblEntry *rte, List *targets);
+extern RangeTblEntry *normalise_single(Query *query, int *rtindex);
+
+/* layers.c */
+extern Query *layers_split(Normalise *normalise, Query *query);
+extern Query *layers_collapse(Query *query);
+
+/* setop.c */
+extern Query *setop_rewrite(Normalise *normalise, Query *query);
+extern Query *setop_union_all(List *branches, List *targets);
+
+/* grouping.c */
+extern Query *grouping_rewrite(Normalise *normalise, Query *query);
+
+/* sublink.c */
+extern void sublink_rewrite(Normalise *normalise, Query *query);
+
+#endif /* FRESHET_NORMALISE_H */

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * part.c
+ *	  The tables of a view's parts: freshet.part<number>_<view>.
+ *
+ * They are made when the view is loaded, empty, and filled when it is rebuilt;
+ * they and their own hidden state go with the view. A table whose columns are
+ * not those of its part is made anew, and then the view is not adopted, since
+ * the files of its parts belong to its fingerprint.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/typcache.h"
+#include "view/view.h"
+
+/* Pages are filled so far that two versions of each row fit: groups are updated. */
+#define PART_FILLFACTOR 45
+
+/* The prefix of a part's table. */
+static char *
+part_prefix(int number)
+{
+	return psprintf("part%d", number);
+}
+
+/* The column list of a part's table. */
+static char *
+part_columns(const PlanPart *part)
+{
+	StringInfoData columns;
+	ListCell *cell;
+
+	initStringInfo(&columns);
+	foreach (cell, part->plan->query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Node *expression = (Node *) entry->expr;
+		Oid collation = exprCollation(expression);
+
+		if (entry->resjunk)
+			continue;
+		appendStringInfo(
+		    &columns, "%sc%d %s", columns.len > 0 ? ", " : "", entry->resno,
+		    format_type_extended(exprType(expression), exprTypmod(expression),
+		                         FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+		if (OidIsValid(collation))
+			appendStringInfo(&columns, " COLLATE %s", generate_collation_name(collation));
+	}
+	return columns.data;
+}
+
+/* Has a table the columns of a part? */
+static bool
+part_fits(const PlanPart *part, Oid relid)
+{
+	Relation relation = table_open(relid, AccessShareLock);
+	TupleDesc descriptor = RelationGetDescr(relation);
+	bool fits = true;
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, part->plan->query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Node *expression = (Node *) entry->expr;
+		Form_pg_attribute attribute;
+
+		if (entry->resjunk)
+			continue;
+		if (count == descriptor->natts)
+		{
+			fits = false;
+			break;
+		}
+		attribute = TupleDescAttr(descriptor, count++);
+		fits &= !attribute->attisdropped && attribute->atttypid == exprType(expression) &&
+		        attribute->atttypmod == exprTypmod(expression) &&
+		        attribute->attcollation == exprCollation(expression);
+	}
+	fits &= count == descriptor->natts;
+	table_close(relation, AccessShareLock);
+	return fits;
+}
+
+/* Can a value be too long for an index? */
+static bool
+part_unbounded(Node *expression)
+{
+	return get_typlen(exprType(expression)) < 0 && exprType(expression) != NUMERICOID;
+}
+
+/*
+ * The index by which the groups of a part are looked up from the block above:
+ * on those of its keys that have a size.
+ */
+static void
+part_index_groups(const ViewPlan *plan, const PlanPart *part)
+{
+	const Query *query = part->plan->query;
+	StringInfoData columns;
+	ListCell *cell;
+	int count = 0;
+
+	initStringInfo(&columns);
+	foreach (cell, query->groupClause)
+	{
+		TargetEntry *entry = get_sortgroupclause_tle(lfirst(cell), query->targetList);
+		Node *key = (Node *) entry->expr;
+		TypeCacheEntry *type = lookup_type_cache(exprType(key), TYPECACHE_BTREE_OPFAMILY);
+
+		if (entry->resjunk || part_unbounded(key) || !OidIsValid(type->btree_opf) ||
+		    count == INDEX_MAX_KEYS)
+			continue;
+		appendStringInfo(&columns, "%sc%d", count++ > 0 ? ", " : "", entry->resno);
+	}
+	if (count > 0)
+		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
+}
+
+/* The index in whose order a block with LIMIT reads its part. */
+static void
+part_index_order(const ViewPlan *plan, const PlanPart *part, const Query *block)
+{
+	StringInfoData columns;
+	ListCell *cell;
+	int count = 0;
+
+	initStringInfo(&columns);
+	foreach (cell, block->sortClause)
+	{
+		SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
+		Var *var = (Var *) get_sortgroupclause_expr(clause, block->targetList);
+		TypeCacheEntry *type =
+		    lookup_type_cache(exprType((Node *) var), TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+
+		if (!IsA(var, Var) || part_unbounded((Node *) var) || count == INDEX_MAX_KEYS ||
+		    (clause->sortop != type->lt_opr && clause->sortop != type->gt_opr))
+			break;
+		appendStringInfo(&columns, "%sc%d %s NULLS %s", count++ > 0 ? ", " : "", var->varattno,
+		                 clause->sortop == type->lt_opr ? "ASC" : "DESC",
+		                 clause->nulls_first ? "FIRST" : "LAST");
+	}
+	if (count > 0)
+		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
+}
+
+/* Have the indexes of a part. */
+static void
+part_indexes(const ViewPlan *plan, const PlanPart *part)
+{
+	ListCell *cell;
+
+	if (part->plan->query->groupClause != NIL)
+		part_index_groups(plan, part);
+	if (plan->whole && ((PlanLeaf *) linitial(plan->leaves))->relid == part->relid)
+		part_index_order(plan, part, plan->block);
+	foreach (cell, plan->parts)
+	{
+		const ViewPlan *above = ((PlanPart *) lfirst(cell))->plan;
+
+		if (above->whole && ((PlanLeaf *) linitial(above->leaves))->relid == part->relid)
+			part_index_order(plan, part, above->block);
+	}
+}
+
+/*
+ * Bind a plan to the tables of its parts. Those that are missing are made, and
+ * those that are not needed dropped, if the caller may; else false is returned
+ * when there are such.
+ */
+bool
+part_bind(ViewPlan *plan, bool make)
+{
+	Oid *tables = palloc((list_length(plan->parts) + 1) * sizeof(Oid));
+	ListCell *cell;
+
+	if (make)
+		hidden_drop_parts(plan->view, list_length(plan->parts) + 1);
+	foreach (cell, plan->parts)
+	{
+		const PlanPart *part = lfirst(cell);
+		char *prefix = part_prefix(part->number);
+		Oid relid = hidden_relation(prefix, plan->view);
+
+		if (OidIsValid(relid) && !part_fits(part, relid))
+		{
+			if (make)
+				hidden_drop_parts(plan->view, part->number);
+			relid = InvalidOid;
+		}
+		if (!OidIsValid(relid))
+		{
+			if (!make)
+				return false;
+			relid = hidden_create(prefix, plan->view, part_columns(part), PART_FILLFACTOR);
+		}
+		tables[part->number - 1] = relid;
+	}
+	if (plan->parts == NIL)
+		return true;
+	plan_bind(plan, tables);
+	if (make)
+		foreach (cell, plan->parts)
+			part_indexes(plan, lfirst(cell));
+	return true;
+}
