@@ -19,6 +19,12 @@ VIEWS = {
     "grouped": "SELECT kind, count(*) AS n, sum(amount) AS amount FROM events GROUP BY kind",
     "over": "SELECT name, count(*) AS n FROM joined GROUP BY name",
     "latest": "SELECT id, note FROM events ORDER BY id DESC LIMIT 5",
+    "outer_joined": "SELECT k.kind, k.name, e.id FROM kinds k LEFT JOIN events e ON e.kind = k.kind AND e.amount > 97",
+    "without": "SELECT kind, name FROM kinds k WHERE NOT EXISTS (SELECT FROM events e WHERE e.kind = k.kind AND e.id > 0)",
+    "noted": "SELECT DISTINCT kind, note FROM events",
+    "highest": "SELECT kind, id, amount FROM (SELECT kind, id, amount, row_number() OVER "
+               "(PARTITION BY kind ORDER BY amount DESC, id) AS place FROM events) e WHERE place <= 3",
+    "per_count": "SELECT n, count(*) AS kinds FROM (SELECT kind, count(*) AS n FROM events GROUP BY kind) g GROUP BY n",
 }
 PURE_A = ("listed", "joined", "grouped")
 

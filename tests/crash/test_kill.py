@@ -111,6 +111,34 @@ def test_worker_killed(pg):
         goes_on(connection, files, written)
 
 
+VICTIMS = {
+    "worker": worker_pid,
+    "backend": lambda connection: connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
+        "ORDER BY random() LIMIT 1").fetchone()[0],
+    "checkpointer": lambda connection: connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'").fetchone()[0],
+}
+
+
+def test_anything_killed(pg):
+    """The worker, a writer's backend, a process of PostgreSQL or all of it, again and again at random instants."""
+    connection = pg.psycopg()
+    files = load.prepare(connection)
+    for round_, victim in enumerate(random.sample(("worker", "backend", "checkpointer", "everything") * 2, 6)):
+        written = load.Load(pg.psycopg).start(1 + round_ * 10_000_000)
+        time.sleep(random.uniform(0.05, 0.6))
+        if victim == "everything":
+            pg.kill()
+            pg.start()
+        else:
+            os.kill(VICTIMS[victim](connection), signal.SIGKILL)
+        written.join()
+        connection = wait_for_connection(pg.psycopg)
+        print(f"{victim} killed after {len(written.committed)} transactions")
+        goes_on(connection, files, written)
+
+
 def test_worker_terminated(pg):
     """pg_terminate_backend is no reason to stop for good, and writers notice nothing."""
     connection = pg.psycopg()
