@@ -28,7 +28,8 @@ VALUES (1, 'purchase', 49.99, now()), (2, 'purchase', 29.99, now()), (1, 'pagevi
 class Application:
     """The database of one test, its scripts, and a connection to look from outside.
 
-    The database is new and empty, or what a page's psql script makes of it.
+    The database is new and empty, or what a page's psql script makes of it; a page that makes its database
+    otherwise gives an empty script, and connects once it is there.
     """
 
     def __init__(self, server, name: str = "myapp", script: str | None = None):
@@ -38,18 +39,24 @@ class Application:
         self.admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         if script is None:
             self.admin.execute(f"CREATE DATABASE {name}")
-        else:
+        elif script != "":
             done = subprocess.run([pg_bin("psql"), "-Xq", "-v", "ON_ERROR_STOP=1", server.dsn("postgres"), "-f", "-"],
                                   input=script, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stderr
-        self.connection = server.psycopg("postgres", dbname=name)
+        self.connection = None
+        if script != "":
+            self.connect()
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {
             "PGHOST": "127.0.0.1", "PGPORT": str(server.ports["postgres"]), "PGUSER": "postgres",
             "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
+    def connect(self) -> None:
+        self.connection = self.server.psycopg("postgres", dbname=self.name)
+
     def close(self) -> None:
-        self.connection.close()
-        self.admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+        if self.connection is not None:
+            self.connection.close()
+        self.admin.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
         self.admin.close()
 
     def run(self, *command: str, cwd: pathlib.Path = SCRIPTS, timeout: float = 60, **environment) -> list[str]:
