@@ -272,10 +272,6 @@ cut_include_own_transaction(Cut *cut)
 	else
 		cut->snapshot = snapshot_make(old->xmax, running, count);
 
-	/* An older xmin only costs look-ups; a younger one could be wrong. */
-	if (TransactionIdPrecedes(old->xmin, cut->snapshot->xmin))
-		cut->snapshot->xmin = old->xmin;
-
 	pfree(running);
 	pfree(own);
 	pfree(old);

@@ -10,12 +10,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "delta/aggregate.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -29,6 +34,7 @@ typedef struct AggregateCall
 	FmgrInfo serialize;
 	FmgrInfo deserialize;
 	FmgrInfo equal;
+	FmgrInfo combine; /* fn_oid InvalidOid: states cannot be combined */
 	int final_arguments;
 	Oid collation;
 	int16 length; /* of the transition type */
@@ -46,6 +52,42 @@ struct AggregateProgram
 	MemoryContext states;
 	MemoryContext scratch;
 };
+
+/*
+ * The function that combines two of an aggregate's states, or InvalidOid.
+ *
+ * The catalog names it for ordinary states only; that of a moving aggregate is
+ * often the ordinary one of another aggregate, as sum(int4)'s is avg(int4)'s.
+ */
+static Oid
+aggregate_combine_function(const PlanAggregate *plan)
+{
+	Relation catalog = table_open(AggregateRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	Oid result = InvalidOid;
+	HeapTuple tuple;
+
+	while (!OidIsValid(result) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_aggregate form = (Form_pg_aggregate) GETSTRUCT(tuple);
+		Datum initial;
+		bool isnull;
+
+		if (form->aggtransfn != plan->transition_function ||
+		    form->aggtranstype != plan->transition_type || !OidIsValid(form->aggcombinefn) ||
+		    (form->aggfnoid != plan->aggref->aggfnoid && form->aggfnoid >= FirstNormalObjectId))
+			continue;
+		initial =
+		    heap_getattr(tuple, Anum_pg_aggregate_agginitval, RelationGetDescr(catalog), &isnull);
+		if (isnull != (plan->initial_value == NULL) ||
+		    (!isnull && strcmp(TextDatumGetCString(initial), plan->initial_value) != 0))
+			continue;
+		result = form->aggcombinefn;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
 
 /*
  * Prepare the aggregates of a plan (of PlanAggregate *), in the current memory
@@ -71,6 +113,7 @@ aggregate_program(List *aggregates)
 		int type_count = get_aggregate_argtypes(plan->aggref, types);
 		Expr *transition_expr;
 		Expr *inverse_expr;
+		Oid combine;
 
 		call->plan = plan;
 		call->collation = plan->aggref->inputcollid;
@@ -105,6 +148,17 @@ aggregate_program(List *aggregates)
 		{
 			fmgr_info(get_opcode(plan->extreme_operator), &call->equal);
 			call->ambiguous = true;
+		}
+		combine = aggregate_combine_function(plan);
+		if (OidIsValid(combine))
+		{
+			Expr *combine_expr;
+
+			types[0] = plan->transition_type;
+			build_aggregate_transfn_expr(types, 1, 0, false, plan->transition_type, call->collation,
+			                             combine, InvalidOid, &combine_expr, NULL);
+			fmgr_info(combine, &call->combine);
+			fmgr_info_set_expr((Node *) combine_expr, &call->combine);
 		}
 		call->initial_isnull = plan->initial_value == NULL;
 		if (!call->initial_isnull)
@@ -308,6 +362,71 @@ aggregate_change(AggregateProgram *program, AggregateState *states, TupleTableSl
 		exact = sign > 0 ? aggregate_add(program, call, &states[i], row, fresh)
 		                 : aggregate_remove(program, call, &states[i], row);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(program->scratch);
+	return exact;
+}
+
+/* Can states that saw some rows be combined with states that saw others? */
+bool
+aggregate_combinable(AggregateProgram *program)
+{
+	for (int i = 0; i < program->count; i++)
+		if (!OidIsValid(program->calls[i].combine.fn_oid))
+			return false;
+	return true;
+}
+
+/* Add the inputs of one state to another; false as for aggregate_change. */
+static bool
+aggregate_combine_one(AggregateProgram *program, AggregateCall *call, AggregateState *state,
+                      const AggregateState *more)
+{
+	bool internal = call->plan->transition_type == INTERNALOID;
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum value;
+
+	if (more->count == 0)
+		return true;
+	if (state->count == 0 && !internal)
+	{
+		aggregate_take(program, call, state, more->value, more->isnull);
+		state->count = more->count;
+		return true;
+	}
+	if (call->ambiguous && !state->isnull && !more->isnull &&
+	    DatumGetBool(FunctionCall2Coll(&call->equal, call->collation, state->value, more->value)) &&
+	    !datum_image_eq(state->value, more->value, call->by_value, call->length))
+		return false;
+	state->count += more->count;
+	if (call->combine.fn_strict && (state->isnull || more->isnull))
+	{
+		aggregate_take(program, call, state, (Datum) 0, true);
+		return true;
+	}
+	InitFunctionCallInfoData(*fcinfo, &call->combine, 2, call->collation, (Node *) program->window,
+	                         NULL);
+	fcinfo->args[0].value = state->value;
+	fcinfo->args[0].isnull = state->isnull;
+	fcinfo->args[1].value = more->value;
+	fcinfo->args[1].isnull = more->isnull;
+	value = FunctionCallInvoke(fcinfo);
+	aggregate_take(program, call, state, value, fcinfo->isnull);
+	return true;
+}
+
+/*
+ * Let a group's states follow rows that came, of which other states were made
+ * by aggregate_change. Returns false as that does.
+ */
+bool
+aggregate_combine(AggregateProgram *program, AggregateState *states, const AggregateState *more)
+{
+	bool exact = true;
+	MemoryContext old = MemoryContextSwitchTo(program->scratch);
+
+	for (int i = 0; i < program->count && exact; i++)
+		exact = aggregate_combine_one(program, &program->calls[i], &states[i], &more[i]);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(program->scratch);
 	return exact;

@@ -33,6 +33,9 @@ extern void aggregate_begin(AggregateProgram *program, MemoryContext states);
 extern void aggregate_initialize(AggregateProgram *program, AggregateState *states);
 extern bool aggregate_change(AggregateProgram *program, AggregateState *states, TupleTableSlot *row,
                              int sign, bool fresh);
+extern bool aggregate_combinable(AggregateProgram *program);
+extern bool
+aggregate_combine(AggregateProgram *program, AggregateState *states, const AggregateState *more);
 extern void
 aggregate_results(AggregateProgram *program, AggregateState *states, Datum *values, bool *isnull);
 extern Datum

@@ -416,6 +416,7 @@ cycle_run(Worker *worker)
 	bool rebuilds = false;
 
 	MemoryContextReset(context);
+	cycle_release(worker, now);
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(context);
 

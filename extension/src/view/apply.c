@@ -45,6 +45,7 @@ apply_open(Relation relation, RelationChange *change)
 	target->bulk = GetBulkInsertState();
 	target->slot = table_slot_create(relation, NULL);
 	target->batch = palloc0(BATCH_ROWS * sizeof(TupleTableSlot *));
+	target->places = palloc0(BATCH_ROWS * sizeof(ItemPointer));
 	return target;
 }
 
@@ -108,6 +109,9 @@ apply_flush(ViewTarget *target)
 	for (int i = 0; i < target->batch_count; i++)
 	{
 		apply_written(target, target->batch[i], false);
+		if (target->places[i] != NULL)
+			*target->places[i] = target->batch[i]->tts_tid;
+		target->places[i] = NULL;
 		ExecClearTuple(target->batch[i]);
 	}
 	target->inserted += target->batch_count;
@@ -144,6 +148,14 @@ apply_insert(ViewTarget *target, TupleTableSlot *row)
 	apply_copy_row(*place, row);
 	if (++target->batch_count == BATCH_ROWS)
 		apply_flush(target);
+}
+
+/* Likewise, and say then where it is. */
+void
+apply_insert_placed(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+{
+	target->places[target->batch_count] = tid;
+	apply_insert(target, row);
 }
 
 /* Insert a row now, and say where it is. */
@@ -262,6 +274,83 @@ apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPoint
 	target->inserted++;
 	target->deleted++;
 	return !update_indexes;
+}
+
+/* What apply_bulk writes, and how. */
+typedef struct ApplyBulk
+{
+	ViewTarget *target;
+	bool in_place;
+	MinimalTuple (*wanted)(BulkRow *row, void *context);
+	void *context;
+	TupleTableSlot *slot;
+} ApplyBulk;
+
+/* Ask for a row's new version. */
+static MinimalTuple
+apply_bulk_wanted(BulkRow *row, void *context)
+{
+	ApplyBulk *bulk = context;
+
+	return bulk->wanted(row, bulk->context);
+}
+
+/* Write a row that cannot be written with others. */
+static void
+apply_bulk_single(BulkRow *row, MinimalTuple wanted, void *context)
+{
+	ApplyBulk *bulk = context;
+
+	row->fate = BULK_DELETED;
+	if (wanted != NULL && bulk->in_place)
+	{
+		ExecStoreMinimalTuple(wanted, bulk->slot, false);
+		apply_update(bulk->target, &row->tid, bulk->slot, &row->tid);
+		row->fate = BULK_REPLACED;
+	}
+	else
+		apply_delete(bulk->target, &row->tid);
+}
+
+/* Keep account of a version that was replaced or deleted. */
+static void
+apply_bulk_written(BulkRow *row, HeapTuple old, HeapTuple new, void *context)
+{
+	ViewTarget *target = ((ApplyBulk *) context)->target;
+
+	apply_note(target, &old->t_self);
+	if (target->change)
+		change_add(target->change, old, -1);
+	target->deleted++;
+	if (new == NULL)
+		return;
+	apply_note(target, &new->t_self);
+	if (target->change)
+		change_add(target->change, new, 1);
+	target->inserted++;
+}
+
+/*
+ * Replace and delete many rows, before any is inserted. hot: no index has a
+ * column that changes; in_place: as apply_update_in_place says. A grouped view's
+ * rows are found without a locator.
+ */
+void
+apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool hot, bool in_place,
+           MinimalTuple (*wanted)(BulkRow *row, void *context), void *context)
+{
+	ApplyBulk bulk = {.target = target, .in_place = in_place, .wanted = wanted, .context = context};
+	BulkWriter writer = {.relation = target->relation,
+	                     .command = target->estate->es_output_cid,
+	                     .hot = hot,
+	                     .wanted = apply_bulk_wanted,
+	                     .single = apply_bulk_single,
+	                     .written = apply_bulk_written,
+	                     .context = &bulk};
+
+	bulk.slot = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	bulk_write(&writer, rows, count);
+	ExecDropSingleTupleTableSlot(bulk.slot);
 }
 
 /* Write what waits and release everything but the relation itself. */

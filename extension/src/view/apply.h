@@ -23,6 +23,7 @@
 #include "cut/capture.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "view/bulk.h"
 
 typedef struct ViewLocator ViewLocator;
 
@@ -41,6 +42,7 @@ typedef struct ViewTarget
 	MemoryContext context; /* lives as long as the target */
 	BulkInsertState bulk;
 	TupleTableSlot **batch; /* rows waiting for apply_flush */
+	ItemPointer *places;    /* where to say where they are; NULL: nobody asks */
 	int batch_count;
 	TupleTableSlot *slot; /* for a row fetched by tid */
 	int identity_count;   /* attributes that tell rows apart; 0: all of them */
@@ -56,6 +58,9 @@ typedef struct ViewTarget
 
 extern ViewTarget *apply_open(Relation relation, RelationChange *change);
 extern void apply_insert(ViewTarget *target, TupleTableSlot *row);
+extern void apply_insert_placed(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool hot, bool in_place,
+                       MinimalTuple (*wanted)(BulkRow *row, void *context), void *context);
 extern void apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
 extern void apply_delete(ViewTarget *target, ItemPointer tid);
 extern bool apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed);

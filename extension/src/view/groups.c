@@ -1,28 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * groups.c
- *	  Grouped views: one state per group, in freshet.groups_<oid>.
+ *	  Grouped views: one state per group, kept by group_store.c.
  *
  * A cycle folds the changes of the inner query into the states of the groups
  * they touch, computes groups anew whose states could not follow, and writes
- * the rows whose image changed. The hidden table has one row per group with at
- * least one input row (a global aggregate always has its one): the hash of the
- * keys (indexed), the number of input rows, the tid of the view's row (NULL
- * where HAVING hides the group), the keys, and per aggregate its state and the
- * number of inputs in it.
+ * the rows whose image changed.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/heapam.h"
 #include "access/nbtree.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/index.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "delta/image.h"
 #include "executor/executor.h"
@@ -30,69 +19,14 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/typcache.h"
-#include "view/view.h"
+#include "view/groups.h"
 
-/* Columns of the hidden table before the keys. */
-#define GROUP_HASH 0
-#define GROUP_ROWS 1
-#define GROUP_TID 2
-#define GROUP_COLUMNS 3
-
-/* One group touched by the cycle. */
-typedef struct ViewGroup
-{
-	uint32 hash;
-	bool stored;    /* has a row in the hidden table */
-	bool shown;     /* has a row in the view */
-	bool recompute; /* its states could not follow */
-	bool refolding; /* rows of the recomputation were seen */
-	int64 rows;
-	ItemPointerData state_tid;
-	ItemPointerData view_tid;
-	MinimalTuple key;    /* the image of the keys that the view shows */
-	MinimalTuple output; /* the view's row to be; NULL: none */
-	AggregateState states[FLEXIBLE_ARRAY_MEMBER];
-} ViewGroup;
-
-typedef struct Groups
-{
-	MaintainedView *view;
-	ViewCycle *cycle;
-	ViewTarget *target;
-	MemoryContext context; /* of this cycle and view */
-	int keys;
-	int aggregates;
-	TupleHashTable table;
-	bool ambiguous; /* keys may be equal and not the same image */
-	TupleDesc key_descriptor;
-	TupleTableSlot *key_slot;
-	TupleTableSlot *stored_key; /* keys of a stored group */
-	TupleTableSlot *group_key;  /* keys of a group in memory */
-	List *touched;              /* of ViewGroup * */
-	bool refold;                /* rows are those of groups computed anew */
-
-	Relation hidden; /* NULL while rebuilding */
-	Relation index;
-	IndexInfo *index_info;
-	IndexScanDesc scan;
-	TupleTableSlot *hidden_slot;
-	ExprState *key_equal;
-	ExprContext *expression;
-
-	/* output */
-	EState *estate;
-	TupleTableSlot *group_slot; /* keys and results */
-	ProjectionInfo *projection;
-	ExprState *having;
-	TupleTableSlot *output_slot;
-} Groups;
+/* So many rows that came, and none that went, are folded by themselves first. */
+#define FOLD_APART_ROWS 4096
 
 /* Attributes of the view that are group keys as they are. */
 static AttrNumber *
@@ -140,9 +74,12 @@ groups_keys_ambiguous(const ViewPlan *plan)
 	return false;
 }
 
-/* Prepare for folding rows into groups. */
-static Groups *
-groups_begin(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
+/*
+ * Prepare for folding rows into groups, in the current memory context. apart:
+ * without what is stored of them, so far.
+ */
+Groups *
+groups_begin(MaintainedView *view, bool apart)
 {
 	Groups *groups = palloc0(sizeof(Groups));
 	const ViewPlan *plan = view->plan;
@@ -151,13 +88,11 @@ groups_begin(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	Oid *equal = palloc(Max(keys, 1) * sizeof(Oid));
 	Oid *collations = palloc(Max(keys, 1) * sizeof(Oid));
 	FmgrInfo *hash = NULL;
-	TupleDesc group_descriptor;
 	ListCell *cell;
 	int i = 0;
 
 	groups->view = view;
-	groups->cycle = cycle;
-	groups->target = target;
+	groups->apart = apart;
 	groups->context = CurrentMemoryContext;
 	groups->keys = keys;
 	groups->aggregates = list_length(plan->aggregates);
@@ -190,6 +125,23 @@ groups_begin(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	    offsetof(ViewGroup, states) + groups->aggregates * sizeof(AggregateState), groups->context,
 	    groups->context, groups->expression->ecxt_per_tuple_memory, false);
 
+	aggregate_begin(view->program, groups->context);
+	return groups;
+}
+
+/* Prepare for writing the groups: the cycle's cut comes, and the view is open. */
+static void
+groups_attach(Groups *groups, ViewCycle *cycle, ViewTarget *target)
+{
+	const ViewPlan *plan = groups->view->plan;
+	MemoryContext old = MemoryContextSwitchTo(groups->context);
+	int keys = groups->keys;
+	TupleDesc group_descriptor;
+	ListCell *cell;
+	int i;
+
+	groups->cycle = cycle;
+	groups->target = target;
 	group_descriptor = CreateTemplateTupleDesc(Max(keys + groups->aggregates, 1));
 	if (keys + groups->aggregates == 0)
 		TupleDescInitEntry(group_descriptor, 1, "none", BOOLOID, -1, 0);
@@ -213,65 +165,29 @@ groups_begin(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	if (plan->having)
 		groups->having =
 		    ExecPrepareQual(make_ands_implicit((Expr *) copyObject(plan->having)), groups->estate);
-	aggregate_begin(view->program, groups->context);
-	return groups;
-}
-
-/* Open the hidden table of stored groups. */
-static void
-groups_open(Groups *groups)
-{
-	Oid hidden = hidden_relation("groups", groups->view->view);
-	Oid *equal;
-	AttrNumber *columns = palloc(Max(groups->keys, 1) * sizeof(AttrNumber));
-	Oid *collations = palloc(Max(groups->keys, 1) * sizeof(Oid));
-
-	if (!OidIsValid(hidden))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-		                errmsg("hidden state of materialized view \"%s\" is missing",
-		                       RelationGetRelationName(groups->target->relation))));
-	groups->hidden = table_open(hidden, RowExclusiveLock);
-	groups->index = index_open(hidden_index(hidden), RowExclusiveLock);
-	groups->index_info = BuildIndexInfo(groups->index);
-	groups->scan = index_beginscan(groups->hidden, groups->index, SnapshotSelf, 1, 0);
-	groups->hidden_slot = table_slot_create(groups->hidden, NULL);
-
-	if (groups->keys > 0)
-	{
-		equal = palloc(groups->keys * sizeof(Oid));
-		for (int i = 0; i < groups->keys; i++)
-		{
-			columns[i] = i + 1;
-			collations[i] = TupleDescAttr(groups->key_descriptor, i)->attcollation;
-			equal[i] = get_opcode(groups->view->plan->key_equality[i]);
-		}
-		groups->key_equal = ExecBuildGroupingEqual(groups->key_descriptor, groups->key_descriptor,
-		                                           &TTSOpsMinimalTuple, &TTSOpsMinimalTuple,
-		                                           groups->keys, columns, equal, collations, NULL);
-	}
+	aggregate_begin(groups->view->program, groups->context);
+	MemoryContextSwitchTo(old);
 }
 
 /* Release everything. */
-static void
+void
 groups_end(Groups *groups)
 {
 	if (groups->hidden)
-	{
-		index_endscan(groups->scan);
-		index_close(groups->index, NoLock);
-		ExecDropSingleTupleTableSlot(groups->hidden_slot);
-		table_close(groups->hidden, NoLock);
-	}
+		groups_close(groups);
 	ExecDropSingleTupleTableSlot(groups->key_slot);
 	ExecDropSingleTupleTableSlot(groups->stored_key);
 	ExecDropSingleTupleTableSlot(groups->group_key);
-	ExecDropSingleTupleTableSlot(groups->group_slot);
-	ExecDropSingleTupleTableSlot(groups->output_slot);
+	if (groups->target)
+	{
+		ExecDropSingleTupleTableSlot(groups->group_slot);
+		ExecDropSingleTupleTableSlot(groups->output_slot);
+	}
 	FreeExecutorState(groups->estate);
 }
 
 /* Show the keys of a row of the inner query in the key slot. */
-static void
+void
 groups_show_keys(Groups *groups, Datum *values, bool *isnull)
 {
 	TupleTableSlot *slot = groups->key_slot;
@@ -287,55 +203,8 @@ groups_show_keys(Groups *groups, Datum *values, bool *isnull)
 	ExecStoreVirtualTuple(slot);
 }
 
-/*
- * Bring a group that the cycle touches for the first time into memory. The
- * stored image of its keys replaces the one it was met with.
- */
-static void
-groups_load(Groups *groups, ViewGroup *group)
-{
-	TupleTableSlot *stored = groups->hidden_slot;
-	ScanKeyData scan_key;
-
-	if (groups->hidden == NULL)
-		return;
-	ScanKeyInit(&scan_key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum((int32) group->hash));
-	index_rescan(groups->scan, &scan_key, 1, NULL, 0);
-	while (index_getnext_slot(groups->scan, ForwardScanDirection, stored))
-	{
-		int column = GROUP_COLUMNS + groups->keys;
-
-		slot_getallattrs(stored);
-		if (groups->keys > 0)
-		{
-			groups_show_keys(groups, stored->tts_values + GROUP_COLUMNS,
-			                 stored->tts_isnull + GROUP_COLUMNS);
-			ExecCopySlot(groups->stored_key, groups->key_slot);
-			ExecStoreMinimalTuple(group->key, groups->group_key, false);
-			groups->expression->ecxt_innertuple = groups->stored_key;
-			groups->expression->ecxt_outertuple = groups->group_key;
-			if (!ExecQualAndReset(groups->key_equal, groups->expression))
-				continue;
-			if (groups->ambiguous)
-				group->key = ExecCopySlotMinimalTuple(groups->stored_key);
-		}
-		group->stored = true;
-		group->state_tid = stored->tts_tid;
-		group->rows = DatumGetInt64(stored->tts_values[GROUP_ROWS]);
-		group->shown = !stored->tts_isnull[GROUP_TID];
-		if (group->shown)
-			group->view_tid = *(ItemPointer) DatumGetPointer(stored->tts_values[GROUP_TID]);
-		for (int i = 0; i < groups->aggregates; i++, column += 2)
-			aggregate_load(groups->view->program, i, &group->states[i], stored->tts_values[column],
-			               stored->tts_isnull[column],
-			               DatumGetInt64(stored->tts_values[column + 1]));
-		break;
-	}
-	ExecClearTuple(stored);
-}
-
 /* The group of the keys in the key slot; NULL if it is not there and not made. */
-static ViewGroup *
+ViewGroup *
 groups_find(Groups *groups, bool make)
 {
 	MemoryContext old;
@@ -357,7 +226,8 @@ groups_find(Groups *groups, bool make)
 	group->hash = hash;
 	group->key = entry->firstTuple;
 	aggregate_initialize(groups->view->program, group->states);
-	groups_load(groups, group);
+	if (!groups->apart)
+		groups_load(groups, group);
 	groups->touched = lappend(groups->touched, group);
 	MemoryContextSwitchTo(old);
 	return group;
@@ -379,7 +249,7 @@ groups_key_stays(Groups *groups, ViewGroup *group, TupleTableSlot *row, int sign
 }
 
 /* Fold one row of the inner query into its group. */
-static void
+void
 groups_row(TupleTableSlot *row, int sign, void *argument)
 {
 	Groups *groups = argument;
@@ -401,7 +271,7 @@ groups_row(TupleTableSlot *row, int sign, void *argument)
 		}
 		group->refolding = true;
 	}
-	else if (!group->recompute && groups->ambiguous && groups->keys > 0 && groups->hidden != NULL &&
+	else if (!group->recompute && groups->ambiguous && groups->keys > 0 && !groups->apart &&
 	         !groups_key_stays(groups, group, row, sign))
 		group->recompute = true;
 
@@ -409,7 +279,7 @@ groups_row(TupleTableSlot *row, int sign, void *argument)
 	if (group->recompute && !groups->refold)
 		return;
 	if (!aggregate_change(groups->view->program, group->states, row, sign,
-	                      groups->refold || groups->hidden == NULL))
+	                      groups->refold || groups->apart))
 		group->recompute = true;
 }
 
@@ -502,72 +372,24 @@ groups_output(Groups *groups, ViewGroup *group)
 	MemoryContextSwitchTo(old);
 }
 
-/* Put a group's state into the slot of the hidden table. */
-static void
-groups_state(Groups *groups, ViewGroup *group)
+/* A shown group's row as it is to be, for apply_bulk. */
+static MinimalTuple
+groups_wanted_output(BulkRow *row, void *context)
 {
-	TupleTableSlot *slot = groups->hidden_slot;
-	int column = GROUP_COLUMNS + groups->keys;
-
-	ExecClearTuple(slot);
-	slot->tts_values[GROUP_HASH] = Int32GetDatum((int32) group->hash);
-	slot->tts_values[GROUP_ROWS] = Int64GetDatum(group->rows);
-	slot->tts_values[GROUP_TID] = PointerGetDatum(&group->view_tid);
-	slot->tts_isnull[GROUP_HASH] = slot->tts_isnull[GROUP_ROWS] = false;
-	slot->tts_isnull[GROUP_TID] = !group->shown;
-	ExecStoreMinimalTuple(group->key, groups->group_key, false);
-	slot_getallattrs(groups->group_key);
-	memcpy(slot->tts_values + GROUP_COLUMNS, groups->group_key->tts_values,
-	       groups->keys * sizeof(Datum));
-	memcpy(slot->tts_isnull + GROUP_COLUMNS, groups->group_key->tts_isnull,
-	       groups->keys * sizeof(bool));
-	for (int i = 0; i < groups->aggregates; i++, column += 2)
-	{
-		slot->tts_values[column] =
-		    aggregate_store(groups->view->program, i, &group->states[i], &slot->tts_isnull[column]);
-		slot->tts_values[column + 1] = Int64GetDatum(group->states[i].count);
-		slot->tts_isnull[column + 1] = false;
-	}
-	ExecStoreVirtualTuple(slot);
+	return ((ViewGroup *) row->owner)->output;
 }
 
-/* Write a group's row of the hidden table. */
-static void
-groups_write_state(Groups *groups, ViewGroup *group, BulkInsertState bulk)
+/* Does no index of the view have a column that changes while a group lives? */
+static bool
+groups_hot(Groups *groups, const AttrNumber *fixed, int fixed_count)
 {
-	CommandId command = GetCurrentCommandId(true);
-	TM_FailureData failure;
-	LockTupleMode mode;
-	bool update_indexes = true;
-	MemoryContext old = MemoryContextSwitchTo(groups->expression->ecxt_per_tuple_memory);
+	Bitmapset *indexed =
+	    RelationGetIndexAttrBitmap(groups->target->relation, INDEX_ATTR_BITMAP_ALL);
 
-	if (group->rows == 0 && !groups->view->plan->global)
-	{
-		if (group->stored &&
-		    table_tuple_delete(groups->hidden, &group->state_tid, command, SnapshotSelf,
-		                       InvalidSnapshot, true, &failure, false) != TM_Ok)
-			elog(ERROR, "could not delete the state of a group");
-		MemoryContextSwitchTo(old);
-		return;
-	}
-	groups_state(groups, group);
-	if (!group->stored)
-		table_tuple_insert(groups->hidden, groups->hidden_slot, command, 0, bulk);
-	else if (table_tuple_update(groups->hidden, &group->state_tid, groups->hidden_slot, command,
-	                            SnapshotSelf, InvalidSnapshot, true, &failure, &mode,
-	                            &update_indexes) != TM_Ok)
-		elog(ERROR, "could not update the state of a group");
-	if (update_indexes && groups->index)
-	{
-		Datum value = Int32GetDatum((int32) group->hash);
-		bool isnull = false;
-
-		index_insert(groups->index, &value, &isnull, &groups->hidden_slot->tts_tid, groups->hidden,
-		             UNIQUE_CHECK_NO, false, groups->index_info);
-	}
-	ExecClearTuple(groups->hidden_slot);
-	MemoryContextSwitchTo(old);
-	ResetExprContext(groups->expression);
+	if (!groups->ambiguous)
+		for (int i = 0; i < fixed_count; i++)
+			indexed = bms_del_member(indexed, fixed[i] - FirstLowInvalidHeapAttributeNumber);
+	return bms_is_empty(indexed);
 }
 
 /* Write what became of the touched groups. */
@@ -577,10 +399,11 @@ groups_write(Groups *groups)
 	ViewTarget *target = groups->target;
 	TupleTableSlot *wanted =
 	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	BulkRow *rows =
+	    palloc_extended(Max(list_length(groups->touched), 1) * sizeof(BulkRow), MCXT_ALLOC_HUGE);
+	int count = 0;
 	int fixed_count;
 	AttrNumber *fixed = groups_key_attributes(groups->view->plan, &fixed_count);
-	bool in_place = apply_update_in_place(target, fixed_count, fixed);
-	BulkInsertState bulk = GetBulkInsertState();
 	ListCell *cell;
 
 	/* deletions first: unique indexes of users must not see old and new at once */
@@ -592,50 +415,77 @@ groups_write(Groups *groups)
 		groups_output(groups, group);
 		if (!group->shown)
 			continue;
-		if (group->output != NULL)
-		{
-			ExecStoreMinimalTuple(group->output, wanted, false);
-			if (image_equal(apply_fetch(target, &group->view_tid), wanted))
-			{
-				group->output = NULL;
-				continue;
-			}
-			if (in_place)
-				continue;
-		}
-		apply_delete(target, &group->view_tid);
-		group->shown = false;
+		rows[count].tid = group->view_tid;
+		rows[count++].owner = group;
+	}
+	apply_bulk(target, rows, count, groups_hot(groups, fixed, fixed_count),
+	           apply_update_in_place(target, fixed_count, fixed), groups_wanted_output, groups);
+	for (int i = 0; i < count; i++)
+	{
+		ViewGroup *group = rows[i].owner;
+
+		group->shown = rows[i].fate != BULK_DELETED;
+		if (!group->shown)
+			continue;
+		group->view_tid = rows[i].tid;
+		group->output = NULL;
 	}
 	foreach (cell, groups->touched)
 	{
 		ViewGroup *group = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (group->output != NULL)
-		{
-			ExecStoreMinimalTuple(group->output, wanted, false);
-			if (group->shown)
-				apply_update(target, &group->view_tid, wanted, &group->view_tid);
-			else
-				apply_insert_now(target, wanted, &group->view_tid);
-			group->shown = true;
-		}
-		groups_write_state(groups, group, bulk);
+		if (group->output == NULL)
+			continue;
+		ExecStoreMinimalTuple(group->output, wanted, false);
+		apply_insert_placed(target, wanted, &group->view_tid);
+		group->shown = true;
 	}
-	FreeBulkInsertState(bulk);
+	apply_flush(target);
+	groups_store(groups);
+	pfree(rows);
 	ExecDropSingleTupleTableSlot(wanted);
+}
+
+/*
+ * Fold the cycle's changes. If many rows came and none went, they are folded
+ * without what is stored of their groups, which is then needed but once.
+ */
+static void
+groups_fold(Groups *groups)
+{
+	MaintainedView *view = groups->view;
+	int64 plus = 0;
+	int64 minus = 0;
+	ListCell *cell;
+
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		if (change == NULL)
+			continue;
+		plus += change->plus_count;
+		minus += change->minus_count;
+	}
+	groups->apart = minus == 0 && plus >= FOLD_APART_ROWS && !groups->ambiguous &&
+	                aggregate_combinable(view->program);
+	view_delta(view, groups->cycle, groups_row, groups);
+	if (groups->apart)
+		groups_load_all(groups);
 }
 
 /* Bring a grouped view from the old cut to the new one. */
 void
 groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome)
 {
-	Groups *groups = groups_begin(view, cycle, target);
+	Groups *groups = groups_begin(view, false);
 	ListCell *cell;
 	bool recompute = false;
 
+	groups_attach(groups, cycle, target);
 	groups_open(groups);
-	view_delta(view, cycle, groups_row, groups);
+	groups_fold(groups);
 	foreach (cell, groups->touched)
 		recompute |= ((ViewGroup *) lfirst(cell))->recompute;
 	if (recompute)
@@ -655,45 +505,18 @@ groups_placed(int64 ordinal, ItemPointer tid, void *argument)
 	group->shown = true;
 }
 
-/* The column list of a grouped view's hidden table. */
-static char *
-groups_columns(const Groups *groups, const ViewPlan *plan)
-{
-	StringInfoData columns;
-	ListCell *cell;
-	int i = 0;
-
-	initStringInfo(&columns);
-	appendStringInfoString(&columns, "hash int4 NOT NULL, rows int8 NOT NULL, t tid");
-	for (i = 0; i < groups->keys; i++)
-		appendStringInfo(&columns, ", k%d %s", i + 1,
-		                 format_type_extended(TupleDescAttr(groups->key_descriptor, i)->atttypid,
-		                                      -1, FORMAT_TYPE_FORCE_QUALIFY));
-	i = 0;
-	foreach (cell, plan->aggregates)
-	{
-		PlanAggregate *aggregate = lfirst(cell);
-
-		i++;
-		appendStringInfo(
-		    &columns, ", s%d %s, c%d int8 NOT NULL", i,
-		    format_type_extended(aggregate->stored_type, -1, FORMAT_TYPE_FORCE_QUALIFY), i);
-	}
-	return columns.data;
-}
-
 /* Compute a grouped view and its hidden state from nothing. */
 void
 groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome)
 {
-	Groups *groups = groups_begin(view, cycle, target);
+	Groups *groups = groups_begin(view, true);
 	Rebuild *rebuild = rebuild_begin(target);
 	TupleTableSlot *row =
 	    MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
-	BulkInsertState bulk;
 	ListCell *cell;
 	int64 ordinal = 0;
 
+	groups_attach(groups, cycle, target);
 	outcome->rows_in += delta_execute(view_query(view, cycle, 'i', -1, 1, 0), cycle->new_cut, NULL,
 	                                  groups_query_row, groups);
 	if (view->plan->global && groups->touched == NIL)
@@ -716,23 +539,7 @@ groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewO
 	}
 	rebuild_end(rebuild, groups_placed, groups);
 
-	hidden_drop("groups", view->view);
-	groups->hidden =
-	    table_open(hidden_create("groups", view->view, groups_columns(groups, view->plan), 45),
-	               RowExclusiveLock);
-	groups->hidden_slot = table_slot_create(groups->hidden, NULL);
-	bulk = GetBulkInsertState();
-	foreach (cell, groups->touched)
-	{
-		CHECK_FOR_INTERRUPTS();
-		groups_write_state(groups, lfirst(cell), bulk);
-	}
-	FreeBulkInsertState(bulk);
-	ExecDropSingleTupleTableSlot(groups->hidden_slot);
-	table_close(groups->hidden, NoLock);
-	groups->hidden = NULL;
-	CommandCounterIncrement();
-	hidden_create_index("groups", view->view, "hash");
+	groups_create(groups);
 	target->estate->es_output_cid = GetCurrentCommandId(true);
 	ExecDropSingleTupleTableSlot(row);
 	groups_end(groups);
