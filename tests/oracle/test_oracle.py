@@ -14,7 +14,7 @@ from .compare import differences
 from .shapes import SCHEMA, SHAPES, creation_order
 from .workload import Workload
 
-SECONDS = float(os.environ.get("FRESHET_ORACLE_SECONDS", "15"))
+SECONDS = float(os.environ.get("FRESHET_ORACLE_SECONDS", "60"))
 SEED = os.environ.get("FRESHET_ORACLE_SEED")
 
 # (seed, steps)

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * frontier.c
- *	  The frontier of each database in shared memory: published by its worker,
- *	  waited for by readers, pinned by subscribers. See frontier.h for the
- *	  locking.
+ *	  The frontier of each database in shared memory, with its views: published
+ *	  by its worker. See frontier.h for the locking; wait.c, pin.c, watch.c and
+ *	  ring.c for what others do with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,44 +11,19 @@
 
 #include <signal.h>
 
-#include "access/transam.h"
-#include "cut/ring.h"
+#include "cut/frontier_private.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
-#include "utils/array.h"
-#include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
-
-#define FRONTIER_MAX_WATCHES 1024
-
-/* While waiting: how often a reader looks whether it is itself in the way. */
-#define FRONTIER_LOOK_MS 50
-
-/* A relation subscribed to; guarded by FrontierShared.lock. */
-typedef struct FrontierWatch
-{
-	Oid dboid; /* InvalidOid: free */
-	Oid relation;
-	int subscribers;
-	bool seen;              /* the worker has taken it up */
-	TransactionId seen_xid; /* next xid when it did */
-	bool covered;           /* the ring knows all changes ... */
-	uint64 covered_after;   /* ... of the cuts after this one */
-} FrontierWatch;
 
 typedef struct FrontierShared
 {
-	LWLock *lock;
 	int database_count;
 	int view_count;
-	FrontierWatch watches[FRONTIER_MAX_WATCHES];
 	/* the databases and then the views follow */
 } FrontierShared;
 
@@ -56,25 +31,15 @@ int frontier_max_databases = 16;
 int frontier_max_views = 1024;
 int frontier_ring_kb = 8192;
 
+LWLock *frontier_lock = NULL;
 static FrontierShared *frontier_shared = NULL;
 static FrontierDatabase *frontier_databases = NULL;
 static FrontierView *frontier_views = NULL;
 
-/* what this backend must give back when it ends */
-static bool frontier_exit_registered = false;
-static FrontierDatabase *frontier_waiting_for = NULL;
-static FrontierDatabase *frontier_pinned = NULL;
-static int frontier_pin_count = 0;
-static FrontierDatabase *frontier_watching = NULL;
-static List *frontier_watch_list = NIL; /* of Oid, once per subscription */
-
 /* the worker: it has published a cut */
 static bool frontier_published = false;
 
-/* the worker: watches taken up and not yet covered by the ring */
-static bool frontier_uncovered = false;
-
-/* The shared memory needed, the three arrays included. */
+/* The shared memory needed, the two arrays included. */
 static Size
 frontier_shmem_size(void)
 {
@@ -89,7 +54,7 @@ frontier_shmem_size(void)
 void
 frontier_request_shmem(void)
 {
-	RequestAddinShmemSpace(frontier_shmem_size());
+	RequestAddinShmemSpace(add_size(frontier_shmem_size(), frontier_watch_size()));
 	RequestNamedLWLockTranche("freshet", 1);
 }
 
@@ -105,14 +70,15 @@ frontier_startup_shmem(void)
 	    (FrontierDatabase *) ((char *) frontier_shared + MAXALIGN(sizeof(FrontierShared)));
 	frontier_views = (FrontierView *) ((char *) frontier_databases +
 	                                   MAXALIGN(sizeof(FrontierDatabase)) * frontier_max_databases);
+	frontier_lock = &GetNamedLWLockTranche("freshet")->lock;
+	frontier_watch_startup();
 	if (found)
 		return;
 
 	memset(frontier_shared, 0, frontier_shmem_size());
-	frontier_shared->lock = &GetNamedLWLockTranche("freshet")->lock;
 	frontier_shared->database_count = frontier_max_databases;
 	frontier_shared->view_count = frontier_max_views;
-	ring_tranche = frontier_shared->lock->tranche;
+	ring_tranche = frontier_lock->tranche;
 	for (int i = 0; i < frontier_max_databases; i++)
 	{
 		FrontierDatabase *database = &frontier_databases[i];
@@ -144,42 +110,8 @@ frontier_startup_shmem(void)
 	}
 }
 
-/* Gives back waits, pins and watches, whatever way the backend ends. */
-static void
-frontier_backend_exit(int code, Datum arg)
-{
-	if (frontier_waiting_for != NULL)
-	{
-		pg_atomic_fetch_sub_u32(&frontier_waiting_for->waiters, 1);
-		frontier_waiting_for = NULL;
-	}
-	if (frontier_pin_count > 0)
-	{
-		SpinLockAcquire(&frontier_pinned->lock);
-		for (int i = 0; i < frontier_pinned->pins_used; i++)
-		{
-			if (frontier_pinned->pins[i].pid == MyProcPid)
-				frontier_pinned->pins[i].pid = 0;
-		}
-		SpinLockRelease(&frontier_pinned->lock);
-		frontier_pin_count = 0;
-	}
-	while (frontier_watch_list != NIL)
-		frontier_unwatch(frontier_watching, linitial_oid(frontier_watch_list));
-}
-
-/* Registers frontier_backend_exit once. */
-static void
-frontier_register_exit(void)
-{
-	if (frontier_exit_registered)
-		return;
-	before_shmem_exit(frontier_backend_exit, (Datum) 0);
-	frontier_exit_registered = true;
-}
-
 /* Milliseconds since 1970. */
-static int64
+int64
 frontier_now_ms(void)
 {
 	return GetCurrentTimestamp() / 1000 +
@@ -208,14 +140,14 @@ frontier_database(Oid dboid, bool create)
 	if (!create)
 		return NULL;
 
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(frontier_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < frontier_shared->database_count; i++)
 	{
 		FrontierDatabase *database = &frontier_databases[i];
 
 		if (database->dboid == dboid)
 		{
-			LWLockRelease(frontier_shared->lock);
+			LWLockRelease(frontier_lock);
 			return last = database;
 		}
 		if (database->dboid == InvalidOid && free_entry == NULL)
@@ -223,7 +155,7 @@ frontier_database(Oid dboid, bool create)
 	}
 	if (free_entry == NULL)
 	{
-		LWLockRelease(frontier_shared->lock);
+		LWLockRelease(frontier_lock);
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 		                errmsg("too many databases with the extension freshet"),
 		                errhint("Increase freshet.max_databases, now %d, and restart the server.",
@@ -248,7 +180,7 @@ frontier_database(Oid dboid, bool create)
 	pg_atomic_write_u32(&free_entry->maintained, FRONTIER_UNCOUNTED);
 	pg_write_barrier();
 	free_entry->dboid = dboid;
-	LWLockRelease(frontier_shared->lock);
+	LWLockRelease(frontier_lock);
 	return last = free_entry;
 }
 
@@ -272,7 +204,7 @@ frontier_forget_database(Oid dboid)
 {
 	if (frontier_shared == NULL)
 		return;
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(frontier_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < frontier_shared->view_count; i++)
 	{
 		if (frontier_views[i].dboid == dboid)
@@ -286,7 +218,7 @@ frontier_forget_database(Oid dboid)
 			ConditionVariableBroadcast(&frontier_databases[i].moved);
 		}
 	}
-	LWLockRelease(frontier_shared->lock);
+	LWLockRelease(frontier_lock);
 }
 
 /*
@@ -319,13 +251,13 @@ frontier_view(Oid dboid, Oid view, bool create)
 	if (!create)
 		return NULL;
 
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(frontier_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < frontier_shared->view_count; i++)
 	{
 		entry = &frontier_views[(start + i) % frontier_shared->view_count];
 		if (entry->dboid == dboid && entry->view == view)
 		{
-			LWLockRelease(frontier_shared->lock);
+			LWLockRelease(frontier_lock);
 			return entry;
 		}
 		if (entry->dboid == InvalidOid && free_entry == NULL)
@@ -340,6 +272,7 @@ frontier_view(Oid dboid, Oid view, bool create)
 		pg_atomic_write_u32(&free_entry->behind, 1);
 		pg_atomic_write_u32(&free_entry->failed, 0);
 		pg_atomic_write_u32(&free_entry->wanted, 0);
+		pg_atomic_write_u32(&free_entry->locked, InvalidOid);
 		pg_atomic_write_u64(&free_entry->lsn, 0);
 		pg_atomic_write_u64(&free_entry->at_ms, 0);
 		pg_atomic_write_u64(&free_entry->rows_in, 0);
@@ -349,7 +282,7 @@ frontier_view(Oid dboid, Oid view, bool create)
 		pg_write_barrier();
 		free_entry->dboid = dboid;
 	}
-	LWLockRelease(frontier_shared->lock);
+	LWLockRelease(frontier_lock);
 	return free_entry;
 }
 
@@ -357,7 +290,7 @@ frontier_view(Oid dboid, Oid view, bool create)
 void
 frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known)
 {
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(frontier_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < frontier_shared->view_count; i++)
 	{
 		FrontierView *entry = &frontier_views[i];
@@ -367,7 +300,7 @@ frontier_keep_views(FrontierDatabase *database, uint32 generation, List *known)
 		if (entry->dboid == database->dboid && !list_member_oid(known, entry->view))
 			entry->dboid = InvalidOid;
 	}
-	LWLockRelease(frontier_shared->lock);
+	LWLockRelease(frontier_lock);
 }
 
 /* The views of a database that are behind and not in error. */
@@ -387,55 +320,6 @@ frontier_views_behind(Oid dboid)
 	return views;
 }
 
-/* How many transactions have completed since the server started. */
-uint64
-frontier_completed_now(void)
-{
-	pg_read_barrier();
-	return *(volatile uint64 *) &ShmemVariableCache->xactCompletionCount;
-}
-
-/*
- * Does the frontier show all of the first "completed" transactions, or a cut
- * at since_ms or later? Either it covers them by number, or nothing but the
- * worker's own transactions has completed since its cut. The count of completed
- * transactions is read after the frontier's fields: read before, it could miss
- * a commit that the fields already count as the worker's own.
- */
-static bool
-frontier_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
-{
-	uint64 covered;
-	uint64 own;
-	int64 at_ms;
-
-	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
-	    pg_atomic_read_u32(&view->behind) != 0)
-		return pg_atomic_read_u64(&view->completed) >= completed ||
-		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
-
-	SpinLockAcquire(&database->lock);
-	covered = database->completed;
-	own = database->own;
-	at_ms = database->at_ms;
-	SpinLockRelease(&database->lock);
-
-	if (covered == 0)
-		return false; /* no cut since the server started */
-	if (covered >= completed)
-		return true;
-	if (since_ms > 0 && at_ms >= since_ms)
-		return true;
-	return covered + own == frontier_completed_now();
-}
-
-/* Are the first "completed" transactions visible in the frontier's cut? */
-bool
-frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed)
-{
-	return frontier_satisfied(database, view, completed, 0);
-}
-
 /* Sets the worker's latch, if there is a worker. */
 void
 frontier_wake_worker(FrontierDatabase *database)
@@ -449,162 +333,6 @@ frontier_wake_worker(FrontierDatabase *database)
 	/* should the worker just have left, the latch is some process's anyway */
 	if (latch != NULL)
 		SetLatch(latch);
-}
-
-/* Does the worker wait for a lock that this very transaction holds? */
-static bool
-frontier_blocked_by_me(FrontierDatabase *database)
-{
-	ArrayType *array;
-	int32 *pids;
-	int count;
-	bool mine = false;
-	pid_t worker = database->worker_pid;
-
-	if (worker == 0)
-		return false;
-	array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(worker)));
-	pids = (int32 *) ARR_DATA_PTR(array);
-	count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	for (int i = 0; i < count; i++)
-	{
-		if (pids[i] == MyProcPid)
-			mine = true;
-	}
-	pfree(array);
-	return mine;
-}
-
-/* Could the worker have this lock now: does nobody, not even we, stand in its way? */
-static bool
-frontier_lockable(Oid relation, LOCKMODE mode)
-{
-	LOCKTAG tag;
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
-	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
-		if (DoLockModesConflict(held, mode) && LockHeldByMe(&tag, held))
-			return false;
-	if (!ConditionalLockRelationOid(relation, mode))
-		return false;
-	UnlockRelationOid(relation, mode);
-	return true;
-}
-
-/*
- * Is the worker kept out of the view by somebody's lock, or by somebody who
- * waits for one, perhaps for one of ours? It is if we would be, too. Such a view
- * keeps its content until that is over; to wait could be to wait for ourselves,
- * where no deadlock check looks.
- */
-static bool
-frontier_locked_out(FrontierView *view)
-{
-	Oid base = (Oid) pg_atomic_read_u32(&view->locked);
-
-	if (pg_atomic_read_u32(&view->behind) == 0 || view->dboid != MyDatabaseId)
-		return false;
-	return !frontier_lockable(view->view, RowExclusiveLock) ||
-	       (OidIsValid(base) && !frontier_lockable(base, AccessShareLock));
-}
-
-/* Is there no worker, and has been none for the time readers wait for one? */
-static bool
-frontier_worker_missing(FrontierDatabase *database)
-{
-	TimestampTz left;
-	bool none;
-
-	SpinLockAcquire(&database->lock);
-	none = database->worker_pid == 0;
-	left = database->worker_left;
-	SpinLockRelease(&database->lock);
-	return none &&
-	       TimestampDifferenceExceeds(left, GetCurrentTimestamp(), FRONTIER_WORKER_GRACE_MS);
-}
-
-/* The loop of frontier_wait. */
-static FrontierWait
-frontier_wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms,
-                   long timeout_ms)
-{
-	TimestampTz started = GetCurrentTimestamp();
-	Oid dboid = database->dboid;
-	TimestampTz looked = started;
-
-	/* the worker has met a lock already: no need to let it try again first */
-	if (view != NULL && pg_atomic_read_u32(&view->locked) != InvalidOid &&
-	    frontier_locked_out(view))
-		return FRONTIER_TIMEOUT;
-
-	ConditionVariablePrepareToSleep(&database->moved);
-	for (;;)
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		long slice = FRONTIER_LOOK_MS;
-
-		if (database->dboid != dboid)
-			return FRONTIER_NO_WORKER;
-		if (frontier_satisfied(database, view, completed, since_ms))
-			return FRONTIER_FRESH;
-		if (frontier_worker_missing(database))
-			return FRONTIER_NO_WORKER;
-		if (timeout_ms >= 0)
-		{
-			long passed = TimestampDifferenceMilliseconds(started, now);
-
-			if (passed >= timeout_ms)
-				return FRONTIER_TIMEOUT;
-			slice = Min(slice, timeout_ms - passed);
-		}
-		/* by the clock: a busy worker may wake us more often than that */
-		if (TimestampDifferenceExceeds(looked, now, FRONTIER_LOOK_MS))
-		{
-			looked = now;
-			if (frontier_blocked_by_me(database) || (view != NULL && frontier_locked_out(view)))
-				return FRONTIER_TIMEOUT;
-		}
-
-		if (view != NULL && pg_atomic_read_u32(&view->behind) != 0)
-			pg_atomic_write_u32(&view->wanted, 1);
-		frontier_wake_worker(database);
-		ConditionVariableTimedSleep(&database->moved, slice, PG_WAIT_EXTENSION);
-	}
-}
-
-/* Waits as frontier_wait, or for a cut at since_ms or later. */
-FrontierWait
-frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 completed,
-                    int64 since_ms, long timeout_ms)
-{
-	volatile FrontierWait outcome = FRONTIER_TIMEOUT;
-
-	if (frontier_satisfied(database, view, completed, since_ms))
-		return FRONTIER_FRESH;
-
-	frontier_register_exit();
-	Assert(frontier_waiting_for == NULL);
-	frontier_waiting_for = database;
-	pg_atomic_fetch_add_u32(&database->waiters, 1);
-	PG_TRY();
-	{
-		outcome = frontier_wait_loop(database, view, completed, since_ms, timeout_ms);
-	}
-	PG_FINALLY();
-	{
-		ConditionVariableCancelSleep();
-		frontier_waiting_for = NULL;
-		pg_atomic_fetch_sub_u32(&database->waiters, 1);
-	}
-	PG_END_TRY();
-	return outcome;
-}
-
-/* Waits till the first "completed" transactions are in the frontier. */
-FrontierWait
-frontier_wait(FrontierDatabase *database, FrontierView *view, uint64 completed, long timeout_ms)
-{
-	return frontier_wait_since(database, view, completed, 0, timeout_ms);
 }
 
 /*
@@ -676,89 +404,6 @@ frontier_allow_worker(FrontierDatabase *database)
 	SpinLockRelease(&database->lock);
 }
 
-/* See frontier.h. */
-int
-frontier_pin(FrontierDatabase *database, TransactionId *xmin)
-{
-	int pin = -1;
-	bool full = true;
-	int64 now = frontier_now_ms();
-
-	frontier_register_exit();
-	SpinLockAcquire(&database->lock);
-	for (int i = 0; i < FRONTIER_MAX_PINS; i++)
-	{
-		if (database->pins[i].pid != 0)
-			continue;
-		full = false;
-		if (TransactionIdIsValid(database->slot_xmin))
-		{
-			pin = i;
-			database->pins[i].pid = MyProcPid;
-			database->pins[i].xmin = *xmin = database->slot_xmin;
-			database->pins[i].since_ms = now;
-			database->pins[i].lost = false;
-			database->pins_used = Max(database->pins_used, i + 1);
-		}
-		break;
-	}
-	SpinLockRelease(&database->lock);
-
-	if (full)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		                errmsg("too many subscriptions in this database"),
-		                errdetail("At most %d cuts can be read at a time.", FRONTIER_MAX_PINS)));
-	if (pin >= 0)
-	{
-		frontier_pinned = database;
-		frontier_pin_count++;
-	}
-	return pin;
-}
-
-/* The reader has come to a later cut. */
-void
-frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin)
-{
-	int64 now = frontier_now_ms();
-
-	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS && database->pins[pin].pid == MyProcPid);
-	SpinLockAcquire(&database->lock);
-	if (TransactionIdFollowsOrEquals(xmin, database->pins[pin].xmin))
-	{
-		database->pins[pin].xmin = xmin;
-		database->pins[pin].since_ms = now;
-	}
-	SpinLockRelease(&database->lock);
-}
-
-/* Has the pinned cut been dropped because it was held too long? */
-bool
-frontier_pin_lost(FrontierDatabase *database, int pin)
-{
-	bool lost;
-
-	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS);
-	SpinLockAcquire(&database->lock);
-	lost = database->pins[pin].pid != MyProcPid || database->pins[pin].lost;
-	SpinLockRelease(&database->lock);
-	return lost;
-}
-
-/* The cut is no longer read. */
-void
-frontier_unpin(FrontierDatabase *database, int pin)
-{
-	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS);
-	SpinLockAcquire(&database->lock);
-	if (database->pins[pin].pid == MyProcPid)
-	{
-		database->pins[pin].pid = 0;
-		frontier_pin_count--;
-	}
-	SpinLockRelease(&database->lock);
-}
-
 /* The database has no worker any more: tell those who wait. */
 static void
 frontier_worker_exit(int code, Datum arg)
@@ -800,44 +445,9 @@ frontier_worker_attach(FrontierDatabase *database)
 		return false;
 
 	pg_atomic_write_u32(&database->sleeping, 0);
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < FRONTIER_MAX_WATCHES; i++)
-	{
-		FrontierWatch *watch = &frontier_shared->watches[i];
-
-		if (watch->dboid == database->dboid)
-			watch->seen = watch->covered = false;
-	}
-	LWLockRelease(frontier_shared->lock);
+	frontier_watch_forget_worker(database);
 	ConditionVariableBroadcast(&database->moved);
 	return true;
-}
-
-/*
- * From this cut on the ring knows relations whose writers of before have ended,
- * and maintained views, which only the worker writes.
- */
-static void
-frontier_cover_watches(FrontierDatabase *database, const Cut *cut)
-{
-	frontier_uncovered = false;
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < FRONTIER_MAX_WATCHES; i++)
-	{
-		FrontierWatch *watch = &frontier_shared->watches[i];
-
-		if (watch->dboid != database->dboid || !watch->seen || watch->covered)
-			continue;
-		if (TransactionIdFollowsOrEquals(cut->snapshot->xmin, watch->seen_xid) ||
-		    frontier_view(database->dboid, watch->relation, false) != NULL)
-		{
-			watch->covered = true;
-			watch->covered_after = cut->number;
-		}
-		else
-			frontier_uncovered = true;
-	}
-	LWLockRelease(frontier_shared->lock);
 }
 
 /*
@@ -848,9 +458,7 @@ void
 frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own)
 {
 	frontier_published = true;
-	if (frontier_uncovered)
-		frontier_cover_watches(database, cut);
-
+	frontier_watch_cover(database, cut);
 	SpinLockAcquire(&database->lock);
 	database->number = cut->number;
 	database->lsn = cut->lsn;
@@ -859,185 +467,4 @@ frontier_publish(FrontierDatabase *database, const Cut *cut, uint64 own)
 	database->own = own;
 	SpinLockRelease(&database->lock);
 	ConditionVariableBroadcast(&database->moved);
-}
-
-/* The oldest pin that still holds something; the caller holds the spinlock. */
-static TransactionId
-frontier_oldest_pin_locked(FrontierDatabase *database)
-{
-	TransactionId oldest = InvalidTransactionId;
-
-	for (int i = 0; i < database->pins_used; i++)
-	{
-		FrontierPin *pin = &database->pins[i];
-
-		if (pin->pid == 0 || pin->lost)
-			continue;
-		if (!TransactionIdIsValid(oldest) || TransactionIdPrecedes(pin->xmin, oldest))
-			oldest = pin->xmin;
-	}
-	return oldest;
-}
-
-/* See frontier.h. */
-TransactionId
-frontier_hold_xmin(FrontierDatabase *database, TransactionId wanted)
-{
-	TransactionId oldest;
-
-	SpinLockAcquire(&database->lock);
-	oldest = frontier_oldest_pin_locked(database);
-	if (TransactionIdIsValid(oldest) && TransactionIdPrecedes(oldest, wanted))
-		wanted = oldest;
-	database->slot_xmin = wanted;
-	SpinLockRelease(&database->lock);
-	return wanted;
-}
-
-/* See frontier.h. */
-void
-frontier_drop_pins(FrontierDatabase *database, int64 before_ms)
-{
-	SpinLockAcquire(&database->lock);
-	for (int i = 0; i < database->pins_used; i++)
-	{
-		if (database->pins[i].pid != 0 && database->pins[i].since_ms < before_ms)
-			database->pins[i].lost = true;
-	}
-	SpinLockRelease(&database->lock);
-}
-
-/* The watch of a relation, or a free one, or NULL; the caller holds the lock. */
-static FrontierWatch *
-frontier_find_watch(Oid dboid, Oid relation, bool or_free)
-{
-	FrontierWatch *free_watch = NULL;
-
-	for (int i = 0; i < FRONTIER_MAX_WATCHES; i++)
-	{
-		FrontierWatch *watch = &frontier_shared->watches[i];
-
-		if (watch->dboid == dboid && watch->relation == relation)
-			return watch;
-		if (watch->dboid == InvalidOid && free_watch == NULL)
-			free_watch = watch;
-	}
-	return or_free ? free_watch : NULL;
-}
-
-/* The worker shall read this relation's changes, until frontier_unwatch. */
-void
-frontier_watch(FrontierDatabase *database, Oid relation)
-{
-	FrontierWatch *watch;
-	MemoryContext old;
-	bool added = false;
-
-	frontier_register_exit();
-	Assert(frontier_watch_list == NIL || frontier_watching == database);
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	frontier_watch_list = lappend_oid(frontier_watch_list, relation);
-	MemoryContextSwitchTo(old);
-	frontier_watching = database;
-
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	watch = frontier_find_watch(database->dboid, relation, true);
-	if (watch != NULL && watch->dboid == InvalidOid)
-	{
-		memset(watch, 0, sizeof(*watch));
-		watch->relation = relation;
-		watch->dboid = database->dboid;
-		pg_atomic_fetch_add_u32(&database->watched, 1);
-		added = true;
-	}
-	if (watch != NULL)
-		watch->subscribers++;
-	LWLockRelease(frontier_shared->lock);
-
-	if (watch == NULL)
-	{
-		frontier_watch_list =
-		    list_truncate(frontier_watch_list, list_length(frontier_watch_list) - 1);
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		                errmsg("too many relations are subscribed to"),
-		                errdetail("At most %d relations can be watched at a time.",
-		                          FRONTIER_MAX_WATCHES)));
-	}
-	if (added)
-	{
-		pg_atomic_fetch_add_u32(&database->catalog_generation, 1);
-		frontier_wake_worker(database);
-	}
-}
-
-/* One subscription less. */
-void
-frontier_unwatch(FrontierDatabase *database, Oid relation)
-{
-	FrontierWatch *watch;
-
-	if (!list_member_oid(frontier_watch_list, relation))
-		return;
-	frontier_watch_list = list_delete_oid(frontier_watch_list, relation);
-
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	watch = frontier_find_watch(database->dboid, relation, false);
-	if (watch != NULL && --watch->subscribers == 0)
-	{
-		watch->dboid = InvalidOid;
-		pg_atomic_fetch_sub_u32(&database->watched, 1);
-		pg_atomic_fetch_add_u32(&database->catalog_generation, 1);
-	}
-	LWLockRelease(frontier_shared->lock);
-}
-
-/*
- * The worker takes up the watched relations: from here on it reads their
- * changes. Returns how many there are; at most max are written. is_new says
- * which ones it had not taken up before.
- */
-int
-frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max)
-{
-	int count = 0;
-
-	if (pg_atomic_read_u32(&database->watched) == 0)
-		return 0;
-	LWLockAcquire(frontier_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < FRONTIER_MAX_WATCHES && count < max; i++)
-	{
-		FrontierWatch *watch = &frontier_shared->watches[i];
-
-		if (watch->dboid != database->dboid)
-			continue;
-		relations[count] = watch->relation;
-		is_new[count++] = !watch->seen;
-		if (!watch->seen)
-		{
-			watch->seen = true;
-			watch->seen_xid = XidFromFullTransactionId(ReadNextFullTransactionId());
-			frontier_uncovered = true;
-		}
-	}
-	LWLockRelease(frontier_shared->lock);
-	return count;
-}
-
-/* The changes of a watched relation in the cuts (after, upto]; see ring.c. */
-FrontierChanges
-frontier_ring_read(FrontierDatabase *database, Oid relation, uint64 after, uint64 upto,
-                   ItemPointerData **tids, int *count)
-{
-	FrontierWatch *watch;
-	bool covered;
-
-	*tids = NULL;
-	*count = 0;
-	LWLockAcquire(frontier_shared->lock, LW_SHARED);
-	watch = frontier_find_watch(database->dboid, relation, false);
-	covered = watch != NULL && watch->covered && after >= watch->covered_after;
-	LWLockRelease(frontier_shared->lock);
-	if (!covered)
-		return FRONTIER_CHANGES_UNKNOWN;
-	return frontier_ring_scan(database, relation, after, upto, tids, count);
 }

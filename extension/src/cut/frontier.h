@@ -7,7 +7,7 @@
  *
  * Locking: FrontierDatabase.lock (a spinlock) guards the frontier's fields and
  * the pins of that database; it is held for a few instructions and nothing is
- * called under it. FrontierShared.lock (an LWLock) guards the arrays of
+ * called under it. frontier_lock (an LWLock) guards the arrays of
  * databases and views; it may be held while a spinlock is taken, never the
  * other way round. The change ring has an LWLock of its own, always taken
  * last.

@@ -21,7 +21,7 @@
  */
 #include "postgres.h"
 
-#include "cut/ring.h"
+#include "cut/frontier_private.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"

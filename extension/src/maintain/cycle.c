@@ -257,14 +257,18 @@ cycle_record_behind(Worker *worker, Cut *cut)
 {
 	ListCell *cell;
 
-	cut->behind = palloc(Max(list_length(worker->views), 1) * sizeof(Oid));
-	cut->unsettled = palloc(Max(list_length(worker->views), 1) * sizeof(Oid));
+	int count = list_length(worker->views) + list_length(worker->unloaded);
+
+	cut->behind = palloc(Max(count, 1) * sizeof(Oid));
+	cut->unsettled = palloc(Max(count, 1) * sizeof(Oid));
 	cut->behind_count = cut->unsettled_count = 0;
+	foreach (cell, worker->unloaded)
+		cut->behind[cut->behind_count++] = ((UnloadedView *) lfirst(cell))->view;
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		if (!entry->view->adopted || entry->dirty)
+		if ((!entry->view->adopted || entry->dirty) && !entry->rebuilt)
 			cut->behind[cut->behind_count++] = entry->view->view;
 		else if (entry->writers != NIL)
 			cut->unsettled[cut->unsettled_count++] = entry->view->view;
@@ -296,6 +300,26 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	frontier_publish(worker->database, worker->cut, own);
 }
 
+/* The cycle is committed: what it rebuilt is up to date now. */
+static void
+cycle_settle(Worker *worker)
+{
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (!entry->rebuilt)
+			continue;
+		entry->rebuilt = entry->dirty = false;
+		entry->view->adopted = true;
+		entry->view->retry_at_ms = 0;
+		entry->view->failures = 0;
+		pg_atomic_write_u32(&entry->view->shared->wanted, 0);
+	}
+}
+
 /* Bring one view to the new cut. */
 static void
 cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle *cycle)
@@ -311,18 +335,12 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		view_follow(view, cycle, &outcome);
 	else
 	{
-		bool was_adopted = view->adopted;
-
 		view_rebuild(view, cycle, &outcome);
-		view->adopted = true;
-		entry->dirty = false;
-		if (!was_adopted || view->retry_at_ms != 0)
+		if (!view->adopted || view->retry_at_ms != 0)
 			catalog_view_set_adopted(view->view, true, entry->fingerprint);
 		if (view->retry_at_ms != 0)
 			catalog_view_set_error(view->view, NULL, NULL);
-		view->retry_at_ms = 0;
-		view->failures = 0;
-		pg_atomic_write_u32(&view->shared->wanted, 0);
+		entry->rebuilt = true;
 	}
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -562,6 +580,7 @@ cycle_run(Worker *worker)
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 
+	cycle_settle(worker);
 	capture_finish(worker->capture, false);
 	old = MemoryContextSwitchTo(worker->context);
 	{
@@ -579,41 +598,62 @@ cycle_run(Worker *worker)
 	return CYCLE_WORKED;
 }
 
-/*
- * After an error, outside of a transaction: the view that was being worked on
- * falls behind, says why, and is left alone for a while.
- */
-void
-cycle_failed(Worker *worker, ErrorData *error)
+/* How long a view rests after its so manieth failure in a row. */
+int64
+cycle_retry_ms(int failures)
 {
-	WorkerView *culprit = worker->culprit;
-	MaintainedView *view;
+	return Min((int64) RETRY_FIRST_MS << Min(failures, 16), RETRY_MOST_MS);
+}
+
+/* Show why a view is behind, outside of a transaction. */
+void
+cycle_record_error(Oid view, ErrorData *error)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (ConditionalLockRelationOid(view, RowExclusiveLock))
+		catalog_view_set_error(view, unpack_sql_state(error->sqlerrcode), error->message);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	ereport(LOG, (errmsg("materialized view %u falls behind: %s", view, error->message),
+	              error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+/* A view falls behind, says why, and is left alone for a while. */
+void
+cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
+{
+	MaintainedView *view = entry->view;
 	ListCell *cell;
 
-	delta_set_changes(NIL);
-	capture_finish(worker->capture, true);
-	worker->culprit = NULL;
-	if (culprit == NULL)
-		return;
-	view = culprit->view;
 	view->adopted = false;
-	culprit->dirty = true;
-	view->retry_at_ms =
-	    worker_now_ms() + Min((int64) RETRY_FIRST_MS << Min(view->failures, 16), RETRY_MOST_MS);
+	entry->dirty = true;
+	view->retry_at_ms = worker_now_ms() + cycle_retry_ms(view->failures);
 	view->failures++;
 	view->queries = NIL;
 	foreach (cell, view->parts)
 		((MaintainedView *) lfirst(cell))->queries = NIL;
 	cycle_show(worker, view, true, true);
+	cycle_record_error(view->view, error);
+}
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (ConditionalLockRelationOid(view->view, RowExclusiveLock))
-		catalog_view_set_error(view->view, unpack_sql_state(error->sqlerrcode), error->message);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	ereport(LOG, (errmsg("materialized view %u falls behind: %s", view->view, error->message),
-	              error->detail ? errdetail_internal("%s", error->detail) : 0));
+/*
+ * After an error, outside of a transaction: nothing of the cycle has happened,
+ * and the view that was being worked on falls behind.
+ */
+void
+cycle_failed(Worker *worker, ErrorData *error)
+{
+	WorkerView *culprit = worker->culprit;
+	ListCell *cell;
+
+	delta_set_changes(NIL);
+	capture_finish(worker->capture, true);
+	worker->culprit = NULL;
+	foreach (cell, worker->views)
+		((WorkerView *) lfirst(cell))->rebuilt = false;
+	if (culprit != NULL)
+		cycle_view_failed(worker, culprit, error);
 }
 
 /* When something is due without anybody's commit; 0: nothing is. */
@@ -629,6 +669,8 @@ cycle_next_due_ms(Worker *worker)
 		MaintainedView *view = entry->view;
 		int64 due = 0;
 
+		if (view->invalid)
+			continue; /* load_needed says when */
 		if (view->retry_at_ms != 0)
 			due = view->retry_at_ms;
 		else if (entry->locked_until_ms > worker_now_ms())

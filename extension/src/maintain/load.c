@@ -64,8 +64,12 @@ load_relation_changed(Oid relid)
 		}
 		foreach (base, view->parts)
 			concerned |= ((MaintainedView *) lfirst(base))->view == relid;
-		view->invalid |= concerned;
 		result |= concerned;
+		if (!concerned)
+			continue;
+		view->invalid = true;
+		if (view->retry_at_ms != 0)
+			view->retry_at_ms = 1; /* perhaps that was its trouble */
 	}
 	foreach (cell, load_worker->watched)
 		result |= relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid;
@@ -230,31 +234,46 @@ load_fingerprint(MaintainedView *view, RelFileNode node)
 	return hash;
 }
 
-/* Can what the view read so far be locked at once? If not, planning would wait. */
-static bool
-load_lockable(WorkerView *entry)
+/* The shared entry of a view. */
+static FrontierView *
+load_shared(Oid view)
 {
-	ListCell *cell;
+	FrontierView *shared = frontier_view(MyDatabaseId, view, true);
 
-	foreach (cell, entry->view->plan->relations)
-	{
-		Oid relid = ((PlanRelation *) lfirst(cell))->relid;
-
-		if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		{
-			pg_atomic_write_u32(&entry->view->shared->locked, relid);
-			return false;
-		}
-	}
-	pg_atomic_write_u32(&entry->view->shared->locked, InvalidOid);
-	return true;
+	if (shared == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many materialized views are kept fresh"),
+		                errhint("Increase freshet.max_views, now %d, and restart the server.",
+		                        frontier_max_views)));
+	return shared;
 }
 
-/* Load one view of the catalog, or load it again. */
-static void
+/* Lock what the view reads at once, or tell readers what is in the way. */
+static bool
+load_lock(Oid view, FrontierView *shared)
+{
+	Relation relation = try_relation_open(view, NoLock);
+	Oid busy = InvalidOid;
+
+	if (relation != NULL)
+	{
+		busy = plan_lock_relations(relation);
+		relation_close(relation, NoLock);
+	}
+	pg_atomic_write_u32(&shared->locked, busy);
+	return !OidIsValid(busy);
+}
+
+/*
+ * Load one view of the catalog, or load it again; the caller has locked it.
+ * Returns whether it is up to date with the catalogs; if not, something it
+ * reads is locked.
+ */
+static bool
 load_view(Worker *worker, ViewRow *row, bool from_cut)
 {
 	WorkerView *entry = load_find(worker, row->view);
+	FrontierView *shared;
 	MaintainedView *view;
 	RelFileNode node = {0};
 	uint64 fingerprint;
@@ -266,15 +285,13 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 
 	if (entry != NULL && !entry->view->invalid && entry->view->adopted == row->adopted &&
 	    entry->view->retry_at_ms == 0)
-		return;
+		return true;
 	if (entry != NULL && !entry->view->invalid && row->adopted)
-		return;
+		return true;
 
-	if (entry != NULL && !load_lockable(entry))
-	{
-		load_again(worker);
-		return;
-	}
+	shared = load_shared(row->view);
+	if (!load_lock(row->view, shared))
+		return false;
 	view = view_load(row->view, row->settings);
 	if (view == NULL || view->plan->strategy == PLAN_NONE)
 	{
@@ -289,23 +306,19 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 			view_unload(entry->view);
 			pfree(entry);
 		}
-		return;
+		return true;
 	}
 	relation = relation_open(row->view, AccessShareLock);
 	node = relation->rd_node;
 	relation_close(relation, AccessShareLock);
 
-	view->shared = frontier_view(MyDatabaseId, row->view, true);
-	if (view->shared == NULL)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		                errmsg("too many materialized views are kept fresh"),
-		                errhint("Increase freshet.max_views, now %d, and restart the server.",
-		                        frontier_max_views)));
+	view->shared = shared;
 	fingerprint = load_fingerprint(view, node);
 	old = MemoryContextSwitchTo(worker->context);
 	if (entry == NULL)
 	{
 		entry = palloc0(sizeof(WorkerView));
+		keep = false;
 		view->adopted = from_cut && row->adopted && row->fingerprint == fingerprint;
 		worker->views = lappend(worker->views, entry);
 	}
@@ -315,10 +328,13 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		view->adopted = entry->view->adopted && row->adopted && keep;
 		view->rebuild_us = entry->view->rebuild_us;
 		view->failures = entry->view->failures;
-		/* a changed view gets another chance at once */
-		view->retry_at_ms = keep ? entry->view->retry_at_ms : 0;
+		if (keep)
+			view->retry_at_ms = entry->view->retry_at_ms;
 		view_unload(entry->view);
 	}
+	/* a changed view gets another chance at once, and an error is to be cleared */
+	if (!keep && row->error != NULL)
+		view->retry_at_ms = 1;
 	entry->view = view;
 	entry->fingerprint = fingerprint;
 	entry->locked_until_ms = entry->locked_ms = 0;
@@ -342,6 +358,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	if (row->strategy == NULL || row->strategy[0] != strategy || row->reason == NULL ||
 	    strcmp(row->reason, view->plan->reason) != 0)
 		catalog_view_set_strategy(row->view, psprintf("%c", strategy), view->plan->reason);
+	return true;
 }
 
 /* Order views so that those read by others come first. */
@@ -451,6 +468,140 @@ load_listed(const Oid *views, int count, Oid view)
 	return false;
 }
 
+/* The note about a view that is not loaded, or NULL. */
+static UnloadedView *
+load_find_unloaded(List *unloaded, Oid view)
+{
+	ListCell *cell;
+
+	foreach (cell, unloaded)
+		if (((UnloadedView *) lfirst(cell))->view == view)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* May a view whose loading failed be tried again? */
+static bool
+load_may_retry(Worker *worker, Oid view)
+{
+	WorkerView *entry = load_find(worker, view);
+	UnloadedView *unloaded = load_find_unloaded(worker->unloaded, view);
+	int64 now = worker_now_ms();
+
+	if (entry != NULL)
+		return !entry->view->invalid || entry->view->retry_at_ms <= now;
+	return unloaded == NULL || unloaded->retry_at_ms <= now;
+}
+
+/*
+ * A view that is not loaded has fallen behind, whatever was said of it before:
+ * nobody brings it to the next cut.
+ */
+static void
+load_postpone(Worker *worker, Oid view, ErrorData *error)
+{
+	UnloadedView *unloaded = load_find_unloaded(worker->unloaded, view);
+	FrontierView *shared = frontier_view(MyDatabaseId, view, true);
+
+	if (unloaded == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(worker->context);
+
+		unloaded = palloc0(sizeof(UnloadedView));
+		unloaded->view = view;
+		worker->unloaded = lappend(worker->unloaded, unloaded);
+		MemoryContextSwitchTo(old);
+	}
+	if (error != NULL)
+	{
+		unloaded->retry_at_ms = worker_now_ms() + cycle_retry_ms(unloaded->failures++);
+		cycle_record_error(view, error);
+	}
+	if (shared == NULL)
+		return;
+	pg_atomic_write_u32(&shared->behind, 1);
+	if (error != NULL)
+		pg_atomic_write_u32(&shared->failed, 1);
+}
+
+/* Load a view in a transaction of its own, or let it fall behind. */
+static void
+load_one(Worker *worker, ViewRow *row)
+{
+	const Cut *cut = worker->cut;
+	bool from_cut = worker->resuming && !load_listed(cut->behind, cut->behind_count, row->view) &&
+	                !load_listed(cut->unsettled, cut->unsettled_count, row->view);
+	ErrorData *volatile error = NULL;
+	volatile bool loaded = false;
+
+	StartTransactionCommand();
+	PG_TRY();
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		loaded = load_may_retry(worker, row->view) &&
+		         ConditionalLockRelationOid(row->view, RowExclusiveLock) &&
+		         load_view(worker, row, from_cut);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(worker->cycle_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		cut_reset();
+		loaded = false;
+	}
+	PG_END_TRY();
+
+	if (!loaded)
+	{
+		WorkerView *entry = load_find(worker, row->view);
+
+		load_again(worker);
+		if (entry == NULL)
+			load_postpone(worker, row->view, error);
+		else if (error != NULL)
+			cycle_view_failed(worker, entry, error);
+	}
+	else
+	{
+		UnloadedView *unloaded = load_find_unloaded(worker->unloaded, row->view);
+
+		worker->unloaded = list_delete_ptr(worker->unloaded, unloaded);
+		if (unloaded != NULL)
+			pfree(unloaded);
+	}
+}
+
+/* Forget views that are not maintained any more. */
+static void
+load_forget(Worker *worker, List *known)
+{
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (list_member_oid(known, entry->view->view))
+			continue;
+		worker->views = foreach_delete_current(worker->views, cell);
+		view_unload(entry->view);
+		pfree(entry);
+	}
+	foreach (cell, worker->unloaded)
+	{
+		UnloadedView *unloaded = lfirst(cell);
+
+		if (list_member_oid(known, unloaded->view))
+			continue;
+		worker->unloaded = foreach_delete_current(worker->unloaded, cell);
+		pfree(unloaded);
+	}
+}
+
 /*
  * Read the catalogs. Returns false if the extension is gone. Runs its own
  * transactions, one per view, so that a view that cannot be planned is in error
@@ -460,12 +611,10 @@ bool
 load_catalogs(Worker *worker)
 {
 	uint32 generation = pg_atomic_read_u32(&worker->database->catalog_generation);
-	List *volatile rows = NIL;
-	ListCell *cell;
-	bool from_cut = worker->resuming;
-	MemoryContext old;
-	volatile uint32 maintained = 0;
+	List *rows = NIL;
 	List *known = NIL;
+	ListCell *cell;
+	MemoryContext old;
 
 	load_pending = load_failed = false;
 	StartTransactionCommand();
@@ -482,7 +631,6 @@ load_catalogs(Worker *worker)
 
 		if (!row->maintain)
 			continue;
-		maintained++;
 		rows = lappend(rows, row);
 		known = lappend_oid(known, row->view);
 	}
@@ -491,67 +639,16 @@ load_catalogs(Worker *worker)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 
-	/* views that are not maintained any more */
 	frontier_keep_views(worker->database, generation, known);
-	foreach (cell, worker->views)
-	{
-		WorkerView *entry = lfirst(cell);
-		bool found = false;
-		ListCell *other;
-
-		foreach (other, rows)
-			found |= ((ViewRow *) lfirst(other))->view == entry->view->view;
-		if (!found)
-		{
-			worker->views = foreach_delete_current(worker->views, cell);
-			view_unload(entry->view);
-			pfree(entry);
-		}
-	}
-
+	load_forget(worker, known);
 	foreach (cell, rows)
-	{
-		ViewRow *row = lfirst(cell);
-
-		StartTransactionCommand();
-		PG_TRY();
-		{
-			PushActiveSnapshot(GetTransactionSnapshot());
-			if (ConditionalLockRelationOid(row->view, RowExclusiveLock))
-			{
-				load_view(
-				    worker, row,
-				    from_cut &&
-				        !load_listed(worker->cut->behind, worker->cut->behind_count, row->view) &&
-				        !load_listed(worker->cut->unsettled, worker->cut->unsettled_count,
-				                     row->view));
-			}
-			else
-				load_again(worker);
-			PopActiveSnapshot();
-			CommitTransactionCommand();
-		}
-		PG_CATCH();
-		{
-			ErrorData *error;
-
-			MemoryContextSwitchTo(worker->cycle_context);
-			error = CopyErrorData();
-			FlushErrorState();
-			AbortCurrentTransaction();
-			cut_reset();
-			ereport(LOG,
-			        (errmsg("could not load materialized view %u: %s", row->view, error->message)));
-			load_again(worker);
-		}
-		PG_END_TRY();
-	}
+		load_one(worker, lfirst(cell));
 	load_order(worker);
 	if (load_new_file || !load_failed)
 		capture_rewind(worker->capture, load_failed);
 	load_new_file = false;
 	worker->resuming = false;
 	worker->generation = generation;
-	frontier_set_maintained(worker->database, generation, maintained);
+	frontier_set_maintained(worker->database, generation, (uint32) list_length(rows));
 	return true;
 }

@@ -40,6 +40,14 @@ typedef struct WatchedRelation
 								 * before it was watched */
 } WatchedRelation;
 
+/* A maintained view the worker has not been able to load since it began. */
+typedef struct UnloadedView
+{
+	Oid view;
+	int64 retry_at_ms; /* 0: it is but locked */
+	int failures;
+} UnloadedView;
+
 /* A view and what only the worker knows of it. */
 typedef struct WorkerView
 {
@@ -48,6 +56,8 @@ typedef struct WorkerView
 	List *writers;         /* as in WatchedRelation; while there are any, the
 								 * view is rebuilt with every cut */
 	bool dirty;            /* something changed since its content was made */
+	bool rebuilt;          /* by the cycle that is running: not dirty and adopted
+	                        * once that is committed */
 	int64 locked_until_ms; /* somebody holds a lock: not before this time */
 	int locked_ms;         /* how long that is, growing */
 } WorkerView;
@@ -61,6 +71,7 @@ typedef struct Worker
 	Cut *cut;               /* where the views are */
 	uint64 own;             /* our transactions completed since */
 	List *views;            /* of WorkerView *, those below others first */
+	List *unloaded;         /* of UnloadedView *; behind, like views that wait */
 	List *watched;          /* of WatchedRelation * */
 	List *committed;        /* of CommittedCut *, oldest first */
 	uint32 generation;      /* of the catalogs read last */
@@ -83,6 +94,9 @@ typedef enum CycleResult
 
 extern CycleResult cycle_run(Worker *worker);
 extern void cycle_failed(Worker *worker, ErrorData *error);
+extern void cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error);
+extern void cycle_record_error(Oid view, ErrorData *error);
+extern int64 cycle_retry_ms(int failures);
 extern int64 cycle_next_due_ms(Worker *worker);
 extern bool cycle_pending(Worker *worker);
 extern bool cycle_wanted(Worker *worker);

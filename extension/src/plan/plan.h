@@ -131,6 +131,9 @@ typedef struct ViewPlan
 
 extern ViewPlan *plan_view(Relation view);
 extern Query *plan_view_query(Relation view);
+
+/* lock.c */
+extern Oid plan_lock_relations(Relation view);
 extern void plan_normalise(ViewPlan *plan);
 extern void plan_classify(ViewPlan *plan);
 extern PlanStrategy plan_strategy(const ViewPlan *plan);

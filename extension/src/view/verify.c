@@ -7,7 +7,9 @@
  * The query runs as the view's owner, security-restricted, under the settings
  * captured when the view was created, and without parallel workers: a float
  * sum must equal that of a serial computation. Both sides are read under one
- * snapshot, so nothing has to stand still meanwhile.
+ * snapshot, so nothing has to stand still meanwhile but the tables' files:
+ * after TRUNCATE an older cut shows no rows. So the relations are locked before
+ * the cut is taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,6 +51,17 @@ verify_plan(Relation view)
 		elog(ERROR, "materialized view \"%s\" is missing rewrite information",
 		     RelationGetRelationName(view));
 	return pg_plan_query(query, "freshet.verify", 0, NULL);
+}
+
+/* Lock all that the view's query reads, as planning it does. */
+static void
+verify_lock(Relation view, List *settings)
+{
+	Identity before;
+
+	identity_assume(&before, view->rd_rel->relowner, true, settings);
+	(void) verify_plan(view);
+	identity_restore(&before);
 }
 
 /* Take the rows of the view's query under the active snapshot out. */
@@ -135,7 +148,8 @@ verify_behind(Relation view, const ViewRow *row)
  * The cut says itself which views were behind when it was made. One may have
  * been brought to it since: such a view shows rows the cut does not see yet, and
  * the next cut has to be waited for. So the cut must have been published, and
- * the view may be behind neither in it nor now.
+ * the view may be behind neither in it nor now. What is published is looked at
+ * before the cut is read: the cut is then at least as new as that.
  */
 static Cut *
 verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *pin,
@@ -144,20 +158,22 @@ verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *
 	TransactionId xmin;
 	Cut *cut;
 	ViewRow *row;
-	bool usable;
+	bool behind;
+	uint64 published;
 
 	*pin = frontier_pin(database, &xmin);
 	if (*pin < 0)
 		return NULL;
+	behind = pg_atomic_read_u32(&state->behind) != 0;
+	SpinLockAcquire(&database->lock);
+	published = database->number;
+	SpinLockRelease(&database->lock);
 	cut = catalog_cut_read();
 	row = catalog_view(view);
 	if (cut != NULL && row != NULL)
 	{
-		SpinLockAcquire(&database->lock);
-		usable = database->number >= cut->number;
-		SpinLockRelease(&database->lock);
-		if (pg_atomic_read_u32(&state->behind) != 0)
-			usable = false;
+		bool usable = !behind && published >= cut->number;
+
 		for (int i = 0; i < cut->behind_count; i++)
 		{
 			if (cut->behind[i] == view)
@@ -195,6 +211,8 @@ verify_maintained(Relation view)
 		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		         errmsg("freshet is not running in this server"),
 		         errhint("Add freshet to shared_preload_libraries and restart the server.")));
+	row = catalog_view(viewid);
+	verify_lock(view, row != NULL ? row->settings : NIL);
 	if (frontier_wait(database, state, frontier_completed_now(), VERIFY_WAIT_MS) ==
 	    FRONTIER_NO_WORKER)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * frontier_private.h
+ *	  What the files of the frontier (frontier.c, wait.c, pin.c, watch.c and
+ *	  ring.c) share and show to nobody else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRESHET_FRONTIER_PRIVATE_H
+#define FRESHET_FRONTIER_PRIVATE_H
+
+#include "cut/frontier.h"
+
+/* frontier.c: guards the arrays of databases, views and watches */
+extern LWLock *frontier_lock;
+extern int64 frontier_now_ms(void);
+
+/* watch.c */
+extern Size frontier_watch_size(void);
+extern void frontier_watch_startup(void);
+extern void frontier_watch_forget_worker(FrontierDatabase *database);
+extern void frontier_watch_cover(FrontierDatabase *database, const Cut *cut);
+
+/* ring.c: the reading of the change ring without regard to watches */
+extern FrontierChanges frontier_ring_scan(FrontierDatabase *database, Oid relation, uint64 after,
+                                          uint64 upto, ItemPointerData **tids, int *count);
+
+#endif /* FRESHET_FRONTIER_PRIVATE_H */

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * pin.c
+ *	  Cuts that somebody still reads: pins hold the slot of the database back.
+ *
+ * A pin is taken at what the slot holds, and the slot is advanced only to what
+ * no pin asks for (frontier_hold_xmin), both under the database's spinlock: so
+ * a pin never asks for rows that are gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "cut/frontier_private.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+
+/* what this backend must give back when it ends */
+static bool exit_registered = false;
+static FrontierDatabase *pinned = NULL;
+static int pin_count = 0;
+
+/* Gives back pins, whatever way the backend ends. */
+static void
+pin_backend_exit(int code, Datum arg)
+{
+	if (pin_count == 0)
+		return;
+	SpinLockAcquire(&pinned->lock);
+	for (int i = 0; i < pinned->pins_used; i++)
+	{
+		if (pinned->pins[i].pid == MyProcPid)
+			pinned->pins[i].pid = 0;
+	}
+	SpinLockRelease(&pinned->lock);
+	pin_count = 0;
+}
+
+/* Registers pin_backend_exit once. */
+static void
+pin_register_exit(void)
+{
+	if (exit_registered)
+		return;
+	before_shmem_exit(pin_backend_exit, (Datum) 0);
+	exit_registered = true;
+}
+
+/* See frontier.h. */
+int
+frontier_pin(FrontierDatabase *database, TransactionId *xmin)
+{
+	int pin = -1;
+	bool full = true;
+	int64 now = frontier_now_ms();
+
+	pin_register_exit();
+	SpinLockAcquire(&database->lock);
+	for (int i = 0; i < FRONTIER_MAX_PINS; i++)
+	{
+		if (database->pins[i].pid != 0)
+			continue;
+		full = false;
+		if (TransactionIdIsValid(database->slot_xmin))
+		{
+			pin = i;
+			database->pins[i].pid = MyProcPid;
+			database->pins[i].xmin = *xmin = database->slot_xmin;
+			database->pins[i].since_ms = now;
+			database->pins[i].lost = false;
+			database->pins_used = Max(database->pins_used, i + 1);
+		}
+		break;
+	}
+	SpinLockRelease(&database->lock);
+
+	if (full)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many subscriptions in this database"),
+		                errdetail("At most %d cuts can be read at a time.", FRONTIER_MAX_PINS)));
+	if (pin >= 0)
+	{
+		pinned = database;
+		pin_count++;
+	}
+	return pin;
+}
+
+/* The reader has come to a later cut. */
+void
+frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin)
+{
+	int64 now = frontier_now_ms();
+
+	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS && database->pins[pin].pid == MyProcPid);
+	SpinLockAcquire(&database->lock);
+	if (TransactionIdFollowsOrEquals(xmin, database->pins[pin].xmin))
+	{
+		database->pins[pin].xmin = xmin;
+		database->pins[pin].since_ms = now;
+	}
+	SpinLockRelease(&database->lock);
+}
+
+/* Has the pinned cut been dropped because it was held too long? */
+bool
+frontier_pin_lost(FrontierDatabase *database, int pin)
+{
+	bool lost;
+
+	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS);
+	SpinLockAcquire(&database->lock);
+	lost = database->pins[pin].pid != MyProcPid || database->pins[pin].lost;
+	SpinLockRelease(&database->lock);
+	return lost;
+}
+
+/* The cut is no longer read. */
+void
+frontier_unpin(FrontierDatabase *database, int pin)
+{
+	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS);
+	SpinLockAcquire(&database->lock);
+	if (database->pins[pin].pid == MyProcPid)
+	{
+		database->pins[pin].pid = 0;
+		pin_count--;
+	}
+	SpinLockRelease(&database->lock);
+}
+
+/* The oldest pin that still holds something; the caller holds the spinlock. */
+static TransactionId
+pin_oldest(FrontierDatabase *database)
+{
+	TransactionId oldest = InvalidTransactionId;
+
+	for (int i = 0; i < database->pins_used; i++)
+	{
+		FrontierPin *pin = &database->pins[i];
+
+		if (pin->pid == 0 || pin->lost)
+			continue;
+		if (!TransactionIdIsValid(oldest) || TransactionIdPrecedes(pin->xmin, oldest))
+			oldest = pin->xmin;
+	}
+	return oldest;
+}
+
+/* See frontier.h. */
+TransactionId
+frontier_hold_xmin(FrontierDatabase *database, TransactionId wanted)
+{
+	TransactionId oldest;
+
+	SpinLockAcquire(&database->lock);
+	oldest = pin_oldest(database);
+	if (TransactionIdIsValid(oldest) && TransactionIdPrecedes(oldest, wanted))
+		wanted = oldest;
+	database->slot_xmin = wanted;
+	SpinLockRelease(&database->lock);
+	return wanted;
+}
+
+/* See frontier.h. */
+void
+frontier_drop_pins(FrontierDatabase *database, int64 before_ms)
+{
+	SpinLockAcquire(&database->lock);
+	for (int i = 0; i < database->pins_used; i++)
+	{
+		if (database->pins[i].pid != 0 && database->pins[i].since_ms < before_ms)
+			database->pins[i].lost = true;
+	}
+	SpinLockRelease(&database->lock);
+}

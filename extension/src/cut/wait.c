@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * wait.c
+ *	  Waiting until a database's frontier, or a view of it, covers what has
+ *	  been committed.
+ *
+ * A wait ends early when it could not end otherwise: without a worker, or when
+ * a lock keeps the worker from the view, which may be a lock of the very
+ * transaction that waits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "cut/frontier_private.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+/* While waiting: how often a reader looks whether it is itself in the way. */
+#define LOOK_MS 50
+
+/* what this backend must give back when it ends */
+static bool exit_registered = false;
+static FrontierDatabase *waiting_for = NULL;
+
+/* Nobody waits any more, whatever way the backend ends. */
+static void
+wait_backend_exit(int code, Datum arg)
+{
+	if (waiting_for != NULL)
+		pg_atomic_fetch_sub_u32(&waiting_for->waiters, 1);
+	waiting_for = NULL;
+}
+
+/* Registers wait_backend_exit once. */
+static void
+wait_register_exit(void)
+{
+	if (exit_registered)
+		return;
+	before_shmem_exit(wait_backend_exit, (Datum) 0);
+	exit_registered = true;
+}
+
+/* How many transactions have completed since the server started. */
+uint64
+frontier_completed_now(void)
+{
+	pg_read_barrier();
+	return *(volatile uint64 *) &ShmemVariableCache->xactCompletionCount;
+}
+
+/*
+ * Does the frontier show all of the first "completed" transactions, or a cut
+ * at since_ms or later? Either it covers them by number, or nothing but the
+ * worker's own transactions has completed since its cut. The count of completed
+ * transactions is read after the frontier's fields: read before, it could miss
+ * a commit that the fields already count as the worker's own.
+ */
+static bool
+wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
+{
+	uint64 covered;
+	uint64 own;
+	int64 at_ms;
+
+	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
+	    pg_atomic_read_u32(&view->behind) != 0)
+		return pg_atomic_read_u64(&view->completed) >= completed ||
+		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
+
+	SpinLockAcquire(&database->lock);
+	covered = database->completed;
+	own = database->own;
+	at_ms = database->at_ms;
+	SpinLockRelease(&database->lock);
+
+	if (covered == 0)
+		return false; /* no cut since the server started */
+	if (covered >= completed)
+		return true;
+	if (since_ms > 0 && at_ms >= since_ms)
+		return true;
+	return covered + own == frontier_completed_now();
+}
+
+/* Are the first "completed" transactions visible in the frontier's cut? */
+bool
+frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed)
+{
+	return wait_satisfied(database, view, completed, 0);
+}
+
+/* Does the worker wait for a lock that this very transaction holds? */
+static bool
+wait_blocked_by_me(FrontierDatabase *database)
+{
+	ArrayType *array;
+	int32 *pids;
+	int count;
+	bool mine = false;
+	pid_t worker = database->worker_pid;
+
+	if (worker == 0)
+		return false;
+	array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(worker)));
+	pids = (int32 *) ARR_DATA_PTR(array);
+	count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	for (int i = 0; i < count; i++)
+	{
+		if (pids[i] == MyProcPid)
+			mine = true;
+	}
+	pfree(array);
+	return mine;
+}
+
+/* Could the worker have this lock now: does nobody, not even we, stand in its way? */
+static bool
+wait_lockable(Oid relation, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relation);
+	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
+		if (DoLockModesConflict(held, mode) && LockHeldByMe(&tag, held))
+			return false;
+	if (!ConditionalLockRelationOid(relation, mode))
+		return false;
+	UnlockRelationOid(relation, mode);
+	return true;
+}
+
+/*
+ * Is the worker kept out of the view by somebody's lock, or by somebody who
+ * waits for one, perhaps for one of ours? It is if we would be, too. Such a view
+ * keeps its content until that is over; to wait could be to wait for ourselves,
+ * where no deadlock check looks.
+ */
+static bool
+wait_locked_out(FrontierView *view)
+{
+	Oid base = (Oid) pg_atomic_read_u32(&view->locked);
+
+	if (pg_atomic_read_u32(&view->behind) == 0 || view->dboid != MyDatabaseId)
+		return false;
+	return !wait_lockable(view->view, RowExclusiveLock) ||
+	       (OidIsValid(base) && !wait_lockable(base, AccessShareLock));
+}
+
+/* Is there no worker, and has been none for the time readers wait for one? */
+static bool
+wait_worker_missing(FrontierDatabase *database)
+{
+	TimestampTz left;
+	bool none;
+
+	SpinLockAcquire(&database->lock);
+	none = database->worker_pid == 0;
+	left = database->worker_left;
+	SpinLockRelease(&database->lock);
+	return none &&
+	       TimestampDifferenceExceeds(left, GetCurrentTimestamp(), FRONTIER_WORKER_GRACE_MS);
+}
+
+/* The loop of frontier_wait. */
+static FrontierWait
+wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms,
+          long timeout_ms)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	Oid dboid = database->dboid;
+	TimestampTz looked = started;
+
+	/* the worker has met a lock already: no need to let it try again first */
+	if (view != NULL && pg_atomic_read_u32(&view->locked) != InvalidOid && wait_locked_out(view))
+		return FRONTIER_TIMEOUT;
+
+	ConditionVariablePrepareToSleep(&database->moved);
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		long slice = LOOK_MS;
+
+		if (database->dboid != dboid)
+			return FRONTIER_NO_WORKER;
+		if (wait_satisfied(database, view, completed, since_ms))
+			return FRONTIER_FRESH;
+		if (wait_worker_missing(database))
+			return FRONTIER_NO_WORKER;
+		if (timeout_ms >= 0)
+		{
+			long passed = TimestampDifferenceMilliseconds(started, now);
+
+			if (passed >= timeout_ms)
+				return FRONTIER_TIMEOUT;
+			slice = Min(slice, timeout_ms - passed);
+		}
+		/* by the clock: a busy worker may wake us more often than that */
+		if (TimestampDifferenceExceeds(looked, now, LOOK_MS))
+		{
+			looked = now;
+			if (wait_blocked_by_me(database) || (view != NULL && wait_locked_out(view)))
+				return FRONTIER_TIMEOUT;
+		}
+
+		if (view != NULL && pg_atomic_read_u32(&view->behind) != 0)
+			pg_atomic_write_u32(&view->wanted, 1);
+		frontier_wake_worker(database);
+		ConditionVariableTimedSleep(&database->moved, slice, PG_WAIT_EXTENSION);
+	}
+}
+
+/* Waits as frontier_wait, or for a cut at since_ms or later. */
+FrontierWait
+frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 completed,
+                    int64 since_ms, long timeout_ms)
+{
+	volatile FrontierWait outcome = FRONTIER_TIMEOUT;
+
+	if (wait_satisfied(database, view, completed, since_ms))
+		return FRONTIER_FRESH;
+
+	wait_register_exit();
+	Assert(waiting_for == NULL);
+	waiting_for = database;
+	pg_atomic_fetch_add_u32(&database->waiters, 1);
+	PG_TRY();
+	{
+		outcome = wait_loop(database, view, completed, since_ms, timeout_ms);
+	}
+	PG_FINALLY();
+	{
+		ConditionVariableCancelSleep();
+		waiting_for = NULL;
+		pg_atomic_fetch_sub_u32(&database->waiters, 1);
+	}
+	PG_END_TRY();
+	return outcome;
+}
+
+/* Waits till the first "completed" transactions are in the frontier. */
+FrontierWait
+frontier_wait(FrontierDatabase *database, FrontierView *view, uint64 completed, long timeout_ms)
+{
+	return frontier_wait_since(database, view, completed, 0, timeout_ms);
+}
