@@ -18,6 +18,8 @@ VIEWS = {
     "joined": "SELECT e.id, k.name FROM events e JOIN kinds k ON k.kind = e.kind",
     "grouped": "SELECT kind, count(*) AS n, sum(amount) AS amount FROM events GROUP BY kind",
     "over": "SELECT name, count(*) AS n FROM joined GROUP BY name",
+    "busy": "WITH sizes AS (SELECT kind, count(*) AS n FROM events GROUP BY kind) "
+            "SELECT k.name, s.n FROM sizes s JOIN kinds k ON k.kind = s.kind WHERE s.n >= (SELECT avg(n) FROM sizes)",
     "latest": "SELECT id, note FROM events ORDER BY id DESC LIMIT 5",
     "outer_joined": "SELECT k.kind, k.name, e.id FROM kinds k LEFT JOIN events e ON e.kind = k.kind AND e.amount > 97",
     "without": "SELECT kind, name FROM kinds k WHERE NOT EXISTS (SELECT FROM events e WHERE e.kind = k.kind AND e.id > 0)",
@@ -26,7 +28,7 @@ VIEWS = {
                "(PARTITION BY kind ORDER BY amount DESC, id) AS place FROM events) e WHERE place <= 3",
     "per_count": "SELECT n, count(*) AS kinds FROM (SELECT kind, count(*) AS n FROM events GROUP BY kind) g GROUP BY n",
 }
-PURE_A = ("listed", "joined", "grouped")
+PURE_A = ("listed", "joined", "grouped", "busy")
 
 
 def prepare(connection: psycopg.Connection) -> dict[str, int]:

@@ -13,7 +13,9 @@ CREATE TABLE t (id int PRIMARY KEY, kind int, amount numeric);
 INSERT INTO t SELECT g, g % 5, g FROM generate_series(1, 100) g;
 CREATE MATERIALIZED VIEW listed AS SELECT id, amount FROM t;
 CREATE MATERIALIZED VIEW grouped AS SELECT kind, count(*) AS n, sum(amount) AS amount FROM t GROUP BY kind;
-CREATE MATERIALIZED VIEW whole AS SELECT DISTINCT kind FROM t;
+CREATE MATERIALIZED VIEW whole AS SELECT DISTINCT amount FROM t;
+CREATE MATERIALIZED VIEW parted AS SELECT t.id, s.n FROM t JOIN (SELECT kind, count(*) AS n FROM t GROUP BY kind) s
+ON s.kind = t.kind WHERE t.amount > (SELECT avg(amount) FROM t);
 CREATE MATERIALIZED VIEW empty AS SELECT id FROM t WITH NO DATA;
 CREATE UNIQUE INDEX listed_id ON listed (id);
 """
@@ -43,7 +45,8 @@ def connection(pg_shared):
 
 
 def test_nothing_of_ours_in_the_users_schema(connection):
-    assert relations(connection) == {"r t", "i t_pkey", "m listed", "m grouped", "m whole", "m empty", "i listed_id"}
+    assert relations(connection) == {"r t", "i t_pkey", "m listed", "m grouped", "m whole", "m parted", "m empty",
+                                     "i listed_id"}
     columns = rows(connection, "SELECT attname FROM pg_attribute WHERE attrelid = 'grouped'::regclass AND attnum > 0")
     assert columns == [("amount",), ("kind",), ("n",)]
 
@@ -95,7 +98,7 @@ def test_renamed_moved_and_dropped(connection):
 def test_drop_extension_leaves_plain_matviews(connection):
     connection.execute("SELECT sum(n) FROM grouped")
     connection.execute("DROP EXTENSION freshet")
-    assert {"m listed", "m grouped", "m whole", "m empty"} <= relations(connection)
+    assert {"m listed", "m grouped", "m whole", "m parted", "m empty"} <= relations(connection)
     connection.execute("INSERT INTO t VALUES (101, 1, 1)")
     assert connection.execute("SELECT sum(n) FROM grouped").fetchone() == (100,)
     connection.execute("REFRESH MATERIALIZED VIEW grouped")
@@ -129,7 +132,7 @@ def test_dump_and_restore(connection, pg_shared):
         assert rows(restored, "SELECT * FROM grouped") == rows(connection, "SELECT * FROM grouped")
         restored.execute("INSERT INTO t VALUES (101, 1, 1)")
         assert restored.execute("SELECT sum(n) FROM grouped").fetchone() == (101,)
-        for view in ("listed", "grouped", "whole"):
+        for view in ("listed", "grouped", "whole", "parted"):
             assert restored.execute("SELECT freshet.verify(%s::regclass)", (view,)).fetchone() == (0,)
         restored.close()
     finally:

@@ -1,0 +1,125 @@
+-- Parts: complex subqueries as hidden views that live and die with theirs
+CREATE EXTENSION freshet;
+SET client_min_messages = warning;
+CREATE SCHEMA parts;
+SET search_path = parts, public;
+
+-- the hidden tables of the parts, and how many there are of their own state
+CREATE VIEW hidden AS
+SELECT count(*) FILTER (WHERE relname ~ '^part') AS parts,
+	count(*) FILTER (WHERE relname ~ '^(groups|rows)') > 0 AS state
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'freshet' AND c.relkind = 'r' AND c.relname ~ '^(part|groups|rows)[0-9_]';
+
+CREATE TABLE sales (id int PRIMARY KEY, shop int, item text, amount numeric, price numeric(8, 2), took interval);
+CREATE TABLE shops (id int PRIMARY KEY, city text);
+INSERT INTO sales SELECT g, g % 5, chr(97 + g % 3), g / 2.0, g / 4.0, make_interval(hours => g) FROM generate_series(1, 30) g;
+INSERT INTO shops SELECT g, 'city ' || g FROM generate_series(0, 6) g;
+
+CREATE MATERIALIZED VIEW best AS
+WITH totals AS (SELECT shop, sum(amount) AS total FROM sales GROUP BY shop)
+SELECT s.city, t.total FROM shops s JOIN totals t ON t.shop = s.id
+WHERE t.total > (SELECT avg(total) FROM totals);
+SELECT freshet.verify('best');
+SELECT strategy, reason FROM freshet.views WHERE view = 'best'::regclass;
+SELECT * FROM hidden;
+SELECT regexp_replace(line, '[0-9]{5,}', 'OID', 'g') AS line FROM freshet.explain('best') AS line
+WHERE line ~ '^ *(Mat|Part|reason|grouping|delta|rows)';
+INSERT INTO sales VALUES (31, 4, 'a', 1000, 1, NULL), (32, NULL, NULL, NULL, NULL, NULL);
+SELECT * FROM best ORDER BY city;
+SELECT freshet.verify('best');
+DELETE FROM sales WHERE id = 31;
+UPDATE shops SET id = 7 WHERE id = 4;
+SELECT * FROM best ORDER BY city;
+SELECT freshet.verify('best');
+
+-- a subquery used twice is one part; two that differ are two
+CREATE MATERIALIZED VIEW twice AS
+SELECT a.shop, b.shop AS other FROM (SELECT shop, count(*) AS n FROM sales GROUP BY shop) a
+JOIN (SELECT shop, count(*) AS n FROM sales GROUP BY shop) b ON a.n = b.n AND a.shop < b.shop;
+SELECT freshet.verify('twice');
+SELECT * FROM hidden;
+
+-- released, a view keeps its content and has no parts; adopted, it has them again
+SELECT freshet.release('best');
+SELECT * FROM hidden;
+SELECT freshet.adopt('best');
+SELECT freshet.verify('best');
+SELECT * FROM hidden;
+DROP MATERIALIZED VIEW best;
+SELECT * FROM hidden;
+
+-- the query changes beneath: other parts
+CREATE VIEW counted AS SELECT shop, count(*) AS n FROM sales GROUP BY shop;
+CREATE MATERIALIZED VIEW above AS SELECT s.city, c.n FROM shops s JOIN counted c ON c.shop = s.id;
+SELECT freshet.verify('above');
+CREATE OR REPLACE VIEW counted AS SELECT shop, count(item) AS n FROM sales WHERE amount > 3 GROUP BY shop;
+INSERT INTO sales VALUES (40, 3, 'd', 4, 4, NULL);
+SELECT freshet.verify('above');
+SELECT sum(n) FROM above;
+DROP MATERIALIZED VIEW above, twice;
+SELECT * FROM hidden;
+
+-- where equal values can look different, the query says which one is shown
+CREATE MATERIALIZED VIEW distinct_amount AS SELECT DISTINCT amount FROM sales;
+CREATE MATERIALIZED VIEW distinct_took AS SELECT took FROM sales EXCEPT SELECT interval '1 day';
+CREATE MATERIALIZED VIEW distinct_price AS SELECT DISTINCT price FROM sales;
+CREATE MATERIALIZED VIEW grouped_amount AS
+SELECT n, count(*) AS amounts FROM (SELECT amount, count(*) AS n FROM sales GROUP BY amount) a GROUP BY n;
+CREATE MATERIALIZED VIEW whole_row AS SELECT (c).shop FROM (SELECT c FROM (SELECT shop, count(*) FROM sales GROUP BY shop) c) d;
+INSERT INTO sales VALUES (50, 1, 'x', 1.0, 1, '24 hours'), (51, 1, 'x', 1.00, 1, '1 day');
+SELECT view, freshet.verify(view) FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT view, strategy, reason FROM freshet.views WHERE maintained ORDER BY view::text;
+DROP MATERIALIZED VIEW distinct_amount, distinct_took, distinct_price, grouped_amount, whole_row;
+
+-- LIMIT: ties at its end are the query's business
+CREATE MATERIALIZED VIEW top AS SELECT id, shop FROM sales WHERE shop IS NOT NULL ORDER BY shop DESC LIMIT 7;
+CREATE MATERIALIZED VIEW top_groups AS SELECT shop, count(*) AS n FROM sales GROUP BY shop ORDER BY n DESC, shop LIMIT 2;
+CREATE MATERIALIZED VIEW top_within AS SELECT t.id, s.city FROM (SELECT id, shop FROM sales ORDER BY shop LIMIT 3) t JOIN shops s ON s.id = t.shop;
+CREATE MATERIALIZED VIEW top_any AS SELECT id FROM sales LIMIT 3;
+INSERT INTO sales SELECT g, 4, 'tie', 1, 1, NULL FROM generate_series(60, 64) g;
+SELECT freshet.verify('top'), freshet.verify('top_groups');
+INSERT INTO sales VALUES (70, 9, 'first', 1, 1, NULL);
+DELETE FROM sales WHERE shop = 4 AND id < 30;
+SELECT view, freshet.verify(view) FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT view, strategy, reason FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT id, shop FROM top ORDER BY shop DESC, id LIMIT 1;
+SELECT * FROM top_groups ORDER BY n DESC, shop;
+DROP MATERIALIZED VIEW top, top_groups, top_within, top_any;
+
+-- a table that is emptied, and no rows at all
+CREATE MATERIALIZED VIEW rolled AS SELECT shop, item, grouping(shop, item) AS g, count(*) AS n, sum(price) AS price FROM sales GROUP BY ROLLUP (shop, item);
+CREATE MATERIALIZED VIEW compared AS SELECT shop FROM sales EXCEPT ALL SELECT id FROM shops;
+SELECT freshet.verify('rolled'), freshet.verify('compared');
+TRUNCATE sales;
+SELECT * FROM rolled;
+SELECT * FROM compared;
+SELECT freshet.verify('rolled'), freshet.verify('compared');
+INSERT INTO sales SELECT g, g % 2, 'x', 1, 1, NULL FROM generate_series(1, 10) g;
+SELECT freshet.verify('rolled'), freshet.verify('compared');
+SELECT * FROM rolled ORDER BY g, shop;
+
+-- an error in a part is the view's; it keeps its content and heals
+CREATE MATERIALIZED VIEW shares AS SELECT city, share FROM shops JOIN (SELECT shop, sum(1 / price) AS share FROM sales GROUP BY shop) t ON t.shop = shops.id;
+SELECT freshet.verify('shares');
+SELECT count(*) FROM shares;
+SET freshet.max_staleness = -1;
+INSERT INTO sales VALUES (99, 0, 'free', 0, 0, NULL);
+DO $$
+BEGIN
+	FOR i IN 1 .. 500 LOOP
+		EXIT WHEN EXISTS (SELECT FROM freshet.view v WHERE v.error IS NOT NULL);
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
+SELECT error FROM freshet.views WHERE view = 'shares'::regclass;
+SELECT count(*) FROM shares;
+DELETE FROM sales WHERE id = 99;
+RESET freshet.max_staleness;
+SELECT freshet.verify('shares');
+
+-- nothing stays behind
+DROP EXTENSION freshet;
+SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet';
+SELECT count(*) FROM rolled;
+DROP SCHEMA parts CASCADE;
