@@ -64,7 +64,7 @@ SHAPES = [
                            "max(day) AS last FROM orders GROUP BY customer"),
     Shape("bools", "A", "SELECT customer, bool_and(flag) AS every, bool_or(flag) AS any, count(flag) AS n "
                         "FROM orders GROUP BY customer"),
-    Shape("floats", "C", "SELECT day, sum(price) AS total, avg(price) AS mean, count(price) AS n "
+    Shape("floats", "B", "SELECT day, sum(price) AS total, avg(price) AS mean, count(price) AS n "
                          "FROM orders GROUP BY day"),
     Shape("two_keys", "A", "SELECT day, note, count(*) AS n FROM orders GROUP BY day, note"),
     Shape("global", "A", "SELECT count(*) AS n, sum(amount) AS total, avg(units) AS mean, min(day) AS first, "
@@ -127,16 +127,92 @@ SHAPES = [
     Shape("top_joined", "B", "SELECT c.region, t.units FROM (SELECT customer, units FROM orders WHERE units IS NOT NULL "
                              "ORDER BY units DESC, customer LIMIT 8) t JOIN customers c ON c.id = t.customer"),
     # everything else
-    Shape("left_join", "C", "SELECT c.id, c.region, o.amount FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
+    Shape("left_join", "B", "SELECT c.id, c.region, o.amount FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
     Shape("full_join", "C", "SELECT c.id, r.manager FROM customers c FULL JOIN regions r ON r.name = c.region"),
-    Shape("not_in", "C", "SELECT id, note FROM orders WHERE customer NOT IN "
+    Shape("not_in", "B", "SELECT id, note FROM orders WHERE customer NOT IN "
                          "(SELECT id FROM customers WHERE id IS NOT NULL)"),
-    Shape("where_exists", "C", "SELECT id, region FROM customers c WHERE EXISTS "
+    Shape("where_exists", "B", "SELECT id, region FROM customers c WHERE EXISTS "
                          "(SELECT 1 FROM orders o WHERE o.customer = c.id AND o.flag)"),
-    Shape("windowed", "C", "SELECT id, customer, rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
+    Shape("windowed", "B", "SELECT id, customer, rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
                          "sum(units) OVER (PARTITION BY customer) AS units FROM orders"),
-    Shape("count_distinct", "C", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
-    Shape("ordered_array", "C", "SELECT customer, array_agg(id ORDER BY id) AS ids FROM orders GROUP BY customer"),
+    Shape("count_distinct", "B", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
+    Shape("ordered_array", "B", "SELECT customer, array_agg(id ORDER BY id) AS ids FROM orders GROUP BY customer"),
+    # affected keys: rows of core versions
+    Shape("left_chain", "B", "SELECT o.id, c.region, r.manager FROM orders o LEFT JOIN customers c ON c.id = o.customer "
+                             "LEFT JOIN regions r ON r.name = c.region"),
+    Shape("left_nested", "B", "SELECT c.id, o.id AS order_id, i.units FROM customers c LEFT JOIN (orders o LEFT JOIN "
+                              "items i ON i.order_id = o.id AND i.units > 2) ON o.customer = c.id AND o.flag"),
+    Shape("left_inner", "B", "SELECT c.id, o.id AS order_id, i.units FROM customers c LEFT JOIN (orders o JOIN "
+                             "items i ON i.order_id = o.id) ON o.customer = c.id WHERE c.credit > 1"),
+    Shape("right_join", "B", "SELECT c.id, c.region, o.id AS order_id FROM orders o RIGHT JOIN customers c "
+                             "ON c.id = o.customer AND o.units > c.credit"),
+    Shape("dangling", "B", "SELECT c.id, c.region FROM customers c LEFT JOIN orders o ON o.customer = c.id "
+                           "WHERE o.customer IS NULL"),
+    Shape("left_filtered", "B", "SELECT c.id, r.manager FROM customers c LEFT JOIN regions r ON r.name = c.region "
+                                "WHERE coalesce(r.manager, 'none') <> 'a'"),
+    Shape("left_theta", "B", "SELECT r.name, c.id FROM regions r LEFT JOIN customers c ON c.credit > 7 "
+                             "AND c.region <> r.name"),
+    Shape("left_reduced", "A", "SELECT o.id, c.region FROM orders o LEFT JOIN customers c ON c.id = o.customer "
+                               "WHERE c.credit > 1"),
+    Shape("not_exists", "B", "SELECT id, note FROM orders o WHERE NOT EXISTS (SELECT 1 FROM customers c "
+                             "WHERE c.id = o.customer AND c.credit > 1)"),
+    Shape("in_list", "B", "SELECT id, note FROM orders WHERE customer IN (SELECT id FROM customers "
+                          "WHERE credit < 9)"),
+    Shape("not_in_nulls", "B", "SELECT id, region FROM customers WHERE id NOT IN (SELECT customer FROM orders "
+                               "WHERE units > 3)"),
+    Shape("not_in_correlated", "B", "SELECT c.id, c.credit FROM customers c WHERE c.credit NOT IN "
+                                    "(SELECT o.amount FROM orders o WHERE o.customer = c.id)"),
+    Shape("in_or", "B", "SELECT id FROM customers WHERE id IN (SELECT order_id FROM items) OR region = 'a'"),
+    Shape("in_grouped", "A", "SELECT id, region FROM customers WHERE id IN (SELECT customer FROM orders "
+                             "GROUP BY customer HAVING sum(units) > 5)"),
+    Shape("all_greater", "B", "SELECT id, units FROM items WHERE units >= ALL (SELECT units FROM orders WHERE flag)"),
+    Shape("in_shown", "B", "SELECT id, region IN (SELECT name FROM regions) AS known FROM customers"),
+    Shape("scalar", "B", "SELECT c.id, (SELECT count(*) FROM orders o WHERE o.customer = c.id) AS orders, "
+                         "(SELECT max(o.amount) FROM orders o WHERE o.customer = c.id) AS most FROM customers c"),
+    Shape("scalar_alone", "A", "SELECT id, units FROM items WHERE units > (SELECT avg(units) FROM orders)"),
+    Shape("arrays", "B", "SELECT c.id, ARRAY(SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.id) AS ids "
+                         "FROM customers c"),
+    Shape("nested_sublinks", "B", "SELECT r.name FROM regions r WHERE EXISTS (SELECT 1 FROM customers c "
+                                  "WHERE c.region = r.name AND EXISTS (SELECT 1 FROM orders o "
+                                  "WHERE o.customer = c.id AND NOT EXISTS (SELECT 1 FROM items i "
+                                  "WHERE i.order_id = o.id)))"),
+    Shape("exists_left", "B", "SELECT r.name FROM regions r WHERE EXISTS (SELECT 1 FROM customers c LEFT JOIN orders o "
+                              "ON o.customer = c.id WHERE c.region = r.name AND o.id IS NULL)"),
+    Shape("lateral_top", "B", "SELECT c.id, t.id AS order_id, t.units FROM customers c, LATERAL (SELECT o.id, o.units "
+                              "FROM orders o WHERE o.customer = c.id ORDER BY o.units DESC NULLS LAST, o.id LIMIT 2) t"),
+    Shape("lateral_left", "B", "SELECT c.id, t.n, t.total FROM customers c LEFT JOIN LATERAL (SELECT count(*) AS n, "
+                               "sum(o.amount) AS total FROM orders o WHERE o.customer = c.id HAVING count(*) > 1) t "
+                               "ON true"),
+    Shape("srf_target", "B", "SELECT c.id, generate_series(1, c.id % 4) AS n FROM customers c WHERE EXISTS "
+                             "(SELECT 1 FROM orders o WHERE o.customer = c.id)"),
+    Shape("left_subquery", "B", "SELECT c.id, s.note FROM customers c LEFT JOIN (SELECT o.customer, o.note FROM orders o "
+                                "JOIN items i ON i.order_id = o.id) s ON s.customer = c.id"),
+    Shape("left_union", "B", "SELECT id, note FROM orders WHERE flag UNION ALL SELECT c.id, r.manager FROM customers c "
+                             "LEFT JOIN regions r ON r.name = c.region"),
+    Shape("self_left", "B", "SELECT a.id, b.id AS other FROM customers a LEFT JOIN customers b ON a.region = b.region "
+                            "AND a.id < b.id"),
+    Shape("whole_row", "B", "SELECT o.id, to_jsonb(c) AS customer FROM orders o JOIN customers c ON c.id = o.customer"),
+    # groups over them
+    Shape("grouped_left", "B", "SELECT c.region, count(*) AS n, count(o.id) AS orders, sum(o.amount) AS total "
+                               "FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region"),
+    Shape("grouped_exists", "B", "SELECT customer, count(*) AS n, max(units) AS most FROM orders o WHERE EXISTS "
+                                 "(SELECT 1 FROM items i WHERE i.order_id = o.id) GROUP BY customer"),
+    Shape("arrays_left", "B", "SELECT c.region, array_agg(o.id ORDER BY o.id) AS ids, count(DISTINCT o.note) AS notes "
+                              "FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region"),
+    # groups and partitions computed anew
+    Shape("middle", "B", "SELECT customer, percentile_disc(0.5) WITHIN GROUP (ORDER BY units) AS middle, "
+                         "mode() WITHIN GROUP (ORDER BY units) AS mode FROM orders GROUP BY customer"),
+    Shape("distinct_sum", "B", "SELECT flag, day, sum(DISTINCT units) AS units, "
+                               "string_agg(DISTINCT note, ',') AS notes FROM orders GROUP BY flag, day "
+                               "HAVING count(DISTINCT id) > 1"),
+    Shape("numbered", "B", "SELECT id, customer, dense_rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
+                           "count(*) OVER (PARTITION BY customer, flag) AS n FROM orders"),
+    Shape("top_each", "B", "SELECT * FROM (SELECT id, customer, units, rank() OVER (PARTITION BY customer "
+                           "ORDER BY units DESC NULLS LAST, id) AS place FROM orders) s WHERE place <= 2"),
+    Shape("distinct_on", "B", "SELECT DISTINCT ON (customer) customer, id, units FROM orders "
+                              "ORDER BY customer, id DESC, units"),
+    Shape("windowed_left", "B", "SELECT c.region, o.id, sum(o.units) OVER (PARTITION BY c.region) AS units "
+                                "FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
     Shape("recursive", "C", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "
                             "UNION SELECT c.id, depth + 1 FROM chain JOIN customers c ON c.id = chain.id + 1 "
                             "WHERE depth < 5) SELECT id, depth FROM chain"),

@@ -120,7 +120,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 	concerned = cycle_concerns(view, changes);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
-	if (view->adopted && !entry->dirty && view->plan->strategy != PLAN_RECOMPUTE)
+	if (view->adopted && !entry->dirty && plan_follows(view->plan))
 		return concerned ? ACTION_FOLLOW : ACTION_NONE;
 	if (concerned || !view->adopted)
 		entry->dirty = true;
@@ -167,7 +167,7 @@ cycle_lock(WorkerView *entry)
 	return cycle_lock_relation(entry->view->view, RowExclusiveLock, &patience_ms);
 }
 
-/* Read the changes of relations that views of strategy A look at. */
+/* Read the changes of relations that views look at. */
 static void
 cycle_read_changes(Worker *worker, ViewCycle *cycle)
 {
@@ -331,9 +331,14 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 
 	worker->culprit = entry;
 	INSTR_TIME_SET_CURRENT(start);
-	if (action == ACTION_FOLLOW && view_can_follow(view, cycle))
-		view_follow(view, cycle, &outcome);
-	else
+	if (action == ACTION_FOLLOW && view_can_follow(view, cycle) &&
+	    !view_follow(view, cycle, &outcome))
+		action = cycle_may_rebuild(entry, worker_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
+	else if (action == ACTION_FOLLOW && !view_can_follow(view, cycle))
+		action = ACTION_REBUILD;
+	if (action == ACTION_WAIT)
+		entry->dirty = true;
+	if (action == ACTION_REBUILD)
 	{
 		view_rebuild(view, cycle, &outcome);
 		if (!view->adopted || view->retry_at_ms != 0)

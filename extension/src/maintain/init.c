@@ -22,6 +22,7 @@
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "view/catalog.h"
+#include "view/view.h"
 
 PG_MODULE_MAGIC;
 
@@ -72,6 +73,11 @@ init_define_settings(void)
 	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
 	                         "freshet.adopt and freshet.release change it for a view.",
 	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+	    "freshet.enable_recompute",
+	    "Runs a view's whole query where that is expected to be cheaper than to follow changes.",
+	    "Off is for tests: whatever can follow changes does.", &keyed_enable_recompute, true,
+	    PGC_SIGHUP, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	barrier_define_settings();
 	DefineCustomIntVariable(
 	    "freshet.max_cut_age", "Sets how long a cut may be held for a reader or subscriber.", NULL,

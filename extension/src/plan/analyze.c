@@ -166,7 +166,24 @@ plan_special_var_walker(Node *node, void *context)
 	return expression_tree_walker(node, plan_special_var_walker, context);
 }
 
-static const char *plan_check_query(ViewPlan *plan, Query *query, bool top);
+/* Can the changes of this relation be known version by version? NULL: yes. */
+const char *
+plan_check_leaf(RangeTblEntry *rte)
+{
+	if (rte->tablesample)
+		return "TABLESAMPLE";
+	if (rte->relkind == RELKIND_PARTITIONED_TABLE)
+		return "partitioned table";
+	if (rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_MATVIEW)
+		return "relation that is not a table";
+	if (rte->inh && has_subclass(rte->relid))
+		return "table with inheritance children";
+	if (OidIsValid(rte->relid) && get_rel_persistence(rte->relid) != RELPERSISTENCE_PERMANENT)
+		return "table that is not logged";
+	return NULL;
+}
+
+static const char *plan_check_query(ViewPlan *plan, Query *query);
 
 /* Check a FROM item for strategy A and collect its leaves; NULL: it fits. */
 static const char *
@@ -183,23 +200,15 @@ plan_check_from(ViewPlan *plan, Query *query, Node *node)
 		switch (rte->rtekind)
 		{
 			case RTE_RELATION:
-				if (rte->tablesample)
-					return "TABLESAMPLE";
-				if (rte->relkind == RELKIND_PARTITIONED_TABLE)
-					return "partitioned table";
-				if (rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_MATVIEW)
-					return "relation that is not a table";
-				if (rte->inh && has_subclass(rte->relid))
-					return "table with inheritance children";
-				if (OidIsValid(rte->relid) &&
-				    get_rel_persistence(rte->relid) != RELPERSISTENCE_PERMANENT)
-					return "table that is not logged";
+				reason = plan_check_leaf(rte);
+				if (reason)
+					return reason;
 				leaf = palloc(sizeof(PlanLeaf));
 				leaf->relid = rte->relid;
 				plan->leaves = lappend(plan->leaves, leaf);
 				return NULL;
 			case RTE_SUBQUERY:
-				return plan_check_query(plan, rte->subquery, false);
+				return plan_check_query(plan, rte->subquery);
 			case RTE_FUNCTION:
 			case RTE_VALUES:
 			case RTE_RESULT:
@@ -236,8 +245,8 @@ plan_check_union(ViewPlan *plan, Query *query, Node *node)
 	const char *reason;
 
 	if (IsA(node, RangeTblRef))
-		return plan_check_query(
-		    plan, rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable)->subquery, false);
+		return plan_check_query(plan,
+		                        rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable)->subquery);
 	operation = castNode(SetOperationStmt, node);
 	if (operation->op != SETOP_UNION || !operation->all)
 		return "set operation other than UNION ALL";
@@ -245,12 +254,9 @@ plan_check_union(ViewPlan *plan, Query *query, Node *node)
 	return reason ? reason : plan_check_union(plan, query, operation->rarg);
 }
 
-/*
- * Check a query for strategy A and collect its leaves; NULL: it fits. The top
- * query may be grouped, and its ORDER BY has no lasting effect.
- */
+/* Check a query for strategy A and collect its leaves; NULL: it fits. */
 static const char *
-plan_check_query(ViewPlan *plan, Query *query, bool top)
+plan_check_query(ViewPlan *plan, Query *query)
 {
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		return "data-modifying query";
@@ -268,291 +274,58 @@ plan_check_query(ViewPlan *plan, Query *query, bool top)
 		return "row locking";
 	if (query->groupingSets != NIL)
 		return "grouping sets";
-	if (!top && (query->hasAggs || query->groupClause != NIL || query->havingQual != NULL))
+	if (query->hasAggs || query->groupClause != NIL || query->havingQual != NULL)
 		return "grouping below the top of the query";
 	if (query->setOperations != NULL)
 		return plan_check_union(plan, query, query->setOperations);
 	return plan_check_from(plan, query, (Node *) query->jointree);
 }
 
-/* Collect the distinct aggregate calls of an expression. */
-static bool
-plan_aggref_walker(Node *node, List **aggrefs)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Aggref))
-	{
-		*aggrefs = list_append_unique(*aggrefs, node);
-		return false;
-	}
-	return expression_tree_walker(node, plan_aggref_walker, aggrefs);
-}
-
-/*
- * Describe an aggregate call for the maintenance of its state; returns NULL
- * and a reason if its state cannot follow changes exactly.
- */
-static PlanAggregate *
-plan_aggregate(Aggref *aggref, const char **reason)
-{
-	PlanAggregate *result = palloc0(sizeof(PlanAggregate));
-	Oid types[FUNC_MAX_ARGS];
-	int type_count = get_aggregate_argtypes(aggref, types);
-	HeapTuple tuple;
-	Form_pg_aggregate form;
-	bool isnull;
-	Datum initial;
-	bool moving;
-
-	*reason = NULL;
-	if (aggref->aggkind != AGGKIND_NORMAL)
-		*reason = "ordered-set aggregate";
-	else if (aggref->aggdistinct != NIL)
-		*reason = "DISTINCT in an aggregate";
-	else if (aggref->aggorder != NIL)
-		*reason = "ORDER BY in an aggregate";
-	else if (aggref->agglevelsup != 0)
-		*reason = "aggregate of an outer query";
-	if (*reason)
-		return NULL;
-
-	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
-	form = (Form_pg_aggregate) GETSTRUCT(tuple);
-	result->aggref = aggref;
-
-	/* an internal state can be stored only by the plain form's functions */
-	moving = OidIsValid(form->aggminvtransfn) &&
-	         (form->aggmtranstype != INTERNALOID ||
-	          (form->aggtranstype == INTERNALOID && form->aggtransfn == form->aggmtransfn));
-	if (moving)
-	{
-		result->inverse = PLAN_INVERSE_FUNCTION;
-		result->transition_function = form->aggmtransfn;
-		result->inverse_function = form->aggminvtransfn;
-		result->final_function = form->aggmfinalfn;
-		result->final_extra = form->aggmfinalextra;
-		result->transition_type = form->aggmtranstype;
-		if (OidIsValid(form->aggmfinalfn) && form->aggmfinalmodify != AGGMODIFY_READ_ONLY)
-			*reason = "aggregate whose final function changes the state";
-		initial = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_aggminitval, &isnull);
-	}
-	else
-	{
-		result->inverse = OidIsValid(form->aggsortop) ? PLAN_INVERSE_EXTREME : PLAN_INVERSE_NONE;
-		result->transition_function = form->aggtransfn;
-		result->final_function = form->aggfinalfn;
-		result->final_extra = form->aggfinalextra;
-		result->transition_type = form->aggtranstype;
-
-		/*
-		 * Without an inverse a state may only be added to if the order does
-		 * not matter: built-in aggregates whose transition function is their
-		 * combine function, but not sums of floats.
-		 */
-		if (aggref->aggfnoid >= FirstNormalObjectId ||
-		    (!OidIsValid(form->aggsortop) &&
-		     (form->aggcombinefn != form->aggtransfn || form->aggtranstype == FLOAT4OID ||
-		      form->aggtranstype == FLOAT8OID)))
-			*reason = "aggregate whose state cannot be changed";
-		if (OidIsValid(form->aggfinalfn) && form->aggfinalmodify != AGGMODIFY_READ_ONLY)
-			*reason = "aggregate whose final function changes the state";
-		initial = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &isnull);
-	}
-	if (!isnull)
-		result->initial_value = TextDatumGetCString(initial);
-
-	result->transition_type =
-	    resolve_aggregate_transtype(aggref->aggfnoid, result->transition_type, types, type_count);
-	result->stored_type = result->transition_type;
-	if (result->transition_type == INTERNALOID)
-	{
-		result->stored_type = BYTEAOID;
-		result->serialize_function = form->aggserialfn;
-		result->deserialize_function = form->aggdeserialfn;
-		if (!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn))
-			*reason = "aggregate whose state cannot be stored";
-	}
-	if (get_typtype(result->stored_type) == TYPTYPE_PSEUDO)
-		*reason = "aggregate whose state cannot be stored";
-	if (result->inverse == PLAN_INVERSE_EXTREME)
-	{
-		TypeCacheEntry *type = lookup_type_cache(result->transition_type, TYPECACHE_EQ_OPR);
-
-		result->extreme_operator = type->eq_opr;
-		if (!OidIsValid(type->eq_opr))
-			*reason = "aggregate over a type without equality";
-	}
-	ReleaseSysCache(tuple);
-	return *reason ? NULL : result;
-}
-
-typedef struct OutputContext
-{
-	List *keys;       /* expressions */
-	List *aggregates; /* of PlanAggregate * */
-	bool failed;      /* a column is neither */
-} OutputContext;
-
-/* Replace group keys and aggregates by attributes of the groups' relation. */
-static Node *
-plan_output_mutator(Node *node, OutputContext *context)
-{
-	ListCell *cell;
-	int attribute = 1;
-
-	if (node == NULL)
-		return NULL;
-	foreach (cell, context->keys)
-	{
-		if (equal(node, lfirst(cell)))
-			return (Node *) makeVar(1, attribute, exprType(node), exprTypmod(node),
-			                        exprCollation(node), 0);
-		attribute++;
-	}
-	if (IsA(node, Aggref))
-	{
-		foreach (cell, context->aggregates)
-		{
-			if (equal(node, ((PlanAggregate *) lfirst(cell))->aggref))
-				return (Node *) makeVar(1, attribute, exprType(node), exprTypmod(node),
-				                        exprCollation(node), 0);
-			attribute++;
-		}
-	}
-	if (IsA(node, Var))
-		context->failed = true;
-	return expression_tree_mutator(node, plan_output_mutator, context);
-}
-
-/* Collect columns of the grouped query that stand outside of aggregates. */
-static bool
-plan_bare_var_walker(Node *node, OutputContext *context)
-{
-	ListCell *cell;
-
-	if (node == NULL || IsA(node, Aggref))
-		return false;
-	foreach (cell, context->keys)
-		if (equal(node, lfirst(cell)))
-			return false;
-	if (IsA(node, Var))
-	{
-		context->keys = lappend(context->keys, node);
-		return false;
-	}
-	return expression_tree_walker(node, plan_bare_var_walker, context);
-}
-
-/*
- * Split a grouped query into its inner query (keys, then each aggregate's
- * arguments and filter) and the output over groups; NULL: done, else why not.
- */
+/* Does the inner query's delta have algebraic terms? NULL: yes. */
 static const char *
-plan_split_groups(ViewPlan *plan, Query *query)
+plan_check_terms(ViewPlan *plan)
 {
-	Query *inner = copyObject(query);
-	OutputContext context = {0};
-	List *equality = NIL;
-	List *aggrefs = NIL;
-	List *columns = NIL;
-	ListCell *cell;
 	const char *reason;
-	int i;
 
-	if (query->hasTargetSRFs)
-		return "set-returning function over groups";
-	foreach (cell, query->groupClause)
+	if (plan_special_var_walker((Node *) plan->inner, NULL))
+		return "system column or whole row";
+	reason = plan_check_query(plan, plan->inner);
+	if (reason == NULL && plan->leaves == NIL)
+		reason = "no table";
+	if (reason)
+		plan->leaves = NIL;
+	return reason;
+}
+
+/* Split a block at its grouping, if any; NULL: the plan's inner query is set. */
+static const char *
+plan_split(ViewPlan *plan, Query *query)
+{
+	if (!plan_needs_keys(query))
 	{
-		SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
-		TargetEntry *entry = get_sortgroupclause_tle(clause, query->targetList);
-
-		if (!clause->hashable || get_typtype(exprType((Node *) entry->expr)) == TYPTYPE_PSEUDO)
-			return "group key that cannot be hashed";
-		context.keys = lappend(context.keys, entry->expr);
-		equality = lappend_oid(equality, clause->eqop);
+		plan->inner = copyObject(query);
+		plan->inner->sortClause = NIL;
+		return NULL;
 	}
+	if (plan_split_groups(plan, query) == NULL)
+		return NULL;
+	plan->aggregates = plan->output = NIL;
+	plan->having = NULL;
+	return plan_split_keys(plan, query);
+}
 
-	/* columns that depend on a grouped primary key are keys as well */
-	plan_bare_var_walker((Node *) query->targetList, &context);
-	plan_bare_var_walker(query->havingQual, &context);
-	for (i = list_length(equality); i < list_length(context.keys); i++)
-	{
-		Oid type = exprType(list_nth(context.keys, i));
-		TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+/* Can a view be brought from cut to cut by the changes of its tables? */
+bool
+plan_follows(const ViewPlan *plan)
+{
+	return plan->strategy == PLAN_ALGEBRAIC || plan->strategy == PLAN_KEYS;
+}
 
-		if (!OidIsValid(cache->eq_opr) || !OidIsValid(cache->hash_proc))
-			return "group key that cannot be hashed";
-		equality = lappend_oid(equality, cache->eq_opr);
-	}
-	plan->global = query->groupClause == NIL;
-	plan->key_count = list_length(context.keys);
-	plan->key_equality = palloc(Max(plan->key_count, 1) * sizeof(Oid));
-	i = 0;
-	foreach (cell, equality)
-		plan->key_equality[i++] = lfirst_oid(cell);
-
-	foreach (cell, context.keys)
-		columns = lappend(columns, copyObject(lfirst(cell)));
-
-	plan_aggref_walker((Node *) query->targetList, &aggrefs);
-	plan_aggref_walker(query->havingQual, &aggrefs);
-	foreach (cell, aggrefs)
-	{
-		Aggref *aggref = lfirst_node(Aggref, cell);
-		PlanAggregate *aggregate = plan_aggregate(aggref, &reason);
-		ListCell *argument;
-
-		if (aggregate == NULL)
-			return reason;
-		aggregate->first_argument = list_length(columns) + 1;
-		aggregate->argument_count = list_length(aggref->args);
-		foreach (argument, aggref->args)
-			columns = lappend(columns, copyObject(lfirst_node(TargetEntry, argument)->expr));
-		if (aggref->aggfilter)
-		{
-			columns = lappend(columns, copyObject(aggref->aggfilter));
-			aggregate->filter = list_length(columns);
-		}
-		plan->aggregates = lappend(plan->aggregates, aggregate);
-	}
-
-	context.aggregates = plan->aggregates;
-	foreach (cell, query->targetList)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-
-		if (entry->resjunk)
-			continue;
-		entry = flatCopyTargetEntry(entry);
-		entry->expr = (Expr *) plan_output_mutator((Node *) entry->expr, &context);
-		plan->output = lappend(plan->output, entry);
-	}
-	plan->having = plan_output_mutator(query->havingQual, &context);
-	if (context.failed)
-		return "column that is neither grouped nor aggregated";
-
-	inner->targetList = NIL;
-	/* a query without columns still has rows to count */
-	if (columns == NIL)
-		columns = list_make1(makeBoolConst(true, false));
-	foreach (cell, columns)
-	{
-		int number = list_length(inner->targetList) + 1;
-
-		inner->targetList =
-		    lappend(inner->targetList,
-		            makeTargetEntry(lfirst(cell), number, psprintf("c%d", number), false));
-	}
-	inner->hasAggs = false;
-	inner->groupClause = NIL;
-	inner->havingQual = NULL;
-	inner->sortClause = NIL;
-	plan->inner = inner;
-	plan->grouped = true;
-	return NULL;
+/* Are rows of a block computed anew for the keys that changes touch? */
+bool
+plan_keyed(const ViewPlan *plan)
+{
+	return plan->by_key || plan->blocks != NIL;
 }
 
 /* Forget what was found out about a block. */
@@ -579,34 +352,40 @@ plan_reset_block(ViewPlan *plan)
 void
 plan_classify(ViewPlan *plan)
 {
-	Query *query = plan->block;
+	const char *top = "joins, filters and projections";
+	const char *below;
 	const char *reason;
 
 	plan_reset_block(plan);
 	plan->strategy = PLAN_RECOMPUTE;
 	if (plan_check_limit(plan))
 		return;
-	reason = plan_check_query(plan, query, true);
-	if (reason == NULL && plan->leaves == NIL)
-		reason = "no table";
-	if (reason == NULL && query->setOperations == NULL &&
-	    (query->hasAggs || query->groupClause != NIL || query->havingQual != NULL))
-		reason = plan_split_groups(plan, query);
+	reason = plan_split(plan, plan->block);
 	if (reason != NULL)
 	{
 		plan->reason = psprintf("the query has: %s", reason);
 		return;
 	}
-	if (!plan->grouped)
+	plan->inner = plan_prepare(plan->inner);
+	below = plan_check_terms(plan);
+	if (below != NULL)
+		reason = plan_make_blocks(plan);
+	if (reason != NULL)
 	{
-		plan->inner = copyObject(query);
-		plan->inner->sortClause = NIL;
-		plan_identity(plan);
+		plan->blocks = NIL;
+		plan->grouped = plan->by_key = false;
+		plan->reason = psprintf("the query has: %s", reason);
+		return;
 	}
-	plan->strategy = PLAN_ALGEBRAIC;
-	plan->reason = plan->grouped
-	                   ? "joins, filters and projections under a grouping with reversible states"
-	                   : "joins, filters and projections";
+	if (!plan->grouped && !plan->by_key)
+		plan_identity(plan);
+	plan->strategy = plan_keyed(plan) ? PLAN_KEYS : PLAN_ALGEBRAIC;
+	if (plan->by_key)
+		top = "joins, filters and projections under groups or partitions that are computed anew";
+	else if (plan->grouped)
+		top = "joins, filters and projections under a grouping with reversible states";
+	plan->reason =
+	    below == NULL ? pstrdup(top) : psprintf("%s; rows are computed anew for: %s", top, below);
 	if (plan->parts != NIL)
 		plan->reason = psprintf("%s, over parts", plan->reason);
 }
@@ -632,6 +411,7 @@ static void
 plan_judge_parts(ViewPlan *plan)
 {
 	const char *reason = plan->obstacle;
+	bool ties = false;
 	ListCell *cell;
 
 	foreach (cell, plan->parts)
@@ -639,6 +419,7 @@ plan_judge_parts(ViewPlan *plan)
 		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
 
 		plan_classify(part);
+		ties |= part->ties > 0;
 		if (reason == NULL && part->strategy == PLAN_RECOMPUTE)
 			reason = part->reason;
 		else if (reason == NULL && part->ties > 0)
@@ -646,7 +427,6 @@ plan_judge_parts(ViewPlan *plan)
 	}
 	if (plan->strategy != PLAN_RECOMPUTE && reason != NULL)
 	{
-		plan_reset_block(plan);
 		plan->strategy = PLAN_RECOMPUTE;
 		plan->reason =
 		    reason == plan->obstacle ? psprintf("the query has: %s", reason) : pstrdup(reason);
@@ -654,7 +434,15 @@ plan_judge_parts(ViewPlan *plan)
 	if (plan->strategy == PLAN_RECOMPUTE)
 	{
 		plan->parts = NIL;
+		plan->obstacle = NULL;
 		plan->block = plan->query;
+		if (ties)
+			return;
+		/* what cannot be taken apart may have keys as it is */
+		reason = plan->reason;
+		plan_classify(plan);
+		if (plan->strategy == PLAN_RECOMPUTE)
+			plan->reason = pstrdup(reason);
 	}
 }
 
@@ -703,11 +491,6 @@ plan_view(Relation view)
 	{
 		plan->clock = true;
 		plan->reason = "the query depends on the clock or on what functions read";
-		return plan;
-	}
-	if (plan_special_var_walker((Node *) query, NULL))
-	{
-		plan->reason = "the query uses a system column or a whole row";
 		return plan;
 	}
 	plan_normalise(plan);

@@ -8,8 +8,9 @@
  * leaves (occurrences of base relations), with at most one grouping on top.
  * Where it has that shape it is kept by strategy A: delta queries that scan
  * the changed rows of one leaf and join them with the other leaves under one
- * ordinary snapshot. Everything else is kept by strategy C: run the query and
- * compare.
+ * ordinary snapshot. Strategy B finds the keys that a change can touch and runs
+ * the query for those keys alone at both cuts. Everything else is kept by
+ * strategy C: run the query and compare.
  *
  * Delta for leaves L1 ... Ln, at the new cut (sign +1):
  *
@@ -18,6 +19,13 @@
  * and likewise at the old cut with the versions that disappeared (sign -1).
  * Rows made only of versions that are in both cuts are the same in both, so
  * the difference of the two sums is exactly the difference of the query.
+ *
+ * Strategy B has two kinds of keys. The rows of a query without grouping
+ * (PlanBlock) belong to tuples of versions of its core: the leaves that are on
+ * no nullable side of a join and in no subquery of an expression. Rows of groups,
+ * of partitions of window functions, and of DISTINCT belong to the values of
+ * some expressions over the inner query. A key more than needed costs time; a
+ * key that is missed is a wrong answer, so what is not understood is left to C.
  *
  *-------------------------------------------------------------------------
  */
@@ -80,6 +88,27 @@ typedef struct PlanAggregate
 	Oid extreme_operator; /* "=" of min's and max's type */
 } PlanAggregate;
 
+/* A relation's place in a block, and how its changes lead to the block's keys. */
+typedef struct PlanBlockLeaf
+{
+	int number; /* from 1; RangeTblEntry.enrtuples of its entry says the same */
+	Oid relid;
+	bool core;
+	int variant; /* a leaf can need several queries: from 0 */
+} PlanBlockLeaf;
+
+/*
+ * A select, or one branch of a UNION ALL of selects, whose rows belong to the
+ * row versions of its core.
+ */
+typedef struct PlanBlock
+{
+	int branch;   /* of the inner query, from 0; -1: it is the inner query */
+	Query *query; /* prepared (block.c), its leaves numbered */
+	int core;     /* number of leaves in the core */
+	List *leaves; /* of PlanBlockLeaf * */
+} PlanBlock;
+
 /*
  * A hidden intermediate view (normalise.c): a block of the query that cannot be
  * flattened into the block above it, which reads the part's table as a leaf.
@@ -106,14 +135,20 @@ typedef struct ViewPlan
 								 * own plan only */
 	const char *obstacle; /* why the block may not equal the query, or NULL */
 
-	/* strategy B */
 	bool whole; /* run the block as a whole: it reads little of its part */
 	int64 ties; /* rows more than these tell that rows tie at the end of the
 				 * limit, and the view's query has to be asked; 0: never */
 
 	/* strategy A */
 	Query *inner; /* what the delta queries are made from */
-	List *leaves; /* of PlanLeaf * */
+	List *leaves; /* of PlanLeaf *; NIL where there are blocks */
+
+	/* strategy B */
+	List *blocks;  /* of PlanBlock *: the inner query's rows belong to core
+	               * versions; NIL: its delta is algebraic */
+	bool by_key;   /* the inner query gives keys alone, and the block is run for
+	               * the keys of its delta */
+	int key_depth; /* the keys' expressions are of the query so far below */
 
 	int identity_count; /* columns that tell the rows apart; 0: not known */
 	AttrNumber *identity;
@@ -145,8 +180,40 @@ extern void plan_identity(ViewPlan *plan);
 extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
 extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);
 extern char *plan_relation_name(Oid relid, int sign);
+extern void plan_empty(Query *branch);
 
-/* name of the ephemeral relation of group keys in plan_recompute_groups */
+/* analyze.c */
+extern bool plan_follows(const ViewPlan *plan);
+extern bool plan_keyed(const ViewPlan *plan);
+extern const char *plan_check_leaf(RangeTblEntry *rte);
+
+/* group.c */
+extern const char *plan_split_groups(ViewPlan *plan, Query *query);
+
+/* key.c */
+extern bool plan_needs_keys(Query *query);
+extern const char *plan_split_keys(ViewPlan *plan, Query *query);
+extern Query *plan_key_query(Query *query, int depth);
+
+/* block.c */
+extern Query *plan_prepare(Query *query);
+extern bool plan_query_simple(Query *query);
+extern const char *plan_make_blocks(ViewPlan *plan);
+extern List *plan_core_versions(Query *query);
+
+/* affected.c */
+extern Query *plan_affected(const PlanBlock *block, const PlanBlockLeaf *leaf, int sign,
+                            double rows, int *variants, const char **reason);
+extern char *plan_versions_name(Oid relid, int sign);
+
+/* restrict.c */
+extern Query *plan_restrict_versions(const ViewPlan *plan, const PlanBlock *block, double rows);
+extern Query *plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows);
+extern Node *plan_version_equal(Node *version, int rtindex, int column);
+extern int plan_add_ephemeral(Query *query, const char *name, List *types, List *typmods,
+                              List *collations, double rows);
+
+/* name of the ephemeral relation of keys in plan_recompute_groups and plan_restrict_* */
 #define PLAN_KEYS_NAME "freshet keys"
 
 #endif /* FRESHET_PLAN_H */

@@ -137,8 +137,8 @@ term_union(Query *query, Node *node, TermContext *context, List **others)
 }
 
 /* Have a branch give no rows. */
-static void
-term_empty(Query *branch)
+void
+plan_empty(Query *branch)
 {
 	if (branch->setOperations == NULL)
 		branch->jointree->quals = (Node *) makeBoolConst(false, false);
@@ -167,7 +167,7 @@ term_query(Query *query, TermContext *context)
 	if (context->target < first || context->target >= context->next)
 		return;
 	foreach (cell, others)
-		term_empty(lfirst(cell));
+		plan_empty(lfirst(cell));
 }
 
 /*
@@ -181,88 +181,5 @@ plan_term(const ViewPlan *plan, int leaf, int sign, double rows)
 	TermContext context = {.target = leaf, .sign = sign, .rows = rows};
 
 	term_query(query, &context);
-	return query;
-}
-
-/*
- * The inner query restricted to the group keys registered as PLAN_KEYS_NAME.
- * Keys with NULLs need a comparison that no index serves, so they are asked
- * for apart (with_nulls).
- */
-Query *
-plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
-{
-	Query *query = makeNode(Query);
-	RangeTblEntry *inner = makeNode(RangeTblEntry);
-	RangeTblEntry *keys = makeNode(RangeTblEntry);
-	List *quals = NIL;
-	List *inner_names = NIL;
-	List *key_names = NIL;
-	RangeTblRef *inner_ref = makeNode(RangeTblRef);
-	RangeTblRef *keys_ref = makeNode(RangeTblRef);
-	ListCell *cell;
-	int i = 0;
-
-	foreach (cell, plan->inner->targetList)
-	{
-		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
-		Oid type = exprType(expression);
-		int32 typmod = exprTypmod(expression);
-		Oid collation = exprCollation(expression);
-		Var *inner_var = makeVar(1, i + 1, type, typmod, collation, 0);
-
-		query->targetList =
-		    lappend(query->targetList,
-		            makeTargetEntry((Expr *) inner_var, i + 1, psprintf("c%d", i + 1), false));
-		inner_names = lappend(inner_names, makeString(psprintf("c%d", i + 1)));
-		if (i < plan->key_count)
-		{
-			Var *key_var = makeVar(2, i + 1, type, typmod, collation, 0);
-			Expr *equal =
-			    make_opclause(plan->key_equality[i], BOOLOID, false, (Expr *) copyObject(inner_var),
-			                  (Expr *) key_var, InvalidOid, collation);
-
-			set_opfuncid((OpExpr *) equal);
-			if (with_nulls)
-			{
-				NullTest *left = makeNode(NullTest);
-				NullTest *right = makeNode(NullTest);
-
-				left->arg = (Expr *) copyObject(inner_var);
-				right->arg = (Expr *) copyObject(key_var);
-				left->nulltesttype = right->nulltesttype = IS_NULL;
-				left->location = right->location = -1;
-				equal = makeBoolExpr(
-				    OR_EXPR, list_make2(equal, makeBoolExpr(AND_EXPR, list_make2(left, right), -1)),
-				    -1);
-			}
-			quals = lappend(quals, equal);
-			keys->coltypes = lappend_oid(keys->coltypes, type);
-			keys->coltypmods = lappend_int(keys->coltypmods, typmod);
-			keys->colcollations = lappend_oid(keys->colcollations, collation);
-			key_names = lappend(key_names, makeString(psprintf("k%d", i + 1)));
-		}
-		i++;
-	}
-
-	inner->rtekind = RTE_SUBQUERY;
-	inner->subquery = copyObject(plan->inner);
-	inner->eref = makeAlias("inner", inner_names);
-	inner->inFromCl = true;
-	keys->rtekind = RTE_NAMEDTUPLESTORE;
-	keys->enrname = PLAN_KEYS_NAME;
-	keys->enrtuples = rows;
-	keys->eref = makeAlias("keys", key_names);
-	keys->inFromCl = true;
-	inner_ref->rtindex = 1;
-	keys_ref->rtindex = 2;
-
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = plan->key_count > 0 ? list_make2(inner, keys) : list_make1(inner);
-	query->jointree =
-	    makeFromExpr(plan->key_count > 0 ? list_make2(inner_ref, keys_ref) : list_make1(inner_ref),
-	                 quals ? (Node *) make_ands_explicit(quals) : NULL);
 	return query;
 }

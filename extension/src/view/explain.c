@@ -313,13 +313,12 @@ explain_aggregate(Explain *explain, PlanAggregate *aggregate)
 	return true;
 }
 
-/* The query that computes groups anew. */
-static void
-explain_recompute(Explain *explain)
+/* The columns of the relation of keys. */
+static TupleDesc
+explain_key_descriptor(Explain *explain)
 {
 	int keys = explain->plan->key_count;
 	TupleDesc descriptor = CreateTemplateTupleDesc(keys);
-	Query *query = plan_recompute_groups(explain->plan, false, EXPLAIN_ROWS);
 
 	for (int i = 0; i < keys; i++)
 	{
@@ -330,8 +329,16 @@ explain_recompute(Explain *explain)
 		                   exprTypmod(key), 0);
 		TupleDescInitEntryCollation(descriptor, i + 1, exprCollation(key));
 	}
+	return descriptor;
+}
+
+/* The query that computes groups anew. */
+static void
+explain_recompute(Explain *explain)
+{
 	explain_line(explain, 1, "query that computes groups anew:");
-	explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor),
+	explain_query(explain, plan_recompute_groups(explain->plan, false, EXPLAIN_ROWS),
+	              explain_environment(PLAN_KEYS_NAME, explain_key_descriptor(explain)),
 	              "keys of the groups");
 }
 
@@ -398,6 +405,54 @@ explain_limit(Explain *explain)
 		explain_line(explain, 1, "where rows tie at the end of the limit, the query is run anew");
 }
 
+/* The query that finds the rows that changes of a leaf can touch. */
+static void
+explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
+{
+	TupleDesc descriptor = CreateTemplateTupleDesc(1);
+	const char *reason;
+	int variants;
+	Query *query = plan_affected(block, leaf, 1, EXPLAIN_ROWS, &variants, &reason);
+
+	TupleDescInitEntry(descriptor, 1, "k1", TIDOID, -1, 0);
+	explain_line(explain, 1,
+	             "query for the rows that changes of %s can touch%s:", explain_name(leaf->relid),
+	             leaf->variant == 0 ? "" : psprintf(" (NULLs, %d)", leaf->variant));
+	explain_query(explain, query,
+	              explain_environment(plan_versions_name(leaf->relid, 1), descriptor),
+	              psprintf("changed versions of %s", quote_identifier(get_rel_name(leaf->relid))));
+}
+
+/* The queries for keys. */
+static void
+explain_keyed(Explain *explain)
+{
+	ViewPlan *plan = explain->plan;
+	ListCell *cell;
+	ListCell *leaf;
+
+	foreach (cell, plan->blocks)
+	{
+		PlanBlock *block = lfirst(cell);
+		TupleDesc descriptor = CreateTemplateTupleDesc(block->core);
+
+		foreach (leaf, block->leaves)
+			explain_affected(explain, block, lfirst(leaf));
+		for (int i = 0; i < block->core; i++)
+			TupleDescInitEntry(descriptor, i + 1, psprintf("k%d", i + 1), TIDOID, -1, 0);
+		explain_line(explain, 1, "query that computes these rows anew:");
+		explain_query(explain, plan_restrict_versions(plan, block, EXPLAIN_ROWS),
+		              explain_environment(PLAN_KEYS_NAME, descriptor), "versions touched");
+	}
+	if (plan->by_key)
+	{
+		explain_line(explain, 1, "query that computes groups or partitions anew:");
+		explain_query(explain, plan_restrict_keys(plan, false, EXPLAIN_ROWS),
+		              explain_environment(PLAN_KEYS_NAME, explain_key_descriptor(explain)),
+		              "keys touched");
+	}
+}
+
 /* How a block follows its changes. */
 static void
 explain_block(Explain *explain)
@@ -413,6 +468,7 @@ explain_block(Explain *explain)
 		explain_identity(explain);
 	for (int leaf = 0; leaf < list_length(explain->plan->leaves); leaf++)
 		explain_leaf(explain, leaf);
+	explain_keyed(explain);
 }
 
 /* The blocks below the view's own. */

@@ -55,20 +55,15 @@ groups_key_attributes(const ViewPlan *plan, int *count)
 	return result;
 }
 
-/* Does the equality of every key imply the same image? */
+/* May equal values of some key have different images? */
 bool
 groups_keys_ambiguous(const ViewPlan *plan)
 {
-	ListCell *cell;
-	int i = 0;
-
-	foreach (cell, plan->inner->targetList)
+	for (int i = 0; i < plan->key_count; i++)
 	{
-		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
+		Node *key = (Node *) list_nth_node(TargetEntry, plan->inner->targetList, i)->expr;
 
-		if (i++ == plan->key_count)
-			break;
-		if (!plan_equality_decides_image(expression))
+		if (!plan_equality_decides_image(key))
 			return true;
 	}
 	return false;

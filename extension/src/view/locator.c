@@ -10,8 +10,8 @@
  *
  * The hash is that of the columns which tell rows apart (ViewTarget.identity),
  * so that it outlives updates of the others. An entry's tid is used as an
- * index would use it: it stays right as long as the row moves along a HOT
- * chain. Entries are removed with their rows, never left behind.
+ * index would use it: it is that of the root of a HOT chain, and stays right as
+ * long as the row moves along the chain. Entries are removed with their rows, never left behind.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +29,7 @@
 #include "delta/image.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -115,12 +116,37 @@ locator_open_rows(ViewTarget *target, ViewLocator *locator, Oid rows)
 	locator->fetch = table_index_fetch_begin(target->relation);
 }
 
+/*
+ * Where the HOT chain of a scanned row begins: pruning takes away what lies
+ * between. roots are those of the block, filled when a new one begins.
+ */
+static ItemPointerData
+locator_root(TupleTableSlot *row, BlockNumber *block, OffsetNumber *roots)
+{
+	ItemPointerData result = row->tts_tid;
+	Buffer buffer = ((BufferHeapTupleTableSlot *) row)->buffer;
+
+	if (!HeapTupleIsHeapOnly(ExecFetchSlotHeapTuple(row, false, NULL)))
+		return result;
+	if (*block != ItemPointerGetBlockNumber(&result))
+	{
+		*block = ItemPointerGetBlockNumber(&result);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		heap_get_root_tuples(BufferGetPage(buffer), roots);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	}
+	ItemPointerSetOffsetNumber(&result, roots[ItemPointerGetOffsetNumber(&result) - 1]);
+	return result;
+}
+
 /* Make a rows table and fill it from the view; the index comes last. */
 static void
 locator_build(ViewTarget *target, ViewLocator *locator)
 {
 	Oid view = RelationGetRelid(target->relation);
 	Oid rows = hidden_create("rows", view, "h int8 NOT NULL, t tid NOT NULL", 90);
+	OffsetNumber roots[MaxHeapTuplesPerPage];
+	BlockNumber block = InvalidBlockNumber;
 	TableScanDesc scan;
 
 	locator->rows = table_open(rows, RowExclusiveLock);
@@ -129,9 +155,10 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 	scan = table_beginscan(target->relation, SnapshotSelf, 0, NULL);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, locator->candidate))
 	{
+		ItemPointerData root = locator_root(locator->candidate, &block, roots);
+
 		CHECK_FOR_INTERRUPTS();
-		locator_write(locator, locator_hash(target, locator->candidate),
-		              &locator->candidate->tts_tid);
+		locator_write(locator, locator_hash(target, locator->candidate), &root);
 	}
 	table_endscan(scan);
 	FreeBulkInsertState(locator->bulk);

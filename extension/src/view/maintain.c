@@ -91,7 +91,7 @@ view_make(Oid relid, ViewPlan *plan, List *settings, MemoryContext context)
 	view->plan = plan;
 	view->settings = settings;
 	view->context = context;
-	if (plan->strategy == PLAN_ALGEBRAIC && plan->grouped)
+	if (plan->grouped)
 		view->program = aggregate_program(plan->aggregates);
 	return view;
 }
@@ -175,7 +175,8 @@ view_magnitude(double rows, double *planned_rows)
  * good for about so many rows. Plans are kept with the view.
  */
 PlannedStmt *
-view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows)
+view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBlock *block,
+                 int leaf, int sign, double rows)
 {
 	double planned_rows;
 	int magnitude = view_magnitude(rows, &planned_rows);
@@ -184,12 +185,14 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 	Query *query;
 	PlannedStmt *planned;
 	MemoryContext old;
+	const char *reason;
+	int variants;
 
 	foreach (cell, view->queries)
 	{
 		entry = lfirst(cell);
-		if (entry->kind == kind && entry->leaf == leaf && entry->sign == sign &&
-		    entry->magnitude == magnitude)
+		if (entry->kind == kind && entry->block == block && entry->leaf == leaf &&
+		    entry->sign == sign && entry->magnitude == magnitude)
 			return entry->planned;
 	}
 
@@ -210,6 +213,19 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 		case 'b':
 			query = copyObject(view->plan->block);
 			break;
+		case 'a':
+			query = plan_affected(block, list_nth(block->leaves, leaf), sign, planned_rows,
+			                      &variants, &reason);
+			break;
+		case 'r':
+			query = plan_restrict_versions(view->plan, block, planned_rows);
+			break;
+		case 'g':
+			query = plan_restrict_keys(view->plan, false, planned_rows);
+			break;
+		case 'h':
+			query = plan_restrict_keys(view->plan, true, planned_rows);
+			break;
 		default:
 			query = copyObject(view->plan->query);
 			break;
@@ -224,6 +240,7 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 	    AllocSetContextCreate(view->context, "freshet delta query", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(entry->context);
 	entry->kind = kind;
+	entry->block = block;
 	entry->leaf = leaf;
 	entry->sign = sign;
 	entry->magnitude = magnitude;
@@ -234,9 +251,16 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 	return entry->planned;
 }
 
+/* Likewise, of a kind that is not of a block. */
+PlannedStmt *
+view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows)
+{
+	return view_block_query(view, cycle, kind, NULL, leaf, sign, rows);
+}
+
 typedef struct SignedRow
 {
-	void (*row)(TupleTableSlot *slot, int sign, void *context);
+	ViewRowReceiver row;
 	void *context;
 	int sign;
 } SignedRow;
@@ -255,12 +279,17 @@ view_signed_row(TupleTableSlot *slot, void *argument)
  * not consolidated.
  */
 void
-view_delta(MaintainedView *view, ViewCycle *cycle,
-           void (*row)(TupleTableSlot *slot, int sign, void *context), void *context)
+view_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context)
 {
 	SignedRow signed_row = {.row = row, .context = context};
 	ListCell *cell;
 	int leaf = 0;
+
+	if (view->plan->blocks != NIL)
+	{
+		keyed_delta(view, cycle, row, context);
+		return;
+	}
 
 	foreach (cell, view->plan->leaves)
 	{
@@ -289,13 +318,21 @@ view_insert_row(TupleTableSlot *slot, int sign, void *context)
 	apply_insert(context, slot);
 }
 
-/* Bring an ungrouped view of strategy A to the new cut. */
+/* Bring an ungrouped view to the new cut. */
 static void
 view_follow_rows(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 {
 	Merge *merge;
 	bool deletions = false;
 	ListCell *cell;
+
+	if (plan_keyed(view->plan))
+	{
+		merge = merge_begin(target);
+		keyed_rows(view, cycle, merge_row, merge);
+		merge_end(merge);
+		return;
+	}
 
 	foreach (cell, view->plan->leaves)
 	{
@@ -367,9 +404,9 @@ view_block_can_follow(MaintainedView *view)
 {
 	ListCell *cell;
 
-	foreach (cell, view->plan->leaves)
+	foreach (cell, view->plan->relations)
 	{
-		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
 
 		if (change != NULL && (change->whole || !change->read))
 			return false;
@@ -386,7 +423,7 @@ view_can_follow(MaintainedView *view, ViewCycle *cycle)
 {
 	ListCell *cell;
 
-	if (view->plan->strategy == PLAN_RECOMPUTE || !view_block_can_follow(view))
+	if (!plan_follows(view->plan) || !view_block_can_follow(view))
 		return false;
 	foreach (cell, view->parts)
 		if (!view_block_can_follow(lfirst(cell)))
@@ -427,12 +464,21 @@ view_close(ViewTarget *target, ViewOutcome *outcome)
 	CommandCounterIncrement();
 }
 
-/* Bring a view's own block from the cycle's old cut to its new one. */
-static void
+/*
+ * Bring a view's own block from the cycle's old cut to its new one. False, and
+ * nothing is done: to compute it anew is cheaper.
+ */
+static bool
 view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
-	ViewTarget *target = view_open(view, outcome);
+	ViewTarget *target;
 
+	if (plan_keyed(view->plan) && !keyed_begin(view, cycle))
+	{
+		keyed_end(view);
+		return false;
+	}
+	target = view_open(view, outcome);
 	if (view->plan->whole)
 		view_run_whole(view, cycle, target);
 	else
@@ -443,7 +489,9 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		else
 			view_follow_rows(view, cycle, target);
 	}
+	keyed_end(view);
 	view_close(target, outcome);
+	return true;
 }
 
 /* Let those who read a view in this cycle see its change. */
@@ -457,36 +505,6 @@ view_publish(ViewCycle *cycle, ViewOutcome *outcome)
 	cycle->changes = lappend(cycle->changes, change);
 	delta_set_changes(cycle->changes);
 	delta_register_change(cycle->environment, change);
-}
-
-/* Bring an adopted view from the cycle's old cut to its new one. */
-void
-view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
-{
-	ViewEnvironment environment;
-	ListCell *cell;
-
-	view_enter(&environment, view->plan->owner, view->settings);
-	foreach (cell, view->plan->relations)
-	{
-		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
-
-		if (change)
-			outcome->rows_in += change->plus_count + change->minus_count;
-	}
-	foreach (cell, view->parts)
-	{
-		MaintainedView *part = lfirst(cell);
-		ViewOutcome part_outcome = {0};
-
-		if (!view_block_concerned(part))
-			continue;
-		part->has_readers = true;
-		view_follow_block(part, cycle, &part_outcome);
-		view_publish(cycle, &part_outcome);
-	}
-	view_follow_block(view, cycle, outcome);
-	view_leave(&environment);
 }
 
 /* Give a wanted row to the rebuild. */
@@ -504,7 +522,7 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 
 	locator_drop(view->view);
 	target = view_open(view, outcome);
-	if (view->plan->strategy == PLAN_ALGEBRAIC && view->plan->grouped)
+	if (view->plan->grouped)
 		groups_rebuild(view, cycle, target, outcome);
 	else
 	{
@@ -521,6 +539,47 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		}
 	}
 	view_close(target, outcome);
+}
+
+/*
+ * Bring an adopted view from the cycle's old cut to its new one. False: to
+ * compute it anew is cheaper, and has to be done.
+ */
+bool
+view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewEnvironment environment;
+	ListCell *cell;
+	bool result;
+
+	view_enter(&environment, view->plan->owner, view->settings);
+	foreach (cell, view->plan->relations)
+	{
+		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
+
+		if (change)
+			outcome->rows_in += change->plus_count + change->minus_count;
+	}
+	foreach (cell, view->parts)
+	{
+		MaintainedView *part = lfirst(cell);
+		ViewOutcome part_outcome = {0};
+
+		if (!view_block_concerned(part))
+			continue;
+		part->has_readers = true;
+		if (!view_follow_block(part, cycle, &part_outcome))
+			view_rebuild_block(part, cycle, &part_outcome);
+		view_publish(cycle, &part_outcome);
+	}
+	result = view_follow_block(view, cycle, outcome);
+	if (!result && view->parts != NIL)
+	{
+		view_rebuild_block(view, cycle, outcome);
+		result = true;
+	}
+	view_leave(&environment);
+	return result;
 }
 
 /* Compute a view and its parts anew at the new cut and write the difference. */

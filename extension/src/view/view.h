@@ -34,12 +34,21 @@ typedef struct ViewQuery
 	int leaf; /* -1: see kind */
 	int sign;
 	int magnitude;
-	char kind; /* 't' term, 'k' groups by key, 'n' likewise with
+	char kind;              /* 't' term, 'k' groups by key, 'n' likewise with
 								 * NULL keys, 'i' the inner query, 'b' the block,
-								 * 'q' the view's whole query */
+								 * 'q' the view's whole query,
+								 * 'a' affected versions, 'r' rows of versions,
+								 * 'g' the block by key, 'h' with NULL keys */
+	const PlanBlock *block; /* of 'a' and 'r' */
 	PlannedStmt *planned;
 	MemoryContext context;
 } ViewQuery;
+
+/* Keys that the running cycle's changes touch (keyed.c). */
+typedef struct ViewKeys ViewKeys;
+
+/* Takes a row that comes (+1) or goes (-1). */
+typedef void (*ViewRowReceiver)(TupleTableSlot *row, int sign, void *context);
 
 typedef struct MaintainedView
 {
@@ -63,6 +72,10 @@ typedef struct MaintainedView
 	int64 rebuild_at_ms; /* a costly recomputation waits until then */
 	int64 clock_at_ms;   /* next timer of a view that reads the clock */
 	int64 rebuild_us;    /* what the last recomputation took */
+
+	/* strategy B, while a cycle follows */
+	List *versions;   /* of ViewKeys *, for each block */
+	ViewKeys *values; /* of plan->by_key */
 } MaintainedView;
 
 /* What the views of a cycle share. */
@@ -86,7 +99,7 @@ typedef struct ViewOutcome
 
 extern MaintainedView *view_load(Oid view, List *settings);
 extern void view_unload(MaintainedView *view);
-extern void view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
+extern bool view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
 extern void view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
 extern void view_publish(ViewCycle *cycle, ViewOutcome *outcome);
 extern bool view_can_follow(MaintainedView *view, ViewCycle *cycle);
@@ -94,8 +107,18 @@ extern bool view_can_follow(MaintainedView *view, ViewCycle *cycle);
 /* maintain.c */
 extern PlannedStmt *
 view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows);
-extern void view_delta(MaintainedView *view, ViewCycle *cycle,
-                       void (*row)(TupleTableSlot *slot, int sign, void *context), void *context);
+extern PlannedStmt *view_block_query(MaintainedView *view, ViewCycle *cycle, char kind,
+                                     const PlanBlock *block, int leaf, int sign, double rows);
+extern void view_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
+
+/* keyed.c: what comparing a row of a whole result with the view costs, in the planner's units */
+#define KEYED_COMPARE_COST 0.02
+
+extern bool keyed_enable_recompute;
+extern bool keyed_begin(MaintainedView *view, ViewCycle *cycle);
+extern void keyed_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
+extern void keyed_rows(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
+extern void keyed_end(MaintainedView *view);
 
 /* part.c */
 extern bool part_bind(ViewPlan *plan, bool make);

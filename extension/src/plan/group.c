@@ -1,0 +1,310 @@
+/*-------------------------------------------------------------------------
+ *
+ * group.c
+ *	  A grouped query taken apart: the inner query, whose rows are folded into
+ *	  one state per aggregate and group, and the output over the groups.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_agg.h"
+#include "plan/plan.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* Collect the distinct aggregate calls of an expression. */
+static bool
+plan_aggref_walker(Node *node, List **aggrefs)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		*aggrefs = list_append_unique(*aggrefs, node);
+		return false;
+	}
+	return expression_tree_walker(node, plan_aggref_walker, aggrefs);
+}
+
+/*
+ * Describe an aggregate call for the maintenance of its state; returns NULL
+ * and a reason if its state cannot follow changes exactly.
+ */
+static PlanAggregate *
+plan_aggregate(Aggref *aggref, const char **reason)
+{
+	PlanAggregate *result = palloc0(sizeof(PlanAggregate));
+	Oid types[FUNC_MAX_ARGS];
+	int type_count = get_aggregate_argtypes(aggref, types);
+	HeapTuple tuple;
+	Form_pg_aggregate form;
+	bool isnull;
+	Datum initial;
+	bool moving;
+
+	*reason = NULL;
+	if (aggref->aggkind != AGGKIND_NORMAL)
+		*reason = "ordered-set aggregate";
+	else if (aggref->aggdistinct != NIL)
+		*reason = "DISTINCT in an aggregate";
+	else if (aggref->aggorder != NIL)
+		*reason = "ORDER BY in an aggregate";
+	else if (aggref->agglevelsup != 0)
+		*reason = "aggregate of an outer query";
+	if (*reason)
+		return NULL;
+
+	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	form = (Form_pg_aggregate) GETSTRUCT(tuple);
+	result->aggref = aggref;
+
+	/* an internal state can be stored only by the plain form's functions */
+	moving = OidIsValid(form->aggminvtransfn) &&
+	         (form->aggmtranstype != INTERNALOID ||
+	          (form->aggtranstype == INTERNALOID && form->aggtransfn == form->aggmtransfn));
+	if (moving)
+	{
+		result->inverse = PLAN_INVERSE_FUNCTION;
+		result->transition_function = form->aggmtransfn;
+		result->inverse_function = form->aggminvtransfn;
+		result->final_function = form->aggmfinalfn;
+		result->final_extra = form->aggmfinalextra;
+		result->transition_type = form->aggmtranstype;
+		if (OidIsValid(form->aggmfinalfn) && form->aggmfinalmodify != AGGMODIFY_READ_ONLY)
+			*reason = "aggregate whose final function changes the state";
+		initial = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_aggminitval, &isnull);
+	}
+	else
+	{
+		result->inverse = OidIsValid(form->aggsortop) ? PLAN_INVERSE_EXTREME : PLAN_INVERSE_NONE;
+		result->transition_function = form->aggtransfn;
+		result->final_function = form->aggfinalfn;
+		result->final_extra = form->aggfinalextra;
+		result->transition_type = form->aggtranstype;
+
+		/*
+		 * Without an inverse a state may only be added to if the order does
+		 * not matter: built-in aggregates whose transition function is their
+		 * combine function, but not sums of floats.
+		 */
+		if (aggref->aggfnoid >= FirstNormalObjectId ||
+		    (!OidIsValid(form->aggsortop) &&
+		     (form->aggcombinefn != form->aggtransfn || form->aggtranstype == FLOAT4OID ||
+		      form->aggtranstype == FLOAT8OID)))
+			*reason = "aggregate whose state cannot be changed";
+		if (OidIsValid(form->aggfinalfn) && form->aggfinalmodify != AGGMODIFY_READ_ONLY)
+			*reason = "aggregate whose final function changes the state";
+		initial = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &isnull);
+	}
+	if (!isnull)
+		result->initial_value = TextDatumGetCString(initial);
+
+	result->transition_type =
+	    resolve_aggregate_transtype(aggref->aggfnoid, result->transition_type, types, type_count);
+	result->stored_type = result->transition_type;
+	if (result->transition_type == INTERNALOID)
+	{
+		result->stored_type = BYTEAOID;
+		result->serialize_function = form->aggserialfn;
+		result->deserialize_function = form->aggdeserialfn;
+		if (!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn))
+			*reason = "aggregate whose state cannot be stored";
+	}
+	if (get_typtype(result->stored_type) == TYPTYPE_PSEUDO)
+		*reason = "aggregate whose state cannot be stored";
+	if (result->inverse == PLAN_INVERSE_EXTREME)
+	{
+		TypeCacheEntry *type = lookup_type_cache(result->transition_type, TYPECACHE_EQ_OPR);
+
+		result->extreme_operator = type->eq_opr;
+		if (!OidIsValid(type->eq_opr))
+			*reason = "aggregate over a type without equality";
+	}
+	ReleaseSysCache(tuple);
+	return *reason ? NULL : result;
+}
+
+typedef struct OutputContext
+{
+	List *keys;       /* expressions */
+	List *aggregates; /* of PlanAggregate * */
+	bool failed;      /* a column is neither */
+} OutputContext;
+
+/* Replace group keys and aggregates by attributes of the groups' relation. */
+static Node *
+plan_output_mutator(Node *node, OutputContext *context)
+{
+	ListCell *cell;
+	int attribute = 1;
+
+	if (node == NULL)
+		return NULL;
+	foreach (cell, context->keys)
+	{
+		if (equal(node, lfirst(cell)))
+			return (Node *) makeVar(1, attribute, exprType(node), exprTypmod(node),
+			                        exprCollation(node), 0);
+		attribute++;
+	}
+	if (IsA(node, Aggref))
+	{
+		foreach (cell, context->aggregates)
+		{
+			if (equal(node, ((PlanAggregate *) lfirst(cell))->aggref))
+				return (Node *) makeVar(1, attribute, exprType(node), exprTypmod(node),
+				                        exprCollation(node), 0);
+			attribute++;
+		}
+	}
+	if (IsA(node, Var))
+		context->failed = true;
+	return expression_tree_mutator(node, plan_output_mutator, context);
+}
+
+/* Collect columns of the grouped query that stand outside of aggregates. */
+static bool
+plan_bare_var_walker(Node *node, OutputContext *context)
+{
+	ListCell *cell;
+
+	if (node == NULL || IsA(node, Aggref))
+		return false;
+	foreach (cell, context->keys)
+		if (equal(node, lfirst(cell)))
+			return false;
+	if (IsA(node, Var))
+	{
+		context->keys = lappend(context->keys, node);
+		return false;
+	}
+	return expression_tree_walker(node, plan_bare_var_walker, context);
+}
+
+/*
+ * Split a grouped query into its inner query (keys, then each aggregate's
+ * arguments and filter) and the output over groups; NULL: done, else why not.
+ */
+const char *
+plan_split_groups(ViewPlan *plan, Query *query)
+{
+	Query *inner = copyObject(query);
+	OutputContext context = {0};
+	List *equality = NIL;
+	List *aggrefs = NIL;
+	List *columns = NIL;
+	ListCell *cell;
+	const char *reason;
+	int i;
+
+	if (query->setOperations != NULL || query->groupingSets != NIL || query->hasWindowFuncs ||
+	    query->distinctClause != NIL || query->limitCount != NULL || query->limitOffset != NULL ||
+	    (!query->hasAggs && query->groupClause == NIL && query->havingQual == NULL))
+		return "more than a grouping";
+	if (query->hasTargetSRFs)
+		return "set-returning function over groups";
+	foreach (cell, query->groupClause)
+	{
+		SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
+		TargetEntry *entry = get_sortgroupclause_tle(clause, query->targetList);
+
+		if (!clause->hashable || get_typtype(exprType((Node *) entry->expr)) == TYPTYPE_PSEUDO)
+			return "group key that cannot be hashed";
+		context.keys = lappend(context.keys, entry->expr);
+		equality = lappend_oid(equality, clause->eqop);
+	}
+
+	/* columns that depend on a grouped primary key are keys as well */
+	plan_bare_var_walker((Node *) query->targetList, &context);
+	plan_bare_var_walker(query->havingQual, &context);
+	for (i = list_length(equality); i < list_length(context.keys); i++)
+	{
+		Oid type = exprType(list_nth(context.keys, i));
+		TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+
+		if (!OidIsValid(cache->eq_opr) || !OidIsValid(cache->hash_proc))
+			return "group key that cannot be hashed";
+		equality = lappend_oid(equality, cache->eq_opr);
+	}
+	plan->global = query->groupClause == NIL;
+	plan->key_count = list_length(context.keys);
+	plan->key_equality = palloc(Max(plan->key_count, 1) * sizeof(Oid));
+	i = 0;
+	foreach (cell, equality)
+		plan->key_equality[i++] = lfirst_oid(cell);
+
+	foreach (cell, context.keys)
+		columns = lappend(columns, copyObject(lfirst(cell)));
+
+	plan_aggref_walker((Node *) query->targetList, &aggrefs);
+	plan_aggref_walker(query->havingQual, &aggrefs);
+	foreach (cell, aggrefs)
+	{
+		Aggref *aggref = lfirst_node(Aggref, cell);
+		PlanAggregate *aggregate = plan_aggregate(aggref, &reason);
+		ListCell *argument;
+
+		if (aggregate == NULL)
+			return reason;
+		aggregate->first_argument = list_length(columns) + 1;
+		aggregate->argument_count = list_length(aggref->args);
+		foreach (argument, aggref->args)
+			columns = lappend(columns, copyObject(lfirst_node(TargetEntry, argument)->expr));
+		if (aggref->aggfilter)
+		{
+			columns = lappend(columns, copyObject(aggref->aggfilter));
+			aggregate->filter = list_length(columns);
+		}
+		plan->aggregates = lappend(plan->aggregates, aggregate);
+	}
+
+	context.aggregates = plan->aggregates;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (entry->resjunk)
+			continue;
+		entry = flatCopyTargetEntry(entry);
+		entry->expr = (Expr *) plan_output_mutator((Node *) entry->expr, &context);
+		plan->output = lappend(plan->output, entry);
+	}
+	plan->having = plan_output_mutator(query->havingQual, &context);
+	if (context.failed)
+		return "column that is neither grouped nor aggregated";
+	if (checkExprHasSubLink((Node *) plan->output) || checkExprHasSubLink(plan->having))
+		return "subquery over groups";
+
+	inner->targetList = NIL;
+	/* a query without columns still has rows to count */
+	if (columns == NIL)
+		columns = list_make1(makeBoolConst(true, false));
+	foreach (cell, columns)
+	{
+		int number = list_length(inner->targetList) + 1;
+
+		inner->targetList =
+		    lappend(inner->targetList,
+		            makeTargetEntry(lfirst(cell), number, psprintf("c%d", number), false));
+	}
+	inner->hasAggs = false;
+	inner->groupClause = NIL;
+	inner->havingQual = NULL;
+	inner->sortClause = NIL;
+	plan->inner = inner;
+	plan->grouped = true;
+	return NULL;
+}
