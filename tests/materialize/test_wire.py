@@ -72,17 +72,48 @@ def test_flush_without_sync(t, wire):
     assert kinds(wire.until("Z")) == "TDCZ"
 
 
+def waits(t):
+    t.wait_for("SELECT wait_event FROM pg_stat_activity WHERE application_name = 'wire'", "Extension")
+
+
 def test_closing_a_portal_ends_its_wait(t, wire):
     """pg-cursor, when pg-query-stream is destroyed: it has asked for the next row and closes the portal."""
-    for end in ("", "COMMIT"):
-        block = [query("BEGIN")] if end else []
-        wire.send(*block, parse("SUBSCRIBE t"), bind("C_1"), execute("C_1", 5), FLUSH)
-        assert kinds(wire.until("s")) == ("CZ" if end else "") + "12DDDDDs"
-        wire.send(execute("C_1", 1), FLUSH)
-        t.wait_for("SELECT wait_event FROM pg_stat_activity WHERE application_name = 'wire'", "Extension")
-        wire.send(close("P", "C_1"), SYNC)
-        # in a block the cancelled wait fails the block, as any cancel does
-        assert kinds(wire.until("Z")) == ("EZ" if end else "s3Z")
+    wire.send(parse("SUBSCRIBE t"), bind("C_1"), execute("C_1", 5), FLUSH)
+    assert kinds(wire.until("s")) == "12DDDDDs"
+    wire.send(execute("C_1", 1), FLUSH)
+    waits(t)
+    wire.send(close("P", "C_1"), SYNC)
+    assert kinds(wire.until("Z")) == "s3Z"
+    assert t.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'wire' AND state = 'idle'") == 1
+
+
+@pytest.mark.parametrize("limit, answer", [(1, "Ds3Z"), (5, "DDDDDs3Z"), (9, "DDDDDs3Z")])
+def test_closing_a_portal_in_its_own_flight(t, wire, limit, answer):
+    """What is there comes; nothing is waited for."""
+    for block in (False, True):
+        if block:
+            wire.send(query("BEGIN"))
+            wire.until("Z")
+        wire.send(parse("SUBSCRIBE t"), bind("C_1"), execute("C_1", limit), FLUSH, close("P", "C_1"), SYNC)
+        assert kinds(wire.until("Z")) == "12" + answer
+    wire.send(query("COMMIT"))
+    assert kinds(wire.until("Z")) == "CZ"
+
+
+@pytest.mark.parametrize("options", ["WITH (SNAPSHOT = false)", "AS OF 99999999999999"])
+def test_closing_a_portal_that_has_nothing_to_give(t, wire, options):
+    wire.send(parse(f"SUBSCRIBE t {options}"), bind("C_1"), execute("C_1", 1), FLUSH, close("P", "C_1"), SYNC)
+    assert kinds(wire.until("Z")) == "12s3Z"
+
+
+def test_closing_a_portal_in_a_block(t, wire):
+    """There the cancelled wait fails the block, as any cancel does."""
+    wire.send(query("BEGIN"), parse("SUBSCRIBE t"), bind("C_1"), execute("C_1", 5), FLUSH)
+    assert kinds(wire.until("s")) == "CZ12DDDDDs"
+    wire.send(execute("C_1", 1), FLUSH)
+    waits(t)
+    wire.send(close("P", "C_1"), SYNC)
+    assert kinds(wire.until("Z")) == "EZ"
     wire.send(query("ROLLBACK"))
     assert wire.until("Z")[-1][1] == b"I"
 

@@ -206,6 +206,8 @@ show_behind(Session *session)
 	WireMessage message;
 	uint32_t length;
 
+	if (!session->controlled)
+		return;
 	while (end - at >= WIRE_HEADER && at[0] == 'H' && read_length(at + 1) == 4)
 		at += WIRE_HEADER;
 	if (end - at < WIRE_HEADER)
@@ -231,8 +233,7 @@ relay_client(Session *session, const char *bytes, size_t count)
 	if (session->input.length > 0 || session->held || session->controlled)
 	{
 		buffer_append(&session->input, bytes, count);
-		if (session->controlled)
-			show_behind(session);
+		show_behind(session);
 		relay_continue(session);
 		return;
 	}
@@ -240,6 +241,7 @@ relay_client(Session *session, const char *bytes, size_t count)
 	if (session->phase == SESSION_CLOSED)
 		return;
 	buffer_append(&session->input, bytes + consumed, count - consumed);
+	show_behind(session);
 	balance_client(session);
 }
 
@@ -258,6 +260,7 @@ relay_continue(Session *session)
 		if (session->phase == SESSION_CLOSED)
 			return;
 		buffer_consume(&session->input, consumed);
+		show_behind(session);
 	}
 	balance_client(session);
 }

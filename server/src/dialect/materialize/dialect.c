@@ -221,8 +221,10 @@ materialize_timer(void *self)
 	}
 	else if (mz->cancelled && mz->run.waiting)
 		cancel_waiting(mz);
-	else if (mz->cancelled && mz->run.stream != NULL)
+	else if (mz->run.stream != NULL && (mz->cancelled || (mz->leaving && stream_is_waiting(mz))))
 		cancel_flight(mz);
+	else if (mz->leaving)
+		session_timer(mz->session, CANCEL_AGAIN);
 }
 
 /* The client has taken what waited for it. */
@@ -255,8 +257,9 @@ materialize_cancel(void *self)
 }
 
 /*
- * The client goes on while it waits. If that is to leave, what it waits for is
- * cancelled: otherwise its Close would have to wait for rows to come.
+ * The client goes on while it waits. If that is to leave, no more rows are
+ * waited for: otherwise its Close would stand behind them. A first round may
+ * have a snapshot to give and gets some time for it.
  */
 static void
 materialize_behind(void *self, const WireMessage *message)
@@ -266,7 +269,10 @@ materialize_behind(void *self, const WireMessage *message)
 	if (mz->leaving || !extended_is_leaving(mz, message))
 		return;
 	mz->leaving = true;
-	materialize_cancel(mz);
+	if (stream_is_waiting(mz) && mz->run.stream->frontier[0] != '\0')
+		cancel_flight(mz);
+	else
+		session_timer(mz->session, CANCEL_AGAIN);
 }
 
 /* A ReadyForQuery went to the client. */

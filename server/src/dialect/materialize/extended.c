@@ -731,12 +731,16 @@ portal_closed(Materialize *mz)
  * the flight of their Execute, and want its rows.
  */
 bool
-extended_is_leaving(const Materialize *mz, const WireMessage *message)
+extended_is_leaving(Materialize *mz, const WireMessage *message)
 {
 	WireReader reader;
+	const Portal *portal;
 
-	if (message->type != 'C' || mz->task != TASK_EXECUTE || mz->run.stream == NULL ||
-	    mz->run.mode != RUN_SUBSCRIBE || mz->run.limit < 0 || mz->portal[0] == '\0')
+	if (message->type != 'C' || mz->task != TASK_EXECUTE || mz->begin != execute ||
+	    mz->row_limit == 0 || mz->portal[0] == '\0')
+		return false;
+	portal = executed(mz);
+	if (portal == NULL || portal->prepared->statement.kind != MZ_SUBSCRIBE)
 		return false;
 	wire_read(&reader, message);
 	return wire_read_byte(&reader) == 'P' && strcmp(wire_read_string(&reader), mz->portal) == 0;

@@ -166,6 +166,7 @@ extern void stream_free(Materialize *mz, Stream *stream);
 extern void stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
 extern void stream_run(Materialize *mz);
 extern void stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
+extern bool stream_is_waiting(const Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
 extern uint64_t stream_clock(void);
@@ -195,7 +196,7 @@ typedef struct Prepared Prepared;
 typedef struct Portal Portal;
 
 extern bool extended_wants(Materialize *mz, const WireMessage *message);
-extern bool extended_is_leaving(const Materialize *mz, const WireMessage *message);
+extern bool extended_is_leaving(Materialize *mz, const WireMessage *message);
 extern DialectAnswer extended_message(Materialize *mz, const WireMessage *message);
 extern void extended_block_ended(Materialize *mz);
 extern void extended_forget_stream(Materialize *mz, const Stream *stream);

@@ -258,14 +258,14 @@ note_wait(Materialize *mz)
 		memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
 }
 
-/*
- * Whether a cancel ends the run as if no more had been asked for: its client
- * closes the portal. In a block the cancel fails the block, so it is an error.
- */
-static bool
-is_left(const Materialize *mz)
+/* Is the backend waiting for changes? */
+bool
+stream_is_waiting(const Materialize *mz)
 {
-	return mz->leaving && mz->status == 'I';
+	const Flight *flight = &mz->flight;
+
+	return mz->run.stream != NULL && mz->run.stream->prepared && flight->done != NULL &&
+	       flight->parts > 0 && flight->part == 0 && flight->roles[0] == PART_VALUES;
 }
 
 /* A round has ended: wait and changes, or only what was left of the changes. */
@@ -281,7 +281,8 @@ batch_done(Materialize *mz)
 	if (flight->failed)
 	{
 		stream->portal_open = false;
-		if (is_left(mz) && strcmp(mz->error.sqlstate, "57014") == 0)
+		/* in a block the cancel of a wait fails the block, so it is an error */
+		if (mz->leaving && mz->status == 'I' && strcmp(mz->error.sqlstate, "57014") == 0)
 			run_over(mz);
 		else
 			task_failed(mz);
@@ -405,10 +406,7 @@ run_step(Materialize *mz)
 	/* the cancel may have come between two rounds, where PostgreSQL ignores it */
 	if (mz->cancelled)
 	{
-		if (is_left(mz))
-			run_over(mz);
-		else
-			task_raise_cancelled(mz);
+		task_raise_cancelled(mz);
 		return;
 	}
 	if (session_client_backlog(mz->session) > SESSION_HIGH_WATER)
@@ -454,6 +452,11 @@ run_step(Materialize *mz)
 		return;
 	}
 
+	if (mz->leaving && stream->frontier[0] != '\0')
+	{
+		run_over(mz);
+		return;
+	}
 	flight_begin(mz);
 	flight_wait(mz, stream->name, wait_time(run, now));
 	if (run->mode == RUN_COPY)
