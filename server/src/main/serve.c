@@ -28,6 +28,7 @@
 #include "postgres/external.h"
 #include "postgres/initdb.h"
 #include "postgres/program.h"
+#include "net/loop.h"
 #include "postgres/settings.h"
 #include "session/server.h"
 #include "tls/certificate.h"
@@ -81,15 +82,18 @@ service_conninfo(const char *database)
 	return conninfo_socket(server.directory.sockets, server.port, database);
 }
 
-/* The certificate and key in use. */
-static TlsContext *
-open_tls(char *problem)
+/* The certificate in use. */
+static const char *
+certificate(void)
 {
-	const Config *config = server.config;
+	return server.config->tls_cert ? server.config->tls_cert : server.directory.certificate;
+}
 
-	return tls_context_open(config->tls_cert ? config->tls_cert : server.directory.certificate,
-	                        config->tls_key ? config->tls_key : server.directory.key, problem,
-	                        DIRECTORY_PROBLEM);
+/* Its key. */
+static const char *
+certificate_key(void)
+{
+	return server.config->tls_key ? server.config->tls_key : server.directory.key;
 }
 
 /* TLS works from the first start. */
@@ -100,7 +104,8 @@ prepare_tls(char *problem)
 	    !certificate_ensure(server.directory.certificate, server.directory.key,
 	                        server.config->listen_list, problem, DIRECTORY_PROBLEM))
 		return false;
-	server.sessions.tls = open_tls(problem);
+	server.sessions.tls =
+	    tls_context_open(certificate(), certificate_key(), problem, DIRECTORY_PROBLEM);
 	return server.sessions.tls != NULL;
 }
 
@@ -120,7 +125,8 @@ open_door(SessionDoor door, const char *host, int port, char *problem)
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on \"%s\": %s", host, why);
 		return false;
 	}
-	listener = door_open(&server.sessions, door, registry_dialect(door), &address, &status);
+	listener =
+	    door_open(server.loop, &server.sessions, door, registry_dialect(door), &address, &status);
 	if (listener == NULL)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
@@ -283,7 +289,7 @@ become_ready(void)
 	for (service = registry_services; *service != NULL; service++)
 	{
 		server.services_running++;
-		(*service)->start(server.loop);
+		(*service)->start(loop_here());
 	}
 	server.sessions.unavailable = NULL;
 	if (!status_write(&server.directory, server.config, server.version, server.port))
@@ -325,12 +331,19 @@ postgres_down(void *owner)
 	server.sessions.unavailable = "the database system is starting up";
 }
 
+/* All sessions are gone. */
+static void
+leave(void)
+{
+	uv_stop(server.loop);
+}
+
 /* Everything is closed but what clients are still fetching. */
 static void
-leave(uv_timer_t *timer)
+leave_anyway(uv_timer_t *timer)
 {
 	(void) timer;
-	uv_stop(server.loop);
+	leave();
 }
 
 /* PostgreSQL has ended: so does everything. */
@@ -341,15 +354,12 @@ postgres_stopped(void *owner)
 
 	(void) owner;
 	server.stage = SERVE_LEAVING;
-	session_server_close(&server.sessions);
-	link_close(server.sessions.link);
-	tls_context_close(server.sessions.tls);
+	session_server_finish(&server.sessions, leave);
 	if (server.cluster != NULL)
 		cluster_free(server.cluster);
 	for (i = 0; i < sizeof server.signals / sizeof server.signals[0]; i++)
 		uv_close((uv_handle_t *) &server.signals[i], NULL);
-	uv_timer_start(&server.timer, leave, FAREWELL_MS, 0);
-	uv_unref((uv_handle_t *) &server.timer);
+	uv_timer_start(&server.timer, leave_anyway, FAREWELL_MS, 0);
 }
 
 /* It could not be started at all. */
@@ -417,15 +427,10 @@ static void
 reload(void)
 {
 	char problem[DIRECTORY_PROBLEM];
-	TlsContext *context = open_tls(problem);
 
-	if (context == NULL)
+	if (!tls_context_replace(server.sessions.tls, certificate(), certificate_key(), problem,
+	                         DIRECTORY_PROBLEM))
 		log_line("keeping the old certificate: %s", problem);
-	else
-	{
-		tls_context_close(server.sessions.tls);
-		server.sessions.tls = context;
-	}
 	if (server.cluster != NULL)
 		cluster_reload(server.cluster);
 }
@@ -473,7 +478,6 @@ static bool
 begin_postgres(char *problem)
 {
 	const Config *config = server.config;
-	char *conninfo;
 
 	if (config->postgres != NULL)
 	{
@@ -492,9 +496,7 @@ begin_postgres(char *problem)
 		if (!address_unix(&server.sessions.backend, server.directory.sockets, server.port))
 			abort();
 	}
-	conninfo = service_conninfo("postgres");
-	server.sessions.link = link_open(server.loop, conninfo);
-	free(conninfo);
+	server.sessions.conninfo = service_conninfo("postgres");
 	return true;
 }
 
@@ -515,8 +517,7 @@ command_serve(const Config *config)
 		log_line("%s", problem);
 		return 1;
 	}
-	server.loop = uv_default_loop();
-	session_server_init(&server.sessions, server.loop);
+	server.loop = loop_uv(loop_first());
 	server.sessions.unavailable = "the database system is starting up";
 	server.sessions.trusted_roles = config->trusted_role_list;
 	server.sessions.aliases = config->alias_list;
@@ -527,6 +528,7 @@ command_serve(const Config *config)
 		directory_close(&server.directory);
 		return 1;
 	}
+	session_server_start(&server.sessions);
 	watch_signals();
 	uv_timer_init(server.loop, &server.timer);
 	if (config->postgres == NULL)
@@ -535,6 +537,7 @@ command_serve(const Config *config)
 	else
 		become_ready();
 	uv_run(server.loop, UV_RUN_DEFAULT);
+	session_server_stop(&server.sessions);
 	directory_close(&server.directory);
 	return server.exit_status;
 }

@@ -5,7 +5,7 @@
  *	  but no client: sources, later the hub of subscriptions.
  *
  * Invariants:
- *	- `start` is called once, on the loop's thread, after PostgreSQL answers and
+ *	- `start` is called once, on the loop's thread (the process's first), after PostgreSQL answers and
  *	  the database `materialize` with its extension exists, before `ready`.
  *	- PostgreSQL may go away and come back at any time: a service reconnects.
  *	- `stop` is called once, before PostgreSQL is stopped; the service calls
@@ -17,14 +17,14 @@
 #ifndef FRESHET_SERVICE_H
 #define FRESHET_SERVICE_H
 
-#include <uv.h>
+#include "net/loop.h"
 
 #define SERVICE_STOP_MS 5000
 
 typedef struct Service
 {
 	const char *name;
-	void (*start)(uv_loop_t *loop);
+	void (*start)(Loop *loop);
 	void (*stop)(void);
 } Service;
 

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One read of the network; large, so that bulk results take few calls. */
 #define READ_SIZE (128 * 1024)
@@ -60,9 +61,9 @@ struct Stream
 	bool closing;
 };
 
-/* Shared by all streams: a read is consumed before the next one begins. */
-static char network_bytes[READ_SIZE];
-static char plain_bytes[READ_SIZE];
+/* Shared by all streams of a thread: a read is consumed before the next one begins. */
+static _Thread_local char network_bytes[READ_SIZE];
+static _Thread_local char plain_bytes[READ_SIZE];
 
 static void write_done(uv_write_t *request, int status);
 
@@ -99,14 +100,15 @@ set_tcp_options(Stream *stream)
 	uv_tcp_keepalive(&stream->uv.tcp, 1, KEEPALIVE_SECONDS);
 }
 
-/* Take the next connection of a listener; NULL if that fails. */
+/* A connection that was accepted; NULL, and it is closed, if that fails. */
 Stream *
-stream_accept(uv_stream_t *listener, const StreamEvents *events, void *owner)
+stream_accepted(uv_loop_t *loop, int fd, const StreamEvents *events, void *owner)
 {
-	Stream *stream = stream_make(listener->loop, listener->type == UV_NAMED_PIPE, events, owner);
+	Stream *stream = stream_make(loop, false, events, owner);
 
-	if (uv_accept(listener, &stream->uv.stream) != 0)
+	if (uv_tcp_open(&stream->uv.tcp, fd) != 0)
 	{
+		close(fd);
 		stream_close(stream);
 		return NULL;
 	}

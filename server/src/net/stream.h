@@ -4,7 +4,7 @@
  *	  One connection: a TCP or unix socket on the loop, in clear or in TLS.
  *
  * Invariants:
- *	- Reading uses one buffer shared by all streams of the loop; bytes given to
+ *	- Reading uses one buffer shared by all streams of a thread; bytes given to
  *	  `read` are gone when it returns.
  *	- A write first tries the socket; only what the socket does not take is
  *	  copied and waits. stream_backlog counts those bytes; nobody but the caller
@@ -43,7 +43,7 @@ typedef struct StreamEvents
 	void (*connected)(void *owner, int status);
 } StreamEvents;
 
-extern Stream *stream_accept(uv_stream_t *listener, const StreamEvents *events, void *owner);
+extern Stream *stream_accepted(uv_loop_t *loop, int fd, const StreamEvents *events, void *owner);
 extern Stream *
 stream_connect(uv_loop_t *loop, const Address *address, const StreamEvents *events, void *owner);
 extern void stream_limits(Stream *stream, size_t low, size_t high);

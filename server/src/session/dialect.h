@@ -11,8 +11,9 @@
  *	  Q P B D E C S H.
  *
  * Invariants a dialect may rely on:
- *	- Everything runs on one thread, and a session_* function never calls back
- *	  into the dialect: callbacks do not nest.
+ *	- All of a session runs on one thread, sessions of a dialect on several: it
+ *	  keeps no state but each session's own. A session_* function never calls
+ *	  back into the dialect: callbacks do not nest.
  *	- `message` is called only when the backend has answered everything sent
  *	  before (the session asks it to with a Flush if it must), and never while
  *	  the backend is skipping to a Sync after an error: such messages pass, for

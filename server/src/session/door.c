@@ -5,6 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "session/server.h"
@@ -25,8 +26,20 @@ knock(uv_stream_t *stream, int status)
 {
 	DoorListener *listener = stream->data;
 
-	if (status == 0)
-		session_accept(listener->server, listener->door, listener->dialect, stream);
+	uv_os_fd_t fd;
+	uv_tcp_t *client;
+
+	if (status != 0)
+		return;
+	client = malloc(sizeof *client);
+	if (client == NULL)
+		abort();
+	uv_tcp_init(stream->loop, client);
+	/* a handle cannot move to another loop, so what it stands for does */
+	if (uv_accept(stream, (uv_stream_t *) client) == 0 &&
+	    uv_fileno((uv_handle_t *) client, &fd) == 0 && (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		session_knock(listener->server, listener->door, listener->dialect, fd);
+	uv_close((uv_handle_t *) client, (uv_close_cb) free);
 }
 
 /* The handle is closed. */
@@ -38,8 +51,8 @@ free_listener(uv_handle_t *handle)
 
 /* Open a door; NULL and libuv's reason if the address cannot be had. */
 DoorListener *
-door_open(SessionServer *server, SessionDoor door, const Dialect *dialect, const Address *address,
-          int *status)
+door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, const Dialect *dialect,
+          const Address *address, int *status)
 {
 	DoorListener *listener = calloc(1, sizeof *listener);
 
@@ -48,7 +61,7 @@ door_open(SessionServer *server, SessionDoor door, const Dialect *dialect, const
 	listener->server = server;
 	listener->door = door;
 	listener->dialect = dialect;
-	uv_tcp_init(server->loop, &listener->tcp);
+	uv_tcp_init(loop, &listener->tcp);
 	listener->tcp.data = listener;
 	*status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *) &address->remote,
 	                      address->remote.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);

@@ -4,7 +4,7 @@
  *	  What a session is made of; for the files of this folder only.
  *
  * Invariants:
- *	- A session is in the server's list from session_accept until it is closed;
+ *	- A session is in its loop's list from session_accept until it is closed;
  *	  its memory lives on until its timer handle is closed, so a callback may
  *	  close the session it works for and look at `phase` afterwards.
  *	- session_close is the only way out.
@@ -19,9 +19,12 @@
 #ifndef FRESHET_SESSION_INTERNAL_H
 #define FRESHET_SESSION_INTERNAL_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
+#include "net/loop.h"
 #include "net/stream.h"
+#include "postgres/link.h"
 #include "session/cancel.h"
 #include "session/pipeline.h"
 #include "session/server.h"
@@ -38,11 +41,25 @@ typedef enum SessionPhase
 	SESSION_CLOSED
 } SessionPhase;
 
+/* The sessions of one thread; all but `load` is that thread's. */
+struct SessionLoop
+{
+	SessionServer *server;
+	Loop *loop;
+	int processor;
+	Link *link;
+	Session *sessions;
+	size_t paused_clients;
+	uv_timer_t sweep;
+	Errand finishing;
+	atomic_size_t load; /* its sessions, those on their way to it too */
+};
+
 struct Session
 {
 	Session *previous;
 	Session *next;
-	SessionServer *server;
+	SessionLoop *loop;
 	SessionDoor door;
 	SessionPhase phase;
 	Stream *client;
@@ -55,6 +72,7 @@ struct Session
 	Buffer startup; /* the packet as it goes to the backend */
 	struct LinkQuery *naming;
 	CancelRequest *cancel;
+	struct CancelErrand *cancel_errand;
 	bool encryption_settled; /* SSLRequest was answered */
 	bool direct_tls;         /* TLS began without a request for it */
 	bool gss_refused;
@@ -100,6 +118,7 @@ struct Session
 };
 
 /* session.c */
+extern void session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int fd);
 extern const StreamEvents session_backend_events;
 extern void session_close(Session *session);
 extern void session_fail(Session *session, const char *sqlstate, const char *message);
@@ -107,6 +126,7 @@ extern void session_pause_client(Session *session);
 extern void session_resume_client(Session *session);
 
 /* startup.c */
+extern void startup_forget_cancel(Session *session);
 extern void startup_read(Session *session, const char *bytes, size_t count);
 extern void startup_connected(Session *session, int status);
 
@@ -119,6 +139,7 @@ extern void relay_flush_run(Session *session);
 /* keys.c */
 extern void keys_add(Session *session);
 extern void keys_remove(Session *session);
-extern Session *keys_find(uint32_t pid, uint32_t key);
+extern SessionLoop *keys_loop(uint32_t pid, uint32_t key);
+extern Session *keys_find(const SessionLoop *loop, uint32_t pid, uint32_t key);
 
 #endif /* FRESHET_SESSION_INTERNAL_H */

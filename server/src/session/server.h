@@ -1,9 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * server.h
- *	  What all sessions share, and the doors they come in by.
+ *	  What all sessions share, the threads they live on, and the doors they come in by.
  *
  * Invariants:
+ *	- A session lives on one of the server's loops from its first byte to its
+ *	  end; the doors are on the loop of the first thread and hand clients over.
+ *	- A SessionServer is filled in before its loops are started. After that
+ *	  nothing in it changes but `unavailable`.
  *	- `unavailable` is NULL exactly while PostgreSQL takes connections.
  *	- PostgreSQL lets the server in as any of `socket_roles` by `backend` without
  *	  a password. A client gets that way to them only if it is on this machine and
@@ -17,7 +21,6 @@
 #include <uv.h>
 
 #include "net/address.h"
-#include "postgres/link.h"
 #include "session/session.h"
 #include "tls/tls.h"
 
@@ -28,9 +31,11 @@ typedef struct DatabaseAlias
 	char *search_path;
 } DatabaseAlias;
 
+/* The sessions of one thread; internal.h. */
+typedef struct SessionLoop SessionLoop;
+
 typedef struct SessionServer
 {
-	uv_loop_t *loop;
 	TlsContext *tls;
 	Address backend;
 	Address password_backend;
@@ -39,12 +44,13 @@ typedef struct SessionServer
 	const char *server_role; /* one more socket role, or NULL */
 	DatabaseAlias *aliases;
 	size_t alias_count;
-	const char *unavailable;
-	Link *link;
+	char *conninfo; /* for questions of the server's own */
+	_Atomic(const char *) unavailable;
 
-	Session *sessions;
-	size_t paused_clients;
-	uv_timer_t sweep;
+	SessionLoop *loops;
+	size_t loop_count;
+	size_t loops_running;
+	void (*ended)(void);
 } SessionServer;
 
 /* The database that aliases lead to. */
@@ -52,13 +58,12 @@ typedef struct SessionServer
 
 typedef struct DoorListener DoorListener;
 
-extern void session_server_init(SessionServer *server, uv_loop_t *loop);
-extern void session_server_close(SessionServer *server);
-extern DoorListener *door_open(SessionServer *server, SessionDoor door, const Dialect *dialect,
-                               const Address *address, int *status);
+extern void session_server_start(SessionServer *server);
+extern void session_server_finish(SessionServer *server, void (*ended)(void));
+extern void session_server_stop(SessionServer *server);
+extern DoorListener *door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door,
+                               const Dialect *dialect, const Address *address, int *status);
 extern void door_close(DoorListener *listener);
-
-extern void session_accept(SessionServer *server, SessionDoor door, const Dialect *dialect,
-                           uv_stream_t *listener);
+extern void session_knock(SessionServer *server, SessionDoor door, const Dialect *dialect, int fd);
 
 #endif /* FRESHET_SESSION_SERVER_H */

@@ -32,8 +32,8 @@ const StreamEvents session_backend_events = {backend_read, backend_ended, backen
 static void
 sweep(uv_timer_t *timer)
 {
-	SessionServer *server = timer->data;
-	Session *session = server->sessions;
+	SessionLoop *loop = timer->data;
+	Session *session = loop->sessions;
 
 	while (session != NULL)
 	{
@@ -45,25 +45,6 @@ sweep(uv_timer_t *timer)
 	}
 }
 
-/* Nothing but the loop is known yet; the caller fills in the rest. */
-void
-session_server_init(SessionServer *server, uv_loop_t *loop)
-{
-	memset(server, 0, sizeof *server);
-	server->loop = loop;
-	uv_timer_init(loop, &server->sweep);
-	server->sweep.data = server;
-}
-
-/* End every session. */
-void
-session_server_close(SessionServer *server)
-{
-	while (server->sessions != NULL)
-		session_close(server->sessions);
-	uv_close((uv_handle_t *) &server->sweep, NULL);
-}
-
 /* The client took too long to say who it is. */
 static void
 authentication_timed_out(uv_timer_t *timer)
@@ -71,32 +52,33 @@ authentication_timed_out(uv_timer_t *timer)
 	session_close(timer->data);
 }
 
-/* A client knocks at a door. */
+/* A client comes in, on the loop it will live on. */
 void
-session_accept(SessionServer *server, SessionDoor door, const Dialect *dialect,
-               uv_stream_t *listener)
+session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int fd)
 {
+	uv_loop_t *uv = loop_uv(loop->loop);
 	Session *session = calloc(1, sizeof *session);
 
 	if (session == NULL)
 		abort();
-	session->server = server;
+	session->loop = loop;
 	session->door = door;
 	session->dialect = dialect;
 	session->transaction = 'I';
 	session->standard_strings = true;
-	session->client = stream_accept(listener, &client_events, session);
+	session->client = stream_accepted(uv, fd, &client_events, session);
 	if (session->client == NULL)
 	{
 		free(session);
+		loop->load--;
 		return;
 	}
 	session->from_loopback = stream_from_loopback(session->client);
-	session->next = server->sessions;
+	session->next = loop->sessions;
 	if (session->next != NULL)
 		session->next->previous = session;
-	server->sessions = session;
-	uv_timer_init(server->loop, &session->timer);
+	loop->sessions = session;
+	uv_timer_init(uv, &session->timer);
 	session->timer.data = session;
 	uv_timer_start(&session->timer, authentication_timed_out, AUTHENTICATION_MS, 0);
 	stream_limits(session->client, SESSION_LOW_WATER, SESSION_HIGH_WATER);
@@ -128,7 +110,7 @@ free_session(uv_handle_t *handle)
 void
 session_close(Session *session)
 {
-	SessionServer *server = session->server;
+	SessionLoop *loop = session->loop;
 	bool controlled = session->controlled;
 
 	if (session->phase == SESSION_CLOSED)
@@ -137,7 +119,8 @@ session_close(Session *session)
 	session->phase = SESSION_CLOSED;
 	session->controlled = false;
 	if (controlled && session->keyed)
-		cancel_send(server->loop, &server->backend, session->pid, session->key, NULL, NULL);
+		cancel_send(loop_uv(loop->loop), &loop->server->backend, session->pid, session->key, NULL,
+		            NULL);
 	keys_remove(session);
 	if (session->naming != NULL)
 		link_forget(session->naming);
@@ -145,6 +128,7 @@ session_close(Session *session)
 		cancel_forget(session->cancel);
 	if (session->cancelling != NULL)
 		cancel_forget(session->cancelling);
+	startup_forget_cancel(session);
 	if (session->backend != NULL)
 	{
 		/* A backend whose answers nobody takes would not get to what waits. */
@@ -158,7 +142,8 @@ session_close(Session *session)
 	if (session->previous != NULL)
 		session->previous->next = session->next;
 	else
-		server->sessions = session->next;
+		loop->sessions = session->next;
+	loop->load--;
 	if (session->next != NULL)
 		session->next->previous = session->previous;
 	uv_close((uv_handle_t *) &session->timer, free_session);
@@ -172,8 +157,8 @@ session_pause_client(Session *session)
 		return;
 	session->client_paused = true;
 	stream_pause(session->client);
-	if (session->server->paused_clients++ == 0)
-		uv_timer_start(&session->server->sweep, sweep, SWEEP_MS, SWEEP_MS);
+	if (session->loop->paused_clients++ == 0)
+		uv_timer_start(&session->loop->sweep, sweep, SWEEP_MS, SWEEP_MS);
 }
 
 /* Read the client again. */
@@ -184,8 +169,8 @@ session_resume_client(Session *session)
 		return;
 	session->client_paused = false;
 	stream_resume(session->client);
-	if (--session->server->paused_clients == 0)
-		uv_timer_stop(&session->server->sweep);
+	if (--session->loop->paused_clients == 0)
+		uv_timer_stop(&session->loop->sweep);
 }
 
 /* End the session with a FATAL error of one line. */
@@ -439,7 +424,7 @@ session_cancel(Session *session, void (*done)(void *self))
 	if (!session->controlled || !session->keyed || session->cancelling != NULL)
 		return false;
 	session->cancelled = done;
-	session->cancelling = cancel_send(session->server->loop, &session->server->backend,
+	session->cancelling = cancel_send(loop_uv(session->loop->loop), &session->loop->server->backend,
 	                                  session->pid, session->key, cancel_acted, session);
 	return true;
 }

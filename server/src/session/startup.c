@@ -25,6 +25,18 @@
 /* The first byte of a TLS record that begins a handshake. */
 #define TLS_HANDSHAKE 0x16
 
+/* A CancelRequest on its way to the thread of the session it means, and back. */
+typedef struct CancelErrand
+{
+	Errand errand;
+	SessionLoop *home; /* of the client that asks */
+	SessionLoop *there;
+	Session *session; /* that client's, for its own thread only; NULL once it is gone */
+	uint32_t pid;
+	uint32_t key;
+	bool done; /* the dialect has dealt with it */
+} CancelErrand;
+
 static void connect_backend(Session *session);
 
 /* PostgreSQL has acted on the cancel: now the client may know. */
@@ -37,32 +49,82 @@ cancel_done(void *owner)
 	session_close(session);
 }
 
-/* A CancelRequest: for a dialect that has control, or for PostgreSQL. */
+/* Send the CancelRequest on to PostgreSQL. */
 static void
-cancel(Session *session, uint32_t pid, uint32_t key)
+cancel_backend(Session *session, uint32_t pid, uint32_t key)
 {
-	Session *meant = keys_find(pid, key);
+	SessionLoop *loop = session->loop;
 
-	session->phase = SESSION_CANCELLING;
+	session->cancel =
+	    cancel_send(loop_uv(loop->loop), &loop->server->backend, pid, key, cancel_done, session);
+}
+
+/* The dialect has dealt with the CancelRequest, or it is for PostgreSQL. */
+static void
+cancel_returned(Errand *errand)
+{
+	CancelErrand *cancel = (CancelErrand *) errand;
+	Session *session = cancel->session;
+
+	if (session != NULL)
+	{
+		session->cancel_errand = NULL;
+		if (cancel->done)
+			session_close(session);
+		else
+			cancel_backend(session, cancel->pid, cancel->key);
+	}
+	free(cancel);
+}
+
+/* Ask the dialect that has control of the session that is meant, on that session's thread. */
+static void
+cancel_meant(Errand *errand)
+{
+	CancelErrand *cancel = (CancelErrand *) errand;
+	Session *meant = keys_find(cancel->there, cancel->pid, cancel->key);
+
 	if (meant != NULL && meant->controlled)
 	{
-		bool done;
-
 		stream_cork(meant->client);
-		done = meant->dialect->cancel(meant->dialect_self);
+		cancel->done = meant->dialect->cancel(meant->dialect_self);
 		if (meant->phase != SESSION_CLOSED)
 		{
 			stream_uncork(meant->client);
 			relay_continue(meant);
 		}
-		if (done)
-		{
-			session_close(session);
-			return;
-		}
 	}
-	session->cancel = cancel_send(session->server->loop, &session->server->backend, pid, key,
-	                              cancel_done, session);
+	errand->run = cancel_returned;
+	loop_post(cancel->home->loop, errand);
+}
+
+/* A CancelRequest: for a dialect that has control, or for PostgreSQL. */
+static void
+cancel(Session *session, uint32_t pid, uint32_t key)
+{
+	SessionLoop *there = keys_loop(pid, key);
+
+	session->phase = SESSION_CANCELLING;
+	if (there == NULL)
+	{
+		cancel_backend(session, pid, key);
+		return;
+	}
+	session->cancel_errand = calloc(1, sizeof *session->cancel_errand);
+	if (session->cancel_errand == NULL)
+		abort();
+	*session->cancel_errand =
+	    (CancelErrand){{cancel_meant, NULL}, session->loop, there, session, pid, key, false};
+	loop_post(there->loop, &session->cancel_errand->errand);
+}
+
+/* The client that asked to cancel is gone. */
+void
+startup_forget_cancel(Session *session)
+{
+	if (session->cancel_errand != NULL)
+		session->cancel_errand->session = NULL;
+	session->cancel_errand = NULL;
 }
 
 /* Is this one of the roles that may enter without a password? */
@@ -161,7 +223,7 @@ static void
 name_settled(void *owner, PGresult *result, const char *problem)
 {
 	Session *session = owner;
-	const DatabaseAlias *alias = find_alias(session->server, session->database);
+	const DatabaseAlias *alias = find_alias(session->loop->server, session->database);
 
 	session->naming = NULL;
 	if (result == NULL)
@@ -183,7 +245,7 @@ name_settled(void *owner, PGresult *result, const char *problem)
 static void
 connect_backend(Session *session)
 {
-	SessionServer *server = session->server;
+	SessionServer *server = session->loop->server;
 	const Address *address = &server->backend;
 	bool trusted = is_trusted(server, session->user);
 	bool socket_role =
@@ -192,7 +254,8 @@ connect_backend(Session *session)
 	if (server->has_password_backend && socket_role && !(trusted && session->from_loopback))
 		address = &server->password_backend;
 	session->phase = SESSION_CONNECTING;
-	session->backend = stream_connect(server->loop, address, &session_backend_events, session);
+	session->backend =
+	    stream_connect(loop_uv(session->loop->loop), address, &session_backend_events, session);
 	if (session->backend == NULL)
 		session_fail(session, "57P03", "could not connect to PostgreSQL");
 }
@@ -224,7 +287,8 @@ startup_connected(Session *session, int status)
 static void
 begin_session(Session *session, const char *packet, uint32_t length)
 {
-	SessionServer *server = session->server;
+	SessionServer *server = session->loop->server;
+	const char *unavailable = server->unavailable;
 	WireMessage message = {0, packet + 8, length - 8};
 	WireReader reader;
 	const char *name;
@@ -252,9 +316,9 @@ begin_session(Session *session, const char *packet, uint32_t length)
 		             "invalid startup packet layout: expected terminator as last byte");
 		return;
 	}
-	if (server->unavailable != NULL)
+	if (unavailable != NULL)
 	{
-		session_fail(session, "57P03", server->unavailable);
+		session_fail(session, "57P03", unavailable);
 		return;
 	}
 	if (user == NULL)
@@ -268,7 +332,7 @@ begin_session(Session *session, const char *packet, uint32_t length)
 	{
 		session->phase = SESSION_NAMING;
 		session->naming =
-		    link_query(server->link, "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
+		    link_query(session->loop->link, "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
 		               session->database, name_settled, session);
 		return;
 	}
@@ -293,7 +357,7 @@ answer_encryption(Session *session, uint32_t code, bool more)
 	}
 	session->encryption_settled = true;
 	stream_write(session->client, "S", 1);
-	if (!stream_start_tls(session->client, session->server->tls, NULL, 0))
+	if (!stream_start_tls(session->client, session->loop->server->tls, NULL, 0))
 	{
 		session_close(session);
 		return false;
@@ -368,7 +432,7 @@ startup_read(Session *session, const char *bytes, size_t count)
 	{
 		session->encryption_settled = true;
 		session->direct_tls = true;
-		if (!stream_start_tls(session->client, session->server->tls, bytes, count))
+		if (!stream_start_tls(session->client, session->loop->server->tls, bytes, count))
 			session_close(session);
 		return;
 	}

@@ -15,12 +15,14 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct TlsContext
 {
+	pthread_mutex_t mutex; /* connections begin on any thread */
 	SSL_CTX *openssl;
 };
 
@@ -119,12 +121,11 @@ choose_protocol(SSL *openssl, const unsigned char **chosen, unsigned char *chose
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* Certificate and key for new connections. */
-TlsContext *
-tls_context_open(const char *certificate, const char *key, char *problem, size_t problem_size)
+/* What OpenSSL makes of a certificate and its key; NULL says why. */
+static SSL_CTX *
+load(const char *certificate, const char *key, char *problem, size_t problem_size)
 {
 	SSL_CTX *openssl = SSL_CTX_new(TLS_server_method());
-	TlsContext *context;
 
 	ERR_clear_error();
 	if (openssl == NULL)
@@ -146,26 +147,46 @@ tls_context_open(const char *certificate, const char *key, char *problem, size_t
 	else if (SSL_CTX_check_private_key(openssl) != 1)
 		describe_failure("match certificate with private key", key, problem, problem_size);
 	else
-	{
-		context = calloc(1, sizeof *context);
-		if (context != NULL)
-		{
-			context->openssl = openssl;
-			return context;
-		}
-	}
+		return openssl;
 	SSL_CTX_free(openssl);
 	return NULL;
 }
 
-/* Let go of a context; connections that use it keep theirs. */
-void
-tls_context_close(TlsContext *context)
+/* Certificate and key for new connections. */
+TlsContext *
+tls_context_open(const char *certificate, const char *key, char *problem, size_t problem_size)
 {
+	SSL_CTX *openssl = load(certificate, key, problem, problem_size);
+	TlsContext *context;
+
+	if (openssl == NULL)
+		return NULL;
+	context = calloc(1, sizeof *context);
 	if (context == NULL)
-		return;
-	SSL_CTX_free(context->openssl);
-	free(context);
+		abort();
+	pthread_mutex_init(&context->mutex, NULL);
+	context->openssl = openssl;
+	/* made here, while there is one thread */
+	bio_method();
+	return context;
+}
+
+/* Another certificate for new connections; false, and the old one stays, if it is no good. */
+bool
+tls_context_replace(TlsContext *context, const char *certificate, const char *key, char *problem,
+                    size_t problem_size)
+{
+	SSL_CTX *openssl = load(certificate, key, problem, problem_size);
+	SSL_CTX *old;
+
+	if (openssl == NULL)
+		return false;
+	pthread_mutex_lock(&context->mutex);
+	old = context->openssl;
+	context->openssl = openssl;
+	pthread_mutex_unlock(&context->mutex);
+	SSL_CTX_free(old);
+	return true;
 }
 
 /* Begin as the server's end; the client speaks first. */
@@ -175,7 +196,13 @@ tls_open(TlsContext *context, Buffer *out)
 	Tls *tls = calloc(1, sizeof *tls);
 	BIO *bio = BIO_new(bio_method());
 
-	if (tls == NULL || bio == NULL || (tls->openssl = SSL_new(context->openssl)) == NULL)
+	if (tls != NULL && bio != NULL)
+	{
+		pthread_mutex_lock(&context->mutex);
+		tls->openssl = SSL_new(context->openssl);
+		pthread_mutex_unlock(&context->mutex);
+	}
+	if (tls == NULL || tls->openssl == NULL)
 	{
 		BIO_free(bio);
 		free(tls);

@@ -8,8 +8,9 @@
  *	- Every byte given to tls_receive is consumed before it returns.
  *	- What must go to the network is appended to the caller's buffer at once;
  *	  sending never waits.
- *	- A context may be replaced at any time (SIGHUP); a connection keeps the
- *	  one it began with.
+ *	- The certificate of a context may be replaced at any time (SIGHUP); a
+ *	  connection keeps the one it began with. A context serves all threads, a
+ *	  connection belongs to one.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,8 @@ typedef struct Tls Tls;
 /* Certificate chain and key, both PEM; on failure `problem` says why. */
 extern TlsContext *
 tls_context_open(const char *certificate, const char *key, char *problem, size_t problem_size);
-extern void tls_context_close(TlsContext *context);
+extern bool tls_context_replace(TlsContext *context, const char *certificate, const char *key,
+                                char *problem, size_t problem_size);
 
 /* A server's end. `out` gets what must go to the network. */
 extern Tls *tls_open(TlsContext *context, Buffer *out);

@@ -23,9 +23,16 @@
 
 typedef struct Database Database;
 
+/* Travels from its asker's loop to the service's and back. */
 struct LoadgenRequest
 {
-	LoadgenRequest *next;
+	Errand errand;
+	LoadgenRequest *next; /* that waits for the same database */
+	Loop *home;           /* the asker's */
+	char *database;
+	char *message; /* NULL or why the sources are not run */
+
+	/* The asker's; NULL once it does not wait any more. */
 	void (*done)(void *owner, const char *message);
 	void *owner;
 };
@@ -44,7 +51,8 @@ struct Database
 	Runner *runners;
 };
 
-static uv_loop_t *loop;
+static Loop *service_loop;
+static uv_loop_t *loop; /* libuv's part of it */
 static Database *databases;
 static Connection *finder; /* looks for databases at the start */
 static uv_timer_t finder_timer;
@@ -55,6 +63,29 @@ static void database_connect(Database *database);
 static void database_list(Database *database);
 static void finder_connect(void);
 
+/* Back on the asker's loop. */
+static void
+request_returned(Errand *errand)
+{
+	LoadgenRequest *request = (LoadgenRequest *) errand;
+
+	if (request->done != NULL)
+		request->done(request->owner, request->message);
+	free(request->message);
+	free(request->database);
+	free(request);
+}
+
+/* Send a request back with its answer. */
+static void
+request_answer(LoadgenRequest *request, const char *message)
+{
+	if (message != NULL && (request->message = strdup(message)) == NULL)
+		abort();
+	request->errand.run = request_returned;
+	loop_post(request->home, &request->errand);
+}
+
 /* Answer everybody who waits for the database. */
 static void
 database_answer(Database *database, const char *message)
@@ -64,9 +95,7 @@ database_answer(Database *database, const char *message)
 		LoadgenRequest *request = database->requests;
 
 		database->requests = request->next;
-		if (request->done != NULL)
-			request->done(request->owner, message);
-		free(request);
+		request_answer(request, message);
 	}
 }
 
@@ -293,27 +322,40 @@ database_find(const char *name)
 	return database;
 }
 
-/* Make sure of the catalog; see loadgen.h. */
-LoadgenRequest *
-loadgen_ensure(const char *database_name, void (*done)(void *owner, const char *message),
-               void *owner)
+/* On the service's loop: make sure of the catalog. */
+static void
+request_arrived(Errand *errand)
 {
-	LoadgenRequest *request = calloc(1, sizeof(LoadgenRequest));
+	LoadgenRequest *request = (LoadgenRequest *) errand;
 	Database *database;
 
-	if (request == NULL)
-		abort();
-	request->done = done;
-	request->owner = owner;
 	if (!running)
-		return request;
-	database = database_find(database_name);
+	{
+		request_answer(request, "the server stops");
+		return;
+	}
+	database = database_find(request->database);
 	request->next = database->requests;
 	database->requests = request;
 	database->wanted = true;
 	/* one that is ready answers when it has read its sources once more */
 	if (database->ready)
 		database_list(database);
+}
+
+/* Make sure of the catalog; see loadgen.h. */
+LoadgenRequest *
+loadgen_ensure(const char *database, void (*done)(void *owner, const char *message), void *owner)
+{
+	LoadgenRequest *request = calloc(1, sizeof(LoadgenRequest));
+
+	if (request == NULL || (request->database = strdup(database)) == NULL)
+		abort();
+	request->home = loop_here();
+	request->done = done;
+	request->owner = owner;
+	request->errand.run = request_arrived;
+	loop_post(service_loop, &request->errand);
 	return request;
 }
 
@@ -384,9 +426,10 @@ finder_connect(void)
 
 /* Start the service. */
 static void
-loadgen_start(uv_loop_t *server_loop)
+loadgen_start(Loop *server_loop)
 {
-	loop = server_loop;
+	service_loop = server_loop;
+	loop = loop_uv(server_loop);
 	running = true;
 	uv_timer_init(loop, &finder_timer);
 	uv_timer_init(loop, &stop_timer);

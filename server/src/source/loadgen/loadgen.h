@@ -16,8 +16,9 @@ extern const Service loadgen_service;
 
 /*
  * Make sure that a database has the catalog of sources and that its sources
- * are run from now on. `done` is called from the loop, with NULL or an error,
- * unless the request is cancelled before.
+ * are run from now on. `done` is called from the caller's loop, with NULL or an
+ * error, unless the request is cancelled before. The service itself runs on the
+ * loop of the first thread.
  */
 typedef struct LoadgenRequest LoadgenRequest;
 
