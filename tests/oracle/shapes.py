@@ -128,7 +128,7 @@ SHAPES = [
                              "ORDER BY units DESC, customer LIMIT 8) t JOIN customers c ON c.id = t.customer"),
     # everything else
     Shape("left_join", "B", "SELECT c.id, c.region, o.amount FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
-    Shape("full_join", "C", "SELECT c.id, r.manager FROM customers c FULL JOIN regions r ON r.name = c.region"),
+    Shape("full_join", "B", "SELECT c.id, r.manager FROM customers c FULL JOIN regions r ON r.name = c.region"),
     Shape("not_in", "B", "SELECT id, note FROM orders WHERE customer NOT IN "
                          "(SELECT id FROM customers WHERE id IS NOT NULL)"),
     Shape("where_exists", "B", "SELECT id, region FROM customers c WHERE EXISTS "
@@ -192,6 +192,14 @@ SHAPES = [
     Shape("self_left", "B", "SELECT a.id, b.id AS other FROM customers a LEFT JOIN customers b ON a.region = b.region "
                             "AND a.id < b.id"),
     Shape("whole_row", "B", "SELECT o.id, to_jsonb(c) AS customer FROM orders o JOIN customers c ON c.id = o.customer"),
+    Shape("full_chain", "B", "SELECT c.id, o.id AS order_id, i.units FROM customers c FULL JOIN orders o "
+                             "ON o.customer = c.id FULL JOIN items i ON i.order_id = o.id WHERE coalesce(c.id, 3) < 9"),
+    Shape("full_using", "B", "SELECT id, a.credit, b.units, r.manager FROM customers a FULL JOIN orders b USING (id) "
+                             "JOIN regions r ON r.name = coalesce(a.region, 'a')"),
+    Shape("full_grouped", "B", "SELECT c.region, count(*) AS n, sum(o.units) AS units FROM customers c FULL JOIN orders o "
+                               "ON o.customer = c.id AND o.flag GROUP BY c.region"),
+    Shape("exists_full", "B", "SELECT r.name FROM regions r WHERE EXISTS (SELECT 1 FROM customers c FULL JOIN orders o "
+                              "ON o.customer = c.id WHERE c.region = r.name OR o.note = r.name)"),
     # groups over them
     Shape("grouped_left", "B", "SELECT c.region, count(*) AS n, count(o.id) AS orders, sum(o.amount) AS total "
                                "FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region"),

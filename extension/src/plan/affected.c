@@ -122,23 +122,6 @@ affected_in_from(AffectedLevel *level, Node *node)
 	return affected_in(level->context, ((FromExpr *) node)->quals);
 }
 
-/* The relations of a FROM item. */
-static Bitmapset *
-affected_relations(Node *node)
-{
-	Bitmapset *result = NULL;
-	ListCell *cell;
-
-	if (IsA(node, RangeTblRef))
-		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
-	if (IsA(node, JoinExpr))
-		return bms_join(affected_relations(((JoinExpr *) node)->larg),
-		                affected_relations(((JoinExpr *) node)->rarg));
-	foreach (cell, castNode(FromExpr, node)->fromlist)
-		result = bms_join(result, affected_relations(lfirst(cell)));
-	return result;
-}
-
 typedef struct OpenContext
 {
 	const AffectedOpen *open;
@@ -219,7 +202,7 @@ static void
 affected_check_beside(AffectedLevel *level, Node *node)
 {
 	int rtindex = -1;
-	Bitmapset *relations = affected_relations(node);
+	Bitmapset *relations = plan_from_relations(node);
 
 	while ((rtindex = bms_next_member(relations, rtindex)) >= 0)
 	{
@@ -444,7 +427,7 @@ affected_from(AffectedLevel *level, Node *node)
 			node = left ? affected_from(level, join->larg) : affected_from(level, join->rarg);
 			if (!left && !right)
 				level->context->reason = "subquery in the condition of a full join";
-			open->relations = bms_union(open->relations, affected_relations((Node *) join));
+			open->relations = bms_union(open->relations, plan_from_relations((Node *) join));
 			return node;
 		}
 		if (left)
@@ -453,7 +436,7 @@ affected_from(AffectedLevel *level, Node *node)
 			if (join->jointype == JOIN_LEFT)
 			{
 				if (open->relations != NULL || open->columns != NIL)
-					open->relations = bms_union(open->relations, affected_relations(join->rarg));
+					open->relations = bms_union(open->relations, plan_from_relations(join->rarg));
 				return node;
 			}
 			affected_check_beside(level, join->rarg);
@@ -470,7 +453,7 @@ affected_from(AffectedLevel *level, Node *node)
 		{
 			join->jointype = JOIN_INNER;
 			rt_fetch(join->rtindex, level->query->rtable)->jointype = JOIN_INNER;
-			open->relations = bms_union(open->relations, affected_relations(join->rarg));
+			open->relations = bms_union(open->relations, plan_from_relations(join->rarg));
 		}
 		return node;
 	}
@@ -578,7 +561,7 @@ affected_prune(Query *query, Node *node)
 	if (IsA(node, JoinExpr))
 	{
 		JoinExpr *join = (JoinExpr *) node;
-		Bitmapset *relations = affected_relations(join->rarg);
+		Bitmapset *relations = plan_from_relations(join->rarg);
 		Bitmapset *read;
 		Node *quals = join->quals;
 		Node *right = join->rarg;
@@ -616,39 +599,12 @@ affected_prune(Query *query, Node *node)
 	return node;
 }
 
-/* Note which joins a FROM item still has. */
-static Bitmapset *
-affected_joins(Node *node)
-{
-	Bitmapset *result = NULL;
-	ListCell *cell;
-
-	if (IsA(node, RangeTblRef))
-		return NULL;
-	if (IsA(node, JoinExpr))
-		return bms_add_member(bms_join(affected_joins(((JoinExpr *) node)->larg),
-		                               affected_joins(((JoinExpr *) node)->rarg)),
-		                      ((JoinExpr *) node)->rtindex);
-	foreach (cell, castNode(FromExpr, node)->fromlist)
-		result = bms_join(result, affected_joins(lfirst(cell)));
-	return result;
-}
-
-/* Drop the outer joins that are not needed; the planner wants to find those it is told of. */
+/* Drop the outer joins that are not needed. */
 static void
 affected_drop_joins(Query *query)
 {
-	Bitmapset *joins;
-
 	query->jointree = (FromExpr *) affected_prune(query, (Node *) query->jointree);
-	joins = affected_joins((Node *) query->jointree);
-	for (int rtindex = 1; rtindex <= list_length(query->rtable); rtindex++)
-	{
-		RangeTblEntry *rte = rt_fetch(rtindex, query->rtable);
-
-		if (rte->rtekind == RTE_JOIN && !bms_is_member(rtindex, joins))
-			rte->jointype = JOIN_INNER;
-	}
+	plan_forget_joins(query);
 }
 
 /*

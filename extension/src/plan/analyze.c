@@ -369,7 +369,10 @@ plan_classify(ViewPlan *plan)
 	plan->inner = plan_prepare(plan->inner);
 	below = plan_check_terms(plan);
 	if (below != NULL)
+	{
+		plan->inner = plan_split_full(plan->inner);
 		reason = plan_make_blocks(plan);
+	}
 	if (reason != NULL)
 	{
 		plan->blocks = NIL;

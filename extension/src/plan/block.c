@@ -35,6 +35,56 @@ plan_query_simple(Query *query)
 	       query->limitOffset == NULL && query->rowMarks == NIL;
 }
 
+/* The relations of a FROM item. */
+Bitmapset *
+plan_from_relations(Node *node)
+{
+	Bitmapset *result = NULL;
+	ListCell *cell;
+
+	if (IsA(node, RangeTblRef))
+		return bms_make_singleton(((RangeTblRef *) node)->rtindex);
+	if (IsA(node, JoinExpr))
+		return bms_join(plan_from_relations(((JoinExpr *) node)->larg),
+		                plan_from_relations(((JoinExpr *) node)->rarg));
+	foreach (cell, castNode(FromExpr, node)->fromlist)
+		result = bms_join(result, plan_from_relations(lfirst(cell)));
+	return result;
+}
+
+/* Note which joins a FROM item still has. */
+static Bitmapset *
+block_joins(Node *node)
+{
+	Bitmapset *result = NULL;
+	ListCell *cell;
+
+	if (IsA(node, RangeTblRef))
+		return NULL;
+	if (IsA(node, JoinExpr))
+		return bms_add_member(bms_join(block_joins(((JoinExpr *) node)->larg),
+		                               block_joins(((JoinExpr *) node)->rarg)),
+		                      ((JoinExpr *) node)->rtindex);
+	foreach (cell, castNode(FromExpr, node)->fromlist)
+		result = bms_join(result, block_joins(lfirst(cell)));
+	return result;
+}
+
+/* The planner wants to find the outer joins that the range table tells of: forget others. */
+void
+plan_forget_joins(Query *query)
+{
+	Bitmapset *joins = block_joins((Node *) query->jointree);
+
+	for (int rtindex = 1; rtindex <= list_length(query->rtable); rtindex++)
+	{
+		RangeTblEntry *rte = rt_fetch(rtindex, query->rtable);
+
+		if (rte->rtekind == RTE_JOIN && !bms_is_member(rtindex, joins))
+			rte->jointype = JOIN_INNER;
+	}
+}
+
 /* Is there an outer join in a FROM clause? */
 static bool
 block_outer_walker(Node *node, void *context)

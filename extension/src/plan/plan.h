@@ -200,6 +200,11 @@ extern Query *plan_prepare(Query *query);
 extern bool plan_query_simple(Query *query);
 extern const char *plan_make_blocks(ViewPlan *plan);
 extern List *plan_core_versions(Query *query);
+extern Bitmapset *plan_from_relations(Node *node);
+extern void plan_forget_joins(Query *query);
+
+/* full.c */
+extern Query *plan_split_full(Query *query);
 
 /* affected.c */
 extern Query *plan_affected(const PlanBlock *block, const PlanBlockLeaf *leaf, int sign,
