@@ -4,48 +4,44 @@ import pathlib
 import random
 import time
 
-from .case import Case
-from .run import Failure, Runner
+import psycopg
+
+from .case import Case, Step
+from .place import Place
+from .run import Failure, Runner, Statistics
 from .shrink import Shrinker, script
 
 
 class Fuzz:
-    """databases() makes a new database and returns a function that connects to it."""
-
-    def __init__(self, databases, results: pathlib.Path | None, shrink_seconds: float = 60, say=print):
-        self.databases = databases
+    def __init__(self, results: pathlib.Path | None = None, shrink_seconds: float = 60, say=print):
+        self.place = Place()
         self.results = results
         self.shrink_seconds = shrink_seconds
         self.say = say
         self.runner: Runner | None = None
-        self.statistics = None
+        self.statistics = Statistics()
 
-    def fresh(self) -> Runner:
-        """A runner in a new database: what went wrong in the old one may have left something."""
-        before = self.runner
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.runner = Runner(self.databases())
-                break
-            except Exception:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.5)
-        if before:
-            self.runner.statistics = before.statistics
-            try:
-                before.close()
-            except Exception:
-                pass
-        self.statistics = self.runner.statistics
-        return self.runner
+    def close(self) -> None:
+        self.leave()
+        self.place.close()
 
-    def fails(self, steps) -> Failure | None:
-        runner = self.runner or self.fresh()
-        failure = runner.run(steps)
+    def leave(self) -> None:
+        """What went wrong in a database may have left something: the next case gets another."""
+        if self.runner:
+            self.runner.close()
+        self.runner = None
+
+    def fails(self, steps: list[Step]) -> Failure | None:
+        try:
+            if self.runner is None:
+                self.runner = Runner(self.place.database(), self.statistics)
+            failure = self.runner.run(steps)
+        except psycopg.OperationalError as error:
+            failure = Failure("server", "-", str(error))
         if failure:
-            self.fresh()
+            self.leave()
+        if failure and failure.kind == "server":
+            failure.detail += " " + self.place.crashed()
         return failure
 
     def one(self, seed: int) -> Failure | None:
@@ -74,7 +70,3 @@ class Fuzz:
                 found.append(failure)
             seed += 1
         return found
-
-    def close(self) -> None:
-        if self.runner:
-            self.runner.close()

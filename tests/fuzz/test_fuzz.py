@@ -4,12 +4,10 @@ FUZZ_SECONDS is the budget, FUZZ_SEED the first seed. `make fuzz` goes on for ho
 into failures/ with the change that mends what it shows.
 """
 
-import itertools
 import os
 import pathlib
 
 import pytest
-from harness.postgres import Postgres
 
 from .fuzz import Fuzz
 from .shrink import replay
@@ -18,34 +16,12 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "25"))
 SEED = os.environ.get("FUZZ_SEED")
 FAILURES = sorted((pathlib.Path(__file__).parent / "failures").glob("*.sql"))
 
-# What makes one run like another.
-SETTINGS = {"max_parallel_workers_per_gather": "0", "jit": "off", "autovacuum": "off"}
-
-
-def databases(cluster):
-    """A function that makes the next database and returns one that connects to it."""
-    numbers = itertools.count()
-
-    def database():
-        number = next(numbers)
-        with cluster.psycopg() as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS fuzz{number - 1} WITH (FORCE)")
-            admin.execute(f"CREATE DATABASE fuzz{number}")
-        with cluster.psycopg(f"fuzz{number}") as connection:
-            connection.execute("CREATE EXTENSION freshet")
-        return lambda: cluster.psycopg(f"fuzz{number}", prepare_threshold=None)
-
-    return database
-
 
 @pytest.fixture(scope="module")
 def fuzz():
-    cluster = Postgres(SETTINGS).start()
-    made = Fuzz(databases(cluster), None)
+    made = Fuzz()
     yield made
     made.close()
-    cluster.stop()
-    cluster.remove()
 
 
 @pytest.mark.timeout(120)
