@@ -183,6 +183,11 @@ SHAPES = [
     Shape("lateral_left", "B", "SELECT c.id, t.n, t.total FROM customers c LEFT JOIN LATERAL (SELECT count(*) AS n, "
                                "sum(o.amount) AS total FROM orders o WHERE o.customer = c.id HAVING count(*) > 1) t "
                                "ON true"),
+    Shape("lateral_beside", "C", "SELECT c.id, r.name, n FROM customers c LEFT JOIN regions r ON r.name = c.region, "
+                                 "LATERAL generate_series(1, coalesce(length(r.name), 1)) n"),
+    Shape("lateral_beside_true", "B", "SELECT c.id, s.customer, l.x FROM customers c JOIN LATERAL (SELECT c.id AS x) l "
+                                      "ON true JOIN LATERAL (SELECT max(o.customer) AS customer FROM orders o "
+                                      "WHERE o.id = c.id) s ON true"),
     Shape("srf_target", "B", "SELECT c.id, generate_series(1, c.id % 4) AS n FROM customers c WHERE EXISTS "
                              "(SELECT 1 FROM orders o WHERE o.customer = c.id)"),
     Shape("left_subquery", "B", "SELECT c.id, s.note FROM customers c LEFT JOIN (SELECT o.customer, o.note FROM orders o "

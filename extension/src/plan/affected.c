@@ -172,7 +172,7 @@ affected_reads_open(const AffectedOpen *open, Node *node, int levels_up)
 {
 	OpenContext context = {.open = open, .levels_up = levels_up};
 
-	if (open->relations == NULL && open->columns == NIL)
+	if (node == NULL || (open->relations == NULL && open->columns == NIL))
 		return false;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, affected_open_walker, &context,
