@@ -63,3 +63,14 @@ def test_program(shop, number):
         "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend'") == 1,
         10, what="no subscription is left")
     shop.assert_exact("totals")
+
+
+def test_pgjdbc_cancels_a_fetch(shop):
+    """What the page says about next() from another thread."""
+    command = toolchains.java_class("Cancel")
+    shop.execute("DELETE FROM orders")
+    shop.execute("INSERT INTO orders (item, amount) VALUES ('tea', 3.50), ('cake', 2.80)")
+    url = f"jdbc:postgresql://127.0.0.1:{shop.server.ports['postgres']}/shop?user=postgres"
+    done = subprocess.run([*command, url], env=shop.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60)
+    assert done.stdout.split() == ["57014", "1"], done.stderr

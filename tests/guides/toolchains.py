@@ -36,12 +36,18 @@ def call(directory: pathlib.Path, *command: str) -> None:
     assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
 
 
-def java(code: str) -> list[str]:
+def java_class(name: str) -> list[str]:
+    """A class of one file, with what pom.xml names."""
     need("java", "mvn")
     directory = prepare("java")
     call(directory, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
-    (directory / "Main.java").write_text(code)
-    return ["java", "-cp", f"{directory}/lib/*", str(directory / "Main.java")]
+    return ["java", "-cp", f"{directory}/lib/*", str(directory / f"{name}.java")]
+
+
+def java(code: str) -> list[str]:
+    command = java_class("Main")
+    pathlib.Path(command[-1]).write_text(code)
+    return command
 
 
 def js(code: str) -> list[str]:
