@@ -16,7 +16,7 @@ SCALE = float(os.environ.get("FRESHET_TPCH_SCALE", "0.01"))
 ROUNDS = int(os.environ.get("FRESHET_TPCH_ROUNDS", "3"))
 
 # How many are kept without running the whole query.
-INCREMENTAL = 14
+INCREMENTAL = 22
 
 
 @pytest.mark.timeout(300 + SCALE * 20_000)
