@@ -430,6 +430,7 @@ plan_judge_parts(ViewPlan *plan)
 	}
 	if (plan->strategy != PLAN_RECOMPUTE && reason != NULL)
 	{
+		plan_reset_block(plan);
 		plan->strategy = PLAN_RECOMPUTE;
 		plan->reason =
 		    reason == plan->obstacle ? psprintf("the query has: %s", reason) : pstrdup(reason);
