@@ -33,6 +33,9 @@
 
 /* A multi-insert of more rows than this gives its whole block. */
 #define PLACES_PER_RECORD 8
+/* The table of pending transactions is made smaller when it is that big, and that empty. */
+#define PENDING_LARGE 1024
+#define PENDING_SPARSE 16
 
 typedef struct WatchEntry
 {
@@ -509,6 +512,34 @@ capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
 }
 
 /*
+ * Each cycle walks through the whole table, so one that a burst of
+ * transactions has made large does not stay so.
+ */
+static void
+capture_shrink(Capture *capture)
+{
+	pending_hash *large = capture->pending;
+	pending_iterator iterator;
+	PendingEntry *entry;
+	bool found;
+
+	if (large->size < PENDING_LARGE || large->members > large->size / PENDING_SPARSE ||
+	    capture->collected_count > large->size / PENDING_SPARSE)
+		return;
+	capture->pending = pending_create(capture->context, Max(large->members, 64), NULL);
+	pending_start_iterate(large, &iterator);
+	while ((entry = pending_iterate(large, &iterator)) != NULL)
+	{
+		PendingEntry *copy = pending_insert(capture->pending, entry->xid, &found);
+		char status = copy->status;
+
+		*copy = *entry;
+		copy->status = status;
+	}
+	pending_destroy(large);
+}
+
+/*
  * The transactions handed out by the last capture_collect have been dealt with
  * (keep false), or will be asked for again (keep true).
  */
@@ -527,5 +558,6 @@ capture_finish(Capture *capture, bool keep)
 		pfree(entry->places);
 		pending_delete_item(capture->pending, entry);
 	}
+	capture_shrink(capture);
 	capture->collected_count = 0;
 }

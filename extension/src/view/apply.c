@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -170,11 +171,48 @@ apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 	target->inserted++;
 }
 
-/* Fetch the live version at a tid, or raise an error. */
+/*
+ * Read the live version at a tid of a relation that only the worker writes;
+ * false: there is none. If a new version would not fit beside it, the page is
+ * pruned first: then updates stay on their page.
+ */
+bool
+apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
+{
+	HeapTuple tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
+	Buffer buffer = ReadBuffer(relation, ItemPointerGetBlockNumber(tid));
+	Page page = BufferGetPage(buffer);
+	ItemId item = PageGetItemId(page, offset);
+	bool live = false;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot));
+	ExecClearTuple(slot);
+	/* a look without a lock, which pruning repeats with one */
+	if (PageGetHeapFreeSpace(page) < MAXALIGN(ItemIdGetLength(item)))
+		heap_page_prune_opt(relation, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(item))
+	{
+		tuple->t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple->t_len = ItemIdGetLength(item);
+		tuple->t_tableOid = RelationGetRelid(relation);
+		tuple->t_self = *tid;
+		live = HeapTupleSatisfiesVisibility(tuple, SnapshotSelf, buffer);
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (live)
+		ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+	else
+		ReleaseBuffer(buffer);
+	return live;
+}
+
+/* Fetch the live version at a tid of the view, or raise an error. */
 TupleTableSlot *
 apply_fetch(ViewTarget *target, ItemPointer tid)
 {
-	if (!table_tuple_fetch_row_version(target->relation, tid, SnapshotSelf, target->slot))
+	if (!apply_read(target->relation, tid, target->slot))
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 		                errmsg("row (%u,%u) of materialized view \"%s\" is not where it should be",
 		                       ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),

@@ -27,12 +27,16 @@
 
 typedef struct ViewLocator ViewLocator;
 
-/* Where a row is, and the locator's entry for it. */
-typedef struct LocatedRow
+/* Where a row of some hash is, and the locator's entry for it. */
+typedef struct Place
 {
+	uint64 hash;
 	ItemPointerData tid;
 	ItemPointerData entry; /* invalid: there is none */
-} LocatedRow;
+} Place;
+
+/* Places remembered by hash. */
+typedef struct Places Places;
 
 typedef struct ViewTarget
 {
@@ -49,6 +53,7 @@ typedef struct ViewTarget
 	const AttrNumber *identity;
 	RelationChange *change; /* NULL: nobody reads this view's changes now */
 	ViewLocator *locator;   /* NULL: not needed so far */
+	Places *known;          /* where rows are, as the locator knows it */
 	ItemPointerData *tids;  /* every version that came or went */
 	int tid_count;
 	int tid_capacity;
@@ -67,6 +72,7 @@ extern bool apply_update_in_place(ViewTarget *target, int attributes, const Attr
 extern bool
 apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid);
 extern TupleTableSlot *apply_fetch(ViewTarget *target, ItemPointer tid);
+extern bool apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot);
 extern void apply_flush(ViewTarget *target);
 extern void apply_close(ViewTarget *target);
 
@@ -74,11 +80,20 @@ extern void apply_close(ViewTarget *target);
 extern Oid locator_relation(Oid view);
 extern void locator_open(ViewTarget *target, bool build);
 extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
-extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *rows);
+extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows);
 extern void locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
-extern void locator_forget(ViewTarget *target, LocatedRow *row);
+extern void locator_moved(ViewTarget *target, Place *row, ItemPointer tid);
+extern void locator_forget(ViewTarget *target, Place *row);
 extern void locator_close(ViewTarget *target);
 extern void locator_drop(Oid view);
+
+/* places.c: where rows were seen last */
+extern Places *places_create(MemoryContext context);
+extern void places_clear(Places *places);
+extern void places_concern(Places *places, Relation relation, Relation locator);
+extern Place *places_get(Places *places, uint64 hash);
+extern void places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry);
+extern void places_remove(Places *places, uint64 hash, ItemPointer tid);
 
 /* hidden.c: tables of the extension's own that belong to one view */
 extern Oid hidden_relation(const char *prefix, Oid view);

@@ -67,6 +67,7 @@ groups_open(Groups *groups)
 	groups->scan = index_beginscan(groups->hidden, groups->index, SnapshotSelf, 1, 0);
 	groups->hidden_slot = table_slot_create(groups->hidden, NULL);
 	groups->state_slot = MakeSingleTupleTableSlot(RelationGetDescr(groups->hidden), &TTSOpsVirtual);
+	places_concern(groups->view->places, groups->hidden, NULL);
 
 	if (groups->keys > 0)
 	{
@@ -129,37 +130,52 @@ groups_add_stored(Groups *groups, ViewGroup *group)
 	pfree(apart);
 }
 
+/* Is the row in the slot of the hidden table this group's? Then add it. */
+static bool
+groups_take(Groups *groups, ViewGroup *group)
+{
+	TupleTableSlot *stored = groups->hidden_slot;
+
+	slot_getallattrs(stored);
+	if (groups->keys > 0)
+	{
+		groups_show_keys(groups, stored->tts_values + GROUP_COLUMNS,
+		                 stored->tts_isnull + GROUP_COLUMNS);
+		ExecCopySlot(groups->stored_key, groups->key_slot);
+		ExecStoreMinimalTuple(group->key, groups->group_key, false);
+		groups->expression->ecxt_innertuple = groups->stored_key;
+		groups->expression->ecxt_outertuple = groups->group_key;
+		if (!ExecQualAndReset(groups->key_equal, groups->expression))
+			return false;
+		if (groups->ambiguous)
+			group->key = ExecCopySlotMinimalTuple(groups->stored_key);
+	}
+	groups_add_stored(groups, group);
+	return true;
+}
+
 /*
- * Add what is stored of a group, if anything is. The stored image of its keys
- * replaces the one it was met with.
+ * Add what is stored of a group, if anything is: where it was written last, or
+ * where the index leads. The stored image of its keys replaces the one it was
+ * met with.
  */
 void
 groups_load(Groups *groups, ViewGroup *group)
 {
 	TupleTableSlot *stored = groups->hidden_slot;
+	Place *place = places_get(groups->view->places, group->hash);
+	bool done = place != NULL && apply_read(groups->hidden, &place->tid, stored) &&
+	            groups_take(groups, group);
 	ScanKeyData scan_key;
 
-	ScanKeyInit(&scan_key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum((int32) group->hash));
-	index_rescan(groups->scan, &scan_key, 1, NULL, 0);
-	while (index_getnext_slot(groups->scan, ForwardScanDirection, stored))
+	if (!done)
 	{
-		slot_getallattrs(stored);
-		if (groups->keys > 0)
-		{
-			groups_show_keys(groups, stored->tts_values + GROUP_COLUMNS,
-			                 stored->tts_isnull + GROUP_COLUMNS);
-			ExecCopySlot(groups->stored_key, groups->key_slot);
-			ExecStoreMinimalTuple(group->key, groups->group_key, false);
-			groups->expression->ecxt_innertuple = groups->stored_key;
-			groups->expression->ecxt_outertuple = groups->group_key;
-			if (!ExecQualAndReset(groups->key_equal, groups->expression))
-				continue;
-			if (groups->ambiguous)
-				group->key = ExecCopySlotMinimalTuple(groups->stored_key);
-		}
-		groups_add_stored(groups, group);
-		break;
+		ScanKeyInit(&scan_key, 1, BTEqualStrategyNumber, F_INT4EQ,
+		            Int32GetDatum((int32) group->hash));
+		index_rescan(groups->scan, &scan_key, 1, NULL, 0);
 	}
+	while (!done && index_getnext_slot(groups->scan, ForwardScanDirection, stored))
+		done = groups_take(groups, group);
 	ExecClearTuple(stored);
 }
 
@@ -289,6 +305,7 @@ groups_single_state(BulkRow *row, MinimalTuple wanted, void *context)
 		                            &update_indexes);
 		if (result == TM_Ok && update_indexes)
 			groups_index(groups, row->owner, &groups->hidden_slot->tts_tid);
+		row->tid = groups->hidden_slot->tts_tid;
 		ExecClearTuple(groups->hidden_slot);
 	}
 	if (result != TM_Ok)
@@ -320,6 +337,8 @@ groups_insert_states(Groups *groups)
 			for (int j = 0; j < waiting; j++)
 			{
 				groups_index(groups, batch[j], &slots[j]->tts_tid);
+				if (groups->index)
+					places_put(groups->view->places, batch[j]->hash, &slots[j]->tts_tid, NULL);
 				ExecClearTuple(slots[j]);
 			}
 			MemoryContextSwitchTo(old);
@@ -367,8 +386,17 @@ groups_store(Groups *groups)
 	}
 	bulk_write(&writer, rows, count);
 	for (int i = 0; i < count; i++)
+	{
+		ViewGroup *group = rows[i].owner;
+
 		if (rows[i].fate == BULK_DELETED)
-			((ViewGroup *) rows[i].owner)->stored = false;
+		{
+			group->stored = false;
+			places_remove(groups->view->places, group->hash, &group->state_tid);
+		}
+		else
+			places_put(groups->view->places, group->hash, &rows[i].tid, NULL);
+	}
 	pfree(rows);
 	groups_insert_states(groups);
 }

@@ -11,7 +11,9 @@
  * The hash is that of the columns which tell rows apart (ViewTarget.identity),
  * so that it outlives updates of the others. An entry's tid is used as an
  * index would use it: it is that of the root of a HOT chain, and stays right as
- * long as the row moves along the chain. Entries are removed with their rows, never left behind.
+ * long as the row moves along the chain. Entries are removed with their rows,
+ * never left behind. What has been found or written is looked for among the
+ * remembered places first.
  *
  *-------------------------------------------------------------------------
  */
@@ -203,19 +205,36 @@ locator_open(ViewTarget *target, bool build)
 			locator_build(target, locator);
 		}
 	}
+	if (locator != NULL && (locator->rows || locator->unique))
+		places_concern(target->known, target->relation, locator->rows);
 	MemoryContextSwitchTo(old);
+}
+
+/* Is a row where it was seen last? */
+static bool
+locator_recall(ViewTarget *target, TupleTableSlot *row, uint64 hash, Place *found)
+{
+	Place *place = places_get(target->known, hash);
+	TupleTableSlot *candidate = target->locator->candidate;
+
+	if (place == NULL || !apply_read(target->relation, &place->tid, candidate) ||
+	    !image_equal(row, candidate))
+		return false;
+	*found = *place;
+	return true;
 }
 
 /* Take a candidate if its image is the row's and it is not taken already. */
 static int
-locator_take(TupleTableSlot *row, TupleTableSlot *candidate, ItemPointer entry, LocatedRow *rows,
-             int found)
+locator_take(TupleTableSlot *row, uint64 hash, TupleTableSlot *candidate, ItemPointer entry,
+             Place *rows, int found)
 {
 	if (!image_equal(row, candidate))
 		return found;
 	for (int i = 0; i < found; i++)
 		if (ItemPointerEquals(&rows[i].tid, &candidate->tts_tid))
 			return found;
+	rows[found].hash = hash;
 	rows[found].tid = candidate->tts_tid;
 	if (entry)
 		rows[found].entry = *entry;
@@ -260,15 +279,19 @@ locator_hash(ViewTarget *target, TupleTableSlot *row)
  * there are.
  */
 int
-locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *rows)
+locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 {
 	ViewLocator *locator;
+	uint64 hash;
 	int found = 0;
 
 	locator_open(target, true);
 	locator = target->locator;
 	slot_getallattrs(row);
-	if (locator->rows == NULL)
+	hash = locator_hash(target, row);
+	if (wanted == 1 && locator_recall(target, row, hash, rows))
+		found = 1;
+	else if (locator->rows == NULL)
 	{
 		Form_pg_index form = locator->unique->rd_index;
 		ScanKeyData keys[INDEX_MAX_KEYS];
@@ -291,14 +314,13 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *
 		index_rescan(locator->unique_scan, keys, form->indnkeyatts, NULL, 0);
 		while (found < wanted &&
 		       index_getnext_slot(locator->unique_scan, ForwardScanDirection, locator->candidate))
-			found = locator_take(row, locator->candidate, NULL, rows, found);
+			found = locator_take(row, hash, locator->candidate, NULL, rows, found);
 	}
 	else
 	{
 		ScanKeyData key;
 
-		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
-		            Int64GetDatum((int64) locator_hash(target, row)));
+		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) hash));
 		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
 		while (found < wanted &&
 		       index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
@@ -310,8 +332,8 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *
 
 			if (table_index_fetch_tuple(locator->fetch, &tid, SnapshotSelf, locator->candidate,
 			                            &again, NULL))
-				found = locator_take(row, locator->candidate, &locator->rows_slot->tts_tid, rows,
-				                     found);
+				found = locator_take(row, hash, locator->candidate, &locator->rows_slot->tts_tid,
+				                     rows, found);
 		}
 	}
 	ExecClearTuple(locator->candidate);
@@ -322,16 +344,30 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, LocatedRow *
 void
 locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 {
-	if (target->locator && target->locator->rows)
-		locator_write(target->locator, locator_hash(target, row), tid);
+	ViewLocator *locator = target->locator;
+	uint64 hash;
+
+	if (locator == NULL || locator->rows == NULL)
+		return;
+	hash = locator_hash(target, row);
+	locator_write(locator, hash, tid);
+	places_put(target->known, hash, tid, &locator->rows_slot->tts_tid);
 }
 
-/* A row was deleted, or its entry leads to it no more. */
+/* A row that was found was updated, and its entry leads to the new version. */
 void
-locator_forget(ViewTarget *target, LocatedRow *row)
+locator_moved(ViewTarget *target, Place *row, ItemPointer tid)
+{
+	places_put(target->known, row->hash, tid, &row->entry);
+}
+
+/* A row that was found is going, or its entry leads to it no more. */
+void
+locator_forget(ViewTarget *target, Place *row)
 {
 	TM_FailureData failure;
 
+	places_remove(target->known, row->hash, &row->tid);
 	if (!ItemPointerIsValid(&row->entry))
 		return;
 	if (table_tuple_delete(target->locator->rows, &row->entry, GetCurrentCommandId(true),

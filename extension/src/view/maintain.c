@@ -91,6 +91,7 @@ view_make(Oid relid, ViewPlan *plan, List *settings, MemoryContext context)
 	view->plan = plan;
 	view->settings = settings;
 	view->context = context;
+	view->places = places_create(context);
 	if (plan->grouped)
 		view->program = aggregate_program(plan->aggregates);
 	return view;
@@ -149,6 +150,11 @@ view_load(Oid oid, List *settings)
 void
 view_unload(MaintainedView *view)
 {
+	ListCell *cell;
+
+	places_clear(view->places);
+	foreach (cell, view->parts)
+		places_clear(((MaintainedView *) lfirst(cell))->places);
 	MemoryContextDelete(view->context);
 }
 
@@ -445,6 +451,7 @@ view_open(MaintainedView *view, ViewOutcome *outcome)
 		change_begin(outcome->change, RelationGetDescr(relation));
 	}
 	target = apply_open(relation, outcome->change);
+	target->known = view->places;
 	target->identity = view->plan->identity;
 	target->identity_count = view->plan->identity_count;
 	return target;

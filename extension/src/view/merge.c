@@ -37,7 +37,7 @@ typedef struct MergeRow
 {
 	MinimalTuple tuple;
 	bool done; /* cancelled, deleted or updated */
-	LocatedRow where;
+	Place where;
 } MergeRow;
 
 /* Rows of a run with the same sign. */
@@ -165,7 +165,7 @@ merge_cancel(Merge *merge)
 static void
 merge_locate(Merge *merge)
 {
-	LocatedRow *found = NULL;
+	Place *found = NULL;
 	MergeRow **same = NULL;
 
 	for (int i = 0; i < merge->going.count; i++)
@@ -180,7 +180,7 @@ merge_locate(Merge *merge)
 		{
 			MemoryContext old = MemoryContextSwitchTo(merge->run_context);
 
-			found = palloc_extended(merge->going.count * sizeof(LocatedRow), MCXT_ALLOC_HUGE);
+			found = palloc_extended(merge->going.count * sizeof(Place), MCXT_ALLOC_HUGE);
 			same = palloc_extended(merge->going.count * sizeof(MergeRow *), MCXT_ALLOC_HUGE);
 			MemoryContextSwitchTo(old);
 		}
@@ -229,8 +229,10 @@ merge_run(Merge *merge)
 			apply_delete(target, &going->where.tid);
 			continue;
 		}
-		if (!apply_update(target, &going->where.tid,
-		                  merge_show(merge, 0, &merge->coming.rows[next]), &tid))
+		if (apply_update(target, &going->where.tid, merge_show(merge, 0, &merge->coming.rows[next]),
+		                 &tid))
+			locator_moved(target, &going->where, &tid);
+		else
 			locator_forget(target, &going->where);
 		merge->coming.rows[next].done = true;
 	}

@@ -65,6 +65,8 @@ rebuild_begin(ViewTarget *target)
 	Rebuild *rebuild = palloc0(sizeof(Rebuild));
 	TupleDesc view = RelationGetDescr(target->relation);
 
+	/* rows are deleted here without asking where they were seen */
+	places_clear(target->known);
 	rebuild->target = target;
 	rebuild->context = CurrentMemoryContext;
 	rebuild->descriptor = CreateTemplateTupleDesc(SORT_COLUMNS + view->natts);

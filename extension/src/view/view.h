@@ -57,6 +57,7 @@ typedef struct MaintainedView
 	ViewPlan *plan;
 	List *queries; /* of ViewQuery * */
 	AggregateProgram *program;
+	Places *places; /* of its rows, or of its groups' states */
 	List *settings; /* "name=value" that differ from the worker's own */
 	FrontierView *shared;
 	List *parts;      /* of MaintainedView *: its hidden parts, those below
