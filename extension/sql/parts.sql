@@ -99,6 +99,42 @@ INSERT INTO sales SELECT g, g % 2, 'x', 1, 1, NULL FROM generate_series(1, 10) g
 SELECT freshet.verify('rolled'), freshet.verify('compared');
 SELECT * FROM rolled ORDER BY g, shop;
 
+-- partitions and inheritance: UNION ALL of the tables that have the rows
+CREATE TABLE log (gone int, day int, level text, size int) PARTITION BY RANGE (day);
+ALTER TABLE log DROP COLUMN gone;
+CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (10);
+CREATE TABLE log_2 (size int, level text, day int);
+INSERT INTO log_2 VALUES (1, 'info', 11);
+CREATE TABLE log_3 PARTITION OF log FOR VALUES FROM (20) TO (30) PARTITION BY LIST (level);
+CREATE TABLE log_3_info PARTITION OF log_3 DEFAULT;
+CREATE TABLE base (a int, b text);
+CREATE TABLE child (c int) INHERITS (base);
+CREATE MATERIALIZED VIEW logged AS SELECT l.day, l.level, s.city FROM log l JOIN shops s ON s.id = l.day % 7;
+CREATE MATERIALIZED VIEW levels AS SELECT level, count(*) AS n, max(size) AS most FROM log GROUP BY level;
+CREATE MATERIALIZED VIEW bases AS SELECT b, count(*) AS n FROM base GROUP BY b;
+CREATE MATERIALIZED VIEW only_base AS SELECT a, b FROM ONLY base;
+SELECT freshet.verify('logged'), freshet.verify('levels'), freshet.verify('bases'), freshet.verify('only_base');
+SELECT view, strategy, reason FROM freshet.views WHERE view::text IN ('logged', 'levels', 'bases', 'only_base') ORDER BY view::text;
+INSERT INTO log SELECT g, CASE WHEN g % 2 = 0 THEN 'info' ELSE 'error' END, g FROM generate_series(0, 9) g;
+INSERT INTO log VALUES (25, 'fatal', 3);
+INSERT INTO base VALUES (1, 'x');
+INSERT INTO child VALUES (2, 'x', 3);
+SELECT freshet.verify('logged'), freshet.verify('levels'), freshet.verify('bases'), freshet.verify('only_base');
+UPDATE log SET day = day + 20 WHERE level = 'error';
+ALTER TABLE log ATTACH PARTITION log_2 FOR VALUES FROM (10) TO (20);
+SELECT * FROM levels ORDER BY level;
+SELECT freshet.verify('logged'), freshet.verify('levels');
+UPDATE log SET size = size + 1 WHERE day = 11;
+ALTER TABLE log DETACH PARTITION log_1;
+SELECT * FROM levels ORDER BY level;
+CREATE TABLE grandchild () INHERITS (child);
+INSERT INTO grandchild VALUES (3, 'y', 4);
+SELECT * FROM bases ORDER BY b;
+SELECT freshet.verify('logged'), freshet.verify('levels'), freshet.verify('bases'), freshet.verify('only_base');
+DROP TABLE child CASCADE;
+SELECT * FROM bases ORDER BY b;
+SELECT freshet.verify('bases');
+
 -- an error in a part is the view's; it keeps its content and heals
 CREATE MATERIALIZED VIEW shares AS SELECT city, share FROM shops JOIN (SELECT shop, sum(1 / price) AS share FROM sales GROUP BY shop) t ON t.shop = shops.id;
 SELECT freshet.verify('shares');

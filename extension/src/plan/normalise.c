@@ -320,6 +320,7 @@ normalise_children(Normalise *normalise, Query *query)
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
 		RangeTblEntry *part;
 
+		inherit_rewrite(rte);
 		if (rte->rtekind != RTE_SUBQUERY)
 			continue;
 		rte->subquery = normalise_query(normalise, rte->subquery, false);

@@ -3,7 +3,8 @@
  * normalise.h
  *	  What the files of the normalisation share: normalise.c (the walk and the
  *	  parts), layers.c (grouping, windows, DISTINCT and LIMIT on top of each
- *	  other), setop.c, grouping.c (grouping sets) and sublink.c.
+ *	  other), setop.c, inherit.c, grouping.c (grouping sets) and
+ *	  sublink.c.
  *
  * Every rewriting gives the same rows, by image, as what it replaces. Where that
  * cannot be known, it notes an obstacle, and the view is recomputed.
@@ -39,6 +40,9 @@ extern Query *layers_collapse(Query *query);
 /* setop.c */
 extern Query *setop_rewrite(Normalise *normalise, Query *query);
 extern Query *setop_union_all(List *branches, List *targets);
+
+/* inherit.c */
+extern void inherit_rewrite(RangeTblEntry *rte);
 
 /* grouping.c */
 extern Query *grouping_rewrite(Normalise *normalise, Query *query);

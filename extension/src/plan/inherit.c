@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * inherit.c
+ *	  Partitioned tables and inheritance as UNION ALL of the tables that have
+ *	  the rows.
+ *
+ * Which tables these are belongs to the view's relations, and so to its
+ * fingerprint: a view is rebuilt when one is attached or detached.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "plan/normalise.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* A query over more tables would take longer to plan than to run. */
+#define MOST_CHILDREN 128
+
+/* The columns of the parent, as those of one table of its rows. */
+static Query *
+inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Oid child)
+{
+	Query *query = makeNode(Query);
+	RangeTblEntry *rte = copyObject(parent);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+
+	rte->relid = child;
+	rte->relkind = get_rel_relkind(child);
+	rte->inh = false;
+	rte->lateral = false;
+	rte->alias = NULL;
+	/* the right to read the parent is all that is needed */
+	rte->requiredPerms = 0;
+	rte->selectedCols = NULL;
+	rte->securityQuals = NIL;
+	reference->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(reference), NULL);
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+		char *name = pstrdup(NameStr(attribute->attname));
+		Node *value;
+
+		if (attribute->attisdropped)
+			value = (Node *) makeNullConst(INT4OID, -1, InvalidOid);
+		else
+			value = (Node *) makeVar(1, get_attnum(child, name), attribute->atttypid,
+			                         attribute->atttypmod, attribute->attcollation, 0);
+		query->targetList =
+		    lappend(query->targetList, makeTargetEntry((Expr *) value, i + 1, name, false));
+	}
+	return query;
+}
+
+/*
+ * Put a subquery in the place of a table that has its rows in others. It is left
+ * as it is where one of these is no ordinary table.
+ */
+void
+inherit_rewrite(RangeTblEntry *rte)
+{
+	List *children;
+	List *branches = NIL;
+	List *targets;
+	Relation relation;
+	ListCell *cell;
+
+	if (rte->rtekind != RTE_RELATION || !rte->inh || !OidIsValid(rte->relid) ||
+	    rte->tablesample != NULL ||
+	    (rte->relkind != RELKIND_PARTITIONED_TABLE &&
+	     (rte->relkind != RELKIND_RELATION || !has_subclass(rte->relid))))
+		return;
+	children = find_all_inheritors(rte->relid, AccessShareLock, NULL);
+	if (list_length(children) > MOST_CHILDREN)
+		return;
+	relation = relation_open(rte->relid, AccessShareLock);
+	foreach (cell, children)
+	{
+		Oid child = lfirst_oid(cell);
+		char relkind = get_rel_relkind(child);
+
+		if (relkind == RELKIND_PARTITIONED_TABLE)
+			continue;
+		if (relkind != RELKIND_RELATION)
+		{
+			relation_close(relation, AccessShareLock);
+			return;
+		}
+		branches = lappend(branches, inherit_branch(rte, RelationGetDescr(relation), child));
+	}
+	relation_close(relation, AccessShareLock);
+	if (branches == NIL)
+		return;
+
+	targets = linitial_node(Query, branches)->targetList;
+	rte->subquery = list_length(branches) == 1 ? linitial_node(Query, branches)
+	                                           : setop_union_all(branches, targets);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->inh = false;
+	rte->requiredPerms = 0;
+	rte->selectedCols = NULL;
+}
