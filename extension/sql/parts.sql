@@ -72,6 +72,16 @@ SELECT view, freshet.verify(view) FROM freshet.views WHERE maintained ORDER BY v
 SELECT view, strategy, reason FROM freshet.views WHERE maintained ORDER BY view::text;
 DROP MATERIALIZED VIEW distinct_amount, distinct_took, distinct_price, grouped_amount, whole_row;
 
+-- what depends on the order in which rows are met is asked of the query, whose tables have another
+CREATE MATERIALIZED VIEW met AS SELECT n, array_agg(shop) AS shops FROM (SELECT shop, count(*) AS n FROM sales GROUP BY shop) s GROUP BY n;
+CREATE MATERIALIZED VIEW met_ordered AS SELECT n, array_agg(shop ORDER BY shop) AS shops FROM (SELECT shop, count(*) AS n FROM sales GROUP BY shop) s GROUP BY n;
+CREATE MATERIALIZED VIEW numbered AS SELECT shop, row_number() OVER (PARTITION BY shop % 2 ORDER BY count(*)) FROM sales GROUP BY shop;
+CREATE MATERIALIZED VIEW numbered_all AS SELECT shop, row_number() OVER (PARTITION BY shop % 2 ORDER BY count(*), shop) FROM sales GROUP BY shop;
+CREATE MATERIALIZED VIEW ranked AS SELECT shop, rank() OVER (PARTITION BY shop % 2 ORDER BY count(*)) FROM sales GROUP BY shop;
+SELECT view, freshet.verify(view) FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT view, strategy FROM freshet.views WHERE maintained ORDER BY view::text;
+DROP MATERIALIZED VIEW met, met_ordered, numbered, numbered_all, ranked;
+
 -- LIMIT: ties at its end are the query's business
 CREATE MATERIALIZED VIEW top AS SELECT id, shop FROM sales WHERE shop IS NOT NULL ORDER BY shop DESC LIMIT 7;
 CREATE MATERIALIZED VIEW top_groups AS SELECT shop, count(*) AS n FROM sales GROUP BY shop ORDER BY n DESC, shop LIMIT 2;

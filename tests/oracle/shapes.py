@@ -116,6 +116,22 @@ SHAPES = [
                             "GROUP BY customer HAVING sum(units) > 5)"),
     Shape("in_union", "A", "SELECT id, note FROM orders WHERE customer IN (SELECT id FROM customers UNION "
                            "SELECT order_id FROM items)"),
+    Shape("part_outer_joins", "B", "SELECT c.id, a.n, b.most FROM customers c LEFT JOIN (SELECT customer, count(*) AS n "
+                                   "FROM orders WHERE flag GROUP BY customer) a ON a.customer = c.id LEFT JOIN "
+                                   "(SELECT order_id, max(units) AS most FROM items GROUP BY order_id "
+                                   "HAVING max(units) > 3) b ON b.order_id = c.id"),
+    Shape("part_ranked", "B", "SELECT customer, count(*) AS n, rank() OVER (PARTITION BY customer % 3 ORDER BY count(*)) "
+                              "AS place FROM orders GROUP BY customer"),
+    Shape("part_numbered", "B", "SELECT customer, sum(units) AS n, row_number() OVER (PARTITION BY customer % 3 "
+                                "ORDER BY sum(units), customer) AS place FROM orders GROUP BY customer"),
+    Shape("part_array_ordered", "B", "SELECT n, array_agg(customer ORDER BY customer) AS customers FROM (SELECT customer, "
+                                     "count(*) AS n FROM orders GROUP BY customer) c GROUP BY n"),
+    Shape("part_not_exists", "B", "SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM (SELECT customer, count(*) AS n "
+                                  "FROM orders GROUP BY customer) g WHERE g.customer = c.id AND g.n > 2)"),
+    Shape("part_not_in", "B", "SELECT id, region FROM customers WHERE id NOT IN (SELECT customer FROM orders "
+                              "WHERE units > 6 EXCEPT SELECT order_id FROM items)"),
+    Shape("part_correlated", "B", "SELECT c.id, (SELECT count(*) FROM orders o WHERE o.customer = c.id AND o.units > "
+                                  "(SELECT avg(units) FROM items)) AS n FROM customers c"),
     Shape("grouping_sets", "A", "SELECT customer, flag, count(*) AS n FROM orders GROUP BY ROLLUP (customer, flag)"),
     Shape("grouping_cube", "A", "SELECT day, flag, grouping(day, flag) AS g, sum(units) AS units, max(note) AS last "
                                 "FROM orders GROUP BY CUBE (day, flag) HAVING count(*) > 1"),

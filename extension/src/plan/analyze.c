@@ -414,14 +414,20 @@ static void
 plan_judge_parts(ViewPlan *plan)
 {
 	const char *reason = plan->obstacle;
+	const char *ordered =
+	    "the query has: something over a subquery that depends on the order of its rows";
 	bool ties = false;
 	ListCell *cell;
 
+	if (reason == NULL && plan_keyed(plan) && plan_order_matters(plan->block, plan->parts))
+		reason = ordered;
 	foreach (cell, plan->parts)
 	{
 		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
 
 		plan_classify(part);
+		if (reason == NULL && plan_keyed(part) && plan_order_matters(part->block, plan->parts))
+			reason = ordered;
 		ties |= part->ties > 0;
 		if (reason == NULL && part->strategy == PLAN_RECOMPUTE)
 			reason = part->reason;

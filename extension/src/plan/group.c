@@ -41,7 +41,7 @@ plan_aggref_walker(Node *node, List **aggrefs)
  * Describe an aggregate call for the maintenance of its state; returns NULL
  * and a reason if its state cannot follow changes exactly.
  */
-static PlanAggregate *
+PlanAggregate *
 plan_aggregate(Aggref *aggref, const char **reason)
 {
 	PlanAggregate *result = palloc0(sizeof(PlanAggregate));

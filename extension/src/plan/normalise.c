@@ -107,6 +107,13 @@ normalise_part_entry(const RangeTblEntry *rte)
 	return rte->rtekind == RTE_RELATION && rte->enrname != NULL;
 }
 
+/* The number of the part that an entry is. */
+int
+normalise_part_number(const RangeTblEntry *rte)
+{
+	return atoi(rte->enrname + strlen(PART_NAME));
+}
+
 /* The names of a query's columns. */
 static List *
 normalise_names(List *targets)
@@ -404,7 +411,7 @@ bind_walker(Node *node, const Oid *tables)
 		RangeTblEntry *rte = (RangeTblEntry *) node;
 
 		if (normalise_part_entry(rte))
-			rte->relid = tables[atoi(rte->enrname + strlen(PART_NAME)) - 1];
+			rte->relid = tables[normalise_part_number(rte) - 1];
 		return false;
 	}
 	return expression_tree_walker(node, bind_walker, (void *) tables);

@@ -28,6 +28,7 @@ extern bool normalise_closed(Query *query);
 extern bool normalise_grouped(const Query *query);
 extern bool normalise_flat(const Query *query);
 extern bool normalise_part_entry(const RangeTblEntry *rte);
+extern int normalise_part_number(const RangeTblEntry *rte);
 extern RangeTblEntry *normalise_part(Normalise *normalise, Query *query);
 extern RangeTblEntry *normalise_entry(Query *query);
 extern Query *normalise_over(RangeTblEntry *rte, List *targets);

@@ -172,6 +172,7 @@ extern Oid plan_lock_relations(Relation view);
 extern void plan_normalise(ViewPlan *plan);
 extern void plan_classify(ViewPlan *plan);
 extern PlanStrategy plan_strategy(const ViewPlan *plan);
+extern bool plan_order_matters(Query *block, List *parts);
 extern bool plan_check_limit(ViewPlan *plan);
 extern void plan_bind(ViewPlan *plan, const Oid *tables);
 extern void plan_relations(ViewPlan *plan, Query *query);
@@ -188,6 +189,7 @@ extern bool plan_keyed(const ViewPlan *plan);
 extern const char *plan_check_leaf(RangeTblEntry *rte);
 
 /* group.c */
+extern PlanAggregate *plan_aggregate(Aggref *aggref, const char **reason);
 extern const char *plan_split_groups(ViewPlan *plan, Query *query);
 
 /* key.c */
