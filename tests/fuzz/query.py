@@ -127,7 +127,9 @@ def smaller(node) -> Iterator:
         value = getattr(node, part.name)
         if isinstance(value, list):
             for index in range(len(value)):
-                if not (isinstance(node, Expr)):
+                # Without its order, what LIMIT and DISTINCT ON choose would be anybody's guess.
+                ordered = part.name == "order" and (node.limit or node.distinct_on)
+                if not isinstance(node, Expr) and not ordered:
                     changed = copy.copy(node)
                     setattr(changed, part.name, value[:index] + value[index + 1:])
                     if isinstance(changed, Select) and part.name == "tables" and changed.tables:
