@@ -45,7 +45,7 @@ class Case:
         self.open = [False] * SESSIONS  # in a transaction
         self.savepoints = [0] * SESSIONS
         self.prepared: list[str] = []
-        self.attached = {}
+        self.plain: str | None = None
         self.make_tables()
         self.generator = Generator(self.random, [table.relation() for table in self.tables])
         self.make_plain_view()
@@ -109,7 +109,8 @@ class Case:
     def make_plain_view(self) -> None:
         if self.chance(0.5):
             query, columns = self.generator.view(1)
-            self.add(0, f"CREATE VIEW plain AS {query.sql()}")
+            self.plain = query.sql()
+            self.add(0, f"CREATE VIEW plain AS {self.plain}")
             self.generator.relations = self.generator.relations + [Relation("plain", tuple(columns))]
 
     def make_view(self) -> None:
@@ -151,6 +152,8 @@ class Case:
             how = self.random.choice(("ROLLBACK TO", "RELEASE"))
             self.add(session, f"{how} s{number}")
             self.savepoints[session] = number - (how == "RELEASE")
+        elif pick < 0.48:
+            self.odd(session, True)
         else:
             self.change(session)
 
@@ -228,20 +231,25 @@ class Case:
         else:
             self.add(session, f"TRUNCATE {table.name}")
 
-    def odd(self, session: int) -> None:
+    def odd(self, session: int, in_transaction: bool = False) -> None:
         """Statements that change more than rows, or rows in another way."""
         table = self.random.choice(self.tables)
         name = table.name
-        choices = [f"VACUUM {name}", f"VACUUM (FREEZE) {name}", f"VACUUM FULL {name}", f"ANALYZE {name}",
-                   f"REINDEX TABLE {name}", f"ALTER TABLE {name} ADD COLUMN x{len(self.steps)} int DEFAULT 7",
+        choices = [f"ANALYZE {name}", f"REINDEX TABLE {name}", f"ALTER TABLE {name} ADD COLUMN x{len(self.steps)} int DEFAULT 7",
                    f"ALTER TABLE {name} ALTER COLUMN spare TYPE {self.random.choice(('bigint', 'int', 'numeric'))}",
                    f"CREATE INDEX ON {name} ({table.columns[0][0]})", f"TRUNCATE {name} CASCADE",
                    f"ALTER TABLE {name} DROP COLUMN IF EXISTS spare",
                    f"ALTER TABLE {name} SET (fillfactor = {self.random.randint(50, 100)})",
                    f"SET session_replication_role = {self.random.choice(('replica', 'origin'))}"]
+        if not in_transaction:
+            choices += [f"VACUUM {name}", f"VACUUM (FREEZE) {name}", f"VACUUM FULL {name}"]
+        if self.plain:
+            choices.append(f"CREATE OR REPLACE VIEW plain AS SELECT q.* FROM ({self.plain}) q"
+                           + self.random.choice(("", " WHERE false", " LIMIT 0")))
         if self.views:
             view = self.random.choice(self.views)
-            choices += [f"REFRESH MATERIALIZED VIEW {view}", f"VACUUM FULL {view}", f"ANALYZE {view}",
+            choices += [f"REFRESH MATERIALIZED VIEW {view}", f"ANALYZE {view}",
+                        f"CREATE INDEX ON {view} ({self.random.choice(('c0', 'c1', 'k0', 'a0', 'w0'))})",
                         f"DROP MATERIALIZED VIEW {view}", f"SELECT count(*) FROM {view}",
                         f"ALTER MATERIALIZED VIEW {view} SET (autovacuum_enabled = off)"]
         if table.form == "partitioned":

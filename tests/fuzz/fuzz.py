@@ -31,11 +31,11 @@ class Fuzz:
             self.runner.close()
         self.runner = None
 
-    def fails(self, steps: list[Step]) -> Failure | None:
+    def fails(self, steps: list[Step], at_once: bool = False) -> Failure | None:
         try:
             if self.runner is None:
                 self.runner = Runner(self.place.database(), self.statistics)
-            failure = self.runner.run(steps)
+            failure = self.runner.run(steps, at_once)
         except psycopg.OperationalError as error:
             failure = Failure("server", "-", str(error))
         if failure:
@@ -46,11 +46,14 @@ class Fuzz:
 
     def one(self, seed: int) -> Failure | None:
         steps = Case(seed).steps
-        failure = self.fails(steps)
+        at_once = seed % 4 == 3
+        failure = self.fails(steps, at_once)
         if failure is None:
             return None
-        self.say(f"seed {seed}: {failure}")
-        found = Shrinker(self.fails, self.shrink_seconds).shrink(steps, failure)
+        self.say(f"seed {seed}: {failure}" + (", with sessions at once" if at_once else ""))
+        # If it needs no race, it is easier to understand without.
+        found = (Shrinker(self.fails, self.shrink_seconds).shrink(steps, failure)
+                 or at_once and Shrinker(lambda fewer: self.fails(fewer, True), self.shrink_seconds).shrink(steps, failure))
         text = script(*(found or (steps[:failure.step + 1], failure)), seed if found else f"{seed} (seen once)")
         if self.results:
             self.results.mkdir(parents=True, exist_ok=True)

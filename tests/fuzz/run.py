@@ -1,6 +1,7 @@
 """Run a case and say what is wrong: a view that differs from its query, an error that must not be, a wait without end."""
 
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -73,17 +74,22 @@ class Runner:
         for connection in (*self.sessions, self.checker):
             connection.execute(f"SET search_path = {SCHEMA}")
 
-    def run(self, steps: list[Step]) -> Failure | None:
-        """The first thing that is wrong, if anything is."""
+    def run(self, steps: list[Step], at_once: bool = False) -> Failure | None:
+        """The first thing that is wrong, if anything is. At once: sessions do not wait for each other but at checks."""
         number = 0
         try:
             self.reset()
             self.queries: dict[str, str] = {}
+            waiting: list[Step] = []
             for number, step in enumerate(steps):
-                if step.sql == CHECK:
-                    self.check()
-                else:
+                if step.sql != CHECK and not at_once:
                     self.execute(step)
+                elif step.sql != CHECK:
+                    waiting.append(step)
+                else:
+                    self.execute_at_once(waiting)
+                    waiting = []
+                    self.check()
             self.end()
             self.statistics.cases += 1
         except Failure as failure:
@@ -113,6 +119,26 @@ class Runner:
                 raise Failure("error", "-", f"{step.sql[:200]}: {state} {error}") from None
             if made and state not in ("55P03", "25P02", "40P01", "40001"):
                 raise Failure("refused", made[1], f"{state} {error}") from None
+
+    def execute_at_once(self, steps: list[Step]) -> None:
+        """Each session's statements in a thread."""
+        failures: list[Exception] = []
+
+        def run(session: int) -> None:
+            try:
+                for step in steps:
+                    if step.session == session:
+                        self.execute(step)
+            except (Failure, psycopg.Error) as failure:
+                failures.append(failure)
+
+        threads = [threading.Thread(target=run, args=(session,)) for session in {step.session for step in steps}]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
 
     def is_query(self, query: str) -> bool:
         """Whether the server takes a text as a query, and its result is small."""
