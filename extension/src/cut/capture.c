@@ -27,7 +27,9 @@
 #include "cut/capture.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/sinval.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -36,6 +38,9 @@
 /* The table of pending transactions is made smaller when it is that big, and that empty. */
 #define PENDING_LARGE 1024
 #define PENDING_SPARSE 16
+
+/* A transaction with so many places is a load, whose rows may be taken ahead. */
+#define AHEAD_PLACES 64
 
 typedef struct WatchEntry
 {
@@ -92,6 +97,9 @@ struct Capture
 	int relid_count;
 	int relid_capacity;
 	pending_hash *pending;
+	List *ahead;          /* of Ahead *, each of a pending transaction */
+	CaptureWanted wanted; /* while reading ahead */
+	void *wanted_context;
 	/* xids whose places capture_collect has handed out */
 	TransactionId *collected;
 	int collected_count;
@@ -274,6 +282,80 @@ capture_record_block(Capture *capture, int block_id, BlockNumber *block)
 	return entry;
 }
 
+/* What is taken ahead of a transaction and a relation, or NULL. */
+static Ahead *
+capture_find_ahead(Capture *capture, TransactionId xid, uint16 index)
+{
+	ListCell *cell;
+
+	foreach (cell, capture->ahead)
+	{
+		Ahead *ahead = lfirst(cell);
+
+		if (ahead->xid == xid && ahead->index == index)
+			return ahead;
+	}
+	return NULL;
+}
+
+/* A version was removed, or written by a record that is not taken ahead. */
+static void
+capture_touch(Capture *capture, WatchEntry *watch, BlockNumber block, OffsetNumber offset)
+{
+	ListCell *cell;
+
+	foreach (cell, capture->ahead)
+	{
+		Ahead *ahead = lfirst(cell);
+
+		if (ahead->index == watch->index)
+			ahead_touch(ahead, block, offset);
+	}
+}
+
+/* Will the rows that a record inserted be taken ahead? */
+static bool
+capture_take(Capture *capture, WatchEntry *watch, PendingEntry *pending, BlockNumber block,
+             const OffsetNumber *offsets, int count, bool fresh)
+{
+	Ahead *ahead;
+
+	if (capture->wanted == NULL)
+		return false;
+	ahead = capture_find_ahead(capture, pending->xid, watch->index);
+	if (ahead == NULL)
+	{
+		if (!fresh || pending->count < AHEAD_PLACES ||
+		    !capture->wanted(watch->relid, capture->wanted_context))
+			return false;
+		ahead =
+		    ahead_create(capture->context, pending->xid, watch->relid, watch->node, watch->index);
+		capture->ahead = lappend(capture->ahead, ahead);
+	}
+	return ahead_queue(ahead, block, offsets, count, fresh);
+}
+
+/* Keep what a record says that inserted rows. */
+static void
+capture_insert(Capture *capture, WatchEntry *watch, PendingEntry *pending, BlockNumber block,
+               const OffsetNumber *offsets, int count, bool fresh)
+{
+	if (capture->ahead != NIL || capture->wanted != NULL)
+	{
+		if (capture_take(capture, watch, pending, block, offsets, count, fresh))
+			return;
+		for (int i = 0; i < count; i++)
+			capture_touch(capture, watch, block, offsets[i]);
+	}
+	if (count > PLACES_PER_RECORD)
+	{
+		capture_add(capture, pending, PLACE(watch->index, block, InvalidOffsetNumber));
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		capture_add(capture, pending, PLACE(watch->index, block, offsets[i]));
+}
+
 /* Keep what a heap or heap2 record says about watched relations. */
 static void
 capture_record(Capture *capture)
@@ -296,11 +378,18 @@ capture_record(Capture *capture)
 		if ((info & XLOG_HEAP_OPMASK) != XLOG_HEAP2_MULTI_INSERT)
 			return;
 		pending = capture_pending(capture, xid, record->ReadRecPtr);
-		if ((info & XLOG_HEAP_INIT_PAGE) || insert->ntuples > PLACES_PER_RECORD)
-			capture_add(capture, pending, PLACE(watch->index, block, InvalidOffsetNumber));
+		if (info & XLOG_HEAP_INIT_PAGE)
+		{
+			/* the rows of a page that was empty are numbered from its first */
+			OffsetNumber offsets[MaxHeapTuplesPerPage];
+			int count = Min(insert->ntuples, MaxHeapTuplesPerPage);
+
+			for (int i = 0; i < count; i++)
+				offsets[i] = FirstOffsetNumber + i;
+			capture_insert(capture, watch, pending, block, offsets, count, true);
+		}
 		else
-			for (int i = 0; i < insert->ntuples; i++)
-				capture_add(capture, pending, PLACE(watch->index, block, insert->offsets[i]));
+			capture_insert(capture, watch, pending, block, insert->offsets, insert->ntuples, false);
 		return;
 	}
 
@@ -308,13 +397,14 @@ capture_record(Capture *capture)
 	{
 		case XLOG_HEAP_INSERT:
 			pending = capture_pending(capture, xid, record->ReadRecPtr);
-			capture_add(capture, pending,
-			            PLACE(watch->index, block, ((xl_heap_insert *) data)->offnum));
+			capture_insert(capture, watch, pending, block, &((xl_heap_insert *) data)->offnum, 1,
+			               (info & XLOG_HEAP_INIT_PAGE) != 0);
 			break;
 		case XLOG_HEAP_DELETE:
 			pending = capture_pending(capture, xid, record->ReadRecPtr);
 			capture_add(capture, pending,
 			            PLACE(watch->index, block, ((xl_heap_delete *) data)->offnum));
+			capture_touch(capture, watch, block, ((xl_heap_delete *) data)->offnum);
 			break;
 		case XLOG_HEAP_UPDATE:
 		case XLOG_HEAP_HOT_UPDATE:
@@ -328,6 +418,8 @@ capture_record(Capture *capture)
 			pending = capture_pending(capture, xid, record->ReadRecPtr);
 			capture_add(capture, pending, PLACE(watch->index, block, update->new_offnum));
 			capture_add(capture, pending, PLACE(watch->index, old_block, update->old_offnum));
+			capture_touch(capture, watch, block, update->new_offnum);
+			capture_touch(capture, watch, old_block, update->old_offnum);
 			break;
 		}
 		default:
@@ -335,18 +427,39 @@ capture_record(Capture *capture)
 	}
 }
 
-/* Pass on which relations a committed transaction changed by DDL. */
-static void
+/*
+ * Has the transaction of a commit record that is read ahead told everybody what
+ * it invalidates? It gives up the lock of its xid only after that.
+ */
+static bool
+capture_commit_told(Capture *capture, const xl_xact_parsed_commit *commit)
+{
+	TransactionId xid = TransactionIdIsValid(commit->twophase_xid) ? commit->twophase_xid
+	                                                               : XLogRecGetXid(capture->reader);
+
+	if (!ConditionalXactLockTableWait(xid))
+		return false;
+	AcceptInvalidationMessages();
+	return true;
+}
+
+/*
+ * Pass on which relations a committed transaction changed by DDL. Returns false
+ * if the record is to be read again: it is read ahead, and what it tells of may
+ * not be visible yet.
+ */
+static bool
 capture_commit(Capture *capture)
 {
 	XLogReaderState *record = capture->reader;
 	uint8 info = XLogRecGetInfo(record);
 	uint8 operation = info & XLOG_XACT_OPMASK;
 	xl_xact_parsed_commit commit;
+	bool told = false;
 
 	if ((operation != XLOG_XACT_COMMIT && operation != XLOG_XACT_COMMIT_PREPARED) ||
 	    (info & XLOG_XACT_HAS_INFO) == 0)
-		return;
+		return true;
 	ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(record), &commit);
 	for (int i = 0; i < commit.nmsgs; i++)
 	{
@@ -354,10 +467,17 @@ capture_commit(Capture *capture)
 
 		if (message->id == SHAREDINVALRELCACHE_ID && message->rc.dbId == MyDatabaseId)
 		{
+			if (capture->wanted != NULL && !told)
+			{
+				told = capture_commit_told(capture, &commit);
+				if (!told)
+					return false;
+			}
 			if (capture->invalidated(message->rc.relId) && XLogRecPtrIsInvalid(capture->ddl_lsn))
 				capture->ddl_lsn = record->EndRecPtr;
 		}
 	}
+	return true;
 }
 
 /*
@@ -369,23 +489,28 @@ void
 capture_rewind(Capture *capture, bool again)
 {
 	if (!XLogRecPtrIsInvalid(capture->ddl_lsn) && capture->ddl_lsn < capture->position)
+	{
 		capture->position = capture->ddl_lsn;
+		/* a row taken once more would count twice */
+		capture_spoil_ahead(capture);
+	}
 	if (!again)
 		capture->ddl_lsn = InvalidXLogRecPtr;
 }
 
 /*
- * Read the WAL from where the last call ended up to upto, the end of a record
- * that is flushed already.
+ * Read the WAL from where the last call ended up to upto. Returns false at the
+ * end of what is flushed.
  */
-void
-capture_read_wal(Capture *capture, XLogRecPtr upto)
+static bool
+capture_read(Capture *capture, XLogRecPtr upto)
 {
 	XLogReaderState *reader = capture->reader;
 	MemoryContext old;
+	bool more = true;
 
 	if (capture->position >= upto)
-		return;
+		return true;
 	/* the reader keeps what it allocates, whenever it does */
 	old = MemoryContextSwitchTo(capture->context);
 	XLogBeginRead(reader, capture->position);
@@ -396,18 +521,89 @@ capture_read_wal(Capture *capture, XLogRecPtr upto)
 		RmgrId rmid;
 
 		if (record == NULL)
-			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read WAL at %X/%X: %s",
-			                                                  LSN_FORMAT_ARGS(capture->position),
-			                                                  error ? error : "end of WAL")));
-		capture->position = reader->EndRecPtr;
+		{
+			if (error != NULL || !capture->reader_private.end_of_wal)
+				ereport(ERROR,
+				        (errcode_for_file_access(),
+				         errmsg("could not read WAL at %X/%X: %s",
+				                LSN_FORMAT_ARGS(capture->position), error ? error : "no record")));
+			more = false;
+			break;
+		}
 		rmid = XLogRecGetRmid(reader);
+		if (rmid == RM_XACT_ID && !capture_commit(capture))
+		{
+			more = false;
+			break;
+		}
+		capture->position = reader->EndRecPtr;
 		if (rmid == RM_HEAP_ID || rmid == RM_HEAP2_ID)
 			capture_record(capture);
-		else if (rmid == RM_XACT_ID)
-			capture_commit(capture);
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextSwitchTo(old);
+	return more;
+}
+
+/*
+ * Read the WAL from where the last call ended up to upto, the end of a record
+ * that is flushed already.
+ */
+void
+capture_read_wal(Capture *capture, XLogRecPtr upto)
+{
+	if (!capture_read(capture, upto))
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not read WAL at %X/%X: end of WAL",
+		                                                  LSN_FORMAT_ARGS(capture->position))));
+}
+
+/*
+ * Read the WAL up to upto, or as far as it is flushed, before a cut needs it. The
+ * rows of loads into relations that are wanted are queued, to be taken
+ * (capture_ahead) before anything else is done. Returns false at the end, and in
+ * front of DDL.
+ */
+bool
+capture_read_ahead(Capture *capture, XLogRecPtr upto, CaptureWanted wanted, void *context)
+{
+	volatile bool more = false;
+
+	capture->wanted = wanted;
+	capture->wanted_context = context;
+	PG_TRY();
+	{
+		more = capture_read(capture, upto);
+	}
+	PG_FINALLY();
+	{
+		capture->wanted = NULL;
+	}
+	PG_END_TRY();
+	return more;
+}
+
+/* How far the WAL has been read. */
+XLogRecPtr
+capture_position(Capture *capture)
+{
+	return capture->position;
+}
+
+/* What is taken ahead: a list of Ahead * that changes with the next call. */
+List *
+capture_ahead(Capture *capture)
+{
+	return capture->ahead;
+}
+
+/* Nothing that was taken ahead counts. */
+void
+capture_spoil_ahead(Capture *capture)
+{
+	ListCell *cell;
+
+	foreach (cell, capture->ahead)
+		ahead_spoil(lfirst(cell));
 }
 
 /*
@@ -428,6 +624,51 @@ capture_restart_lsn(Capture *capture)
 	return result;
 }
 
+/* The blocks of what was taken ahead of a transaction in vain. */
+static int64
+capture_spoilt_places(Capture *capture, TransactionId xid, uint64 *places)
+{
+	int64 count = 0;
+	ListCell *cell;
+
+	foreach (cell, capture->ahead)
+	{
+		Ahead *ahead = lfirst(cell);
+		BlockNumber *blocks;
+		int64 block_count;
+
+		if (ahead->xid != xid || !ahead->spoilt)
+			continue;
+		block_count = ahead_blocks(ahead, NULL);
+		blocks = palloc_extended(Max(block_count, 1) * sizeof(BlockNumber), MCXT_ALLOC_HUGE);
+		(void) ahead_blocks(ahead, blocks);
+		for (int64 i = 0; i < block_count; i++)
+			places[count++] = PLACE(ahead->index, blocks[i], InvalidOffsetNumber);
+		pfree(blocks);
+	}
+	return count;
+}
+
+/* Add what was taken ahead to the change of its relation. */
+static List *
+capture_attach_ahead(List *changes, Ahead *ahead)
+{
+	RelationChange *change = NULL;
+	ListCell *cell;
+
+	foreach (cell, changes)
+		if (((RelationChange *) lfirst(cell))->relid == ahead->relid)
+			change = lfirst(cell);
+	if (change == NULL)
+	{
+		change = palloc0(sizeof(RelationChange));
+		change->relid = ahead->relid;
+		changes = lappend(changes, change);
+	}
+	change->ahead = lappend(change->ahead, ahead);
+	return changes;
+}
+
 /*
  * What may have changed between the two snapshots, as a list of
  * RelationChange in the current memory context, one per relation, places
@@ -442,6 +683,9 @@ capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
 	uint64 *places = NULL;
 	int64 count = 0;
 	int64 capacity = 0;
+	int64 spoilt;
+	List *taken = NIL;
+	ListCell *cell;
 	pending_iterator iterator;
 	PendingEntry *entry;
 
@@ -464,23 +708,38 @@ capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
 		if (!XidInMVCCSnapshot(entry->xid, old_snapshot) || !TransactionIdDidCommit(entry->xid))
 			continue;
 
-		if (count + entry->count > capacity)
+		spoilt = 0;
+		foreach (cell, capture->ahead)
 		{
-			capacity = Max(Max(capacity * 2, count + entry->count), 256);
+			Ahead *other = lfirst(cell);
+
+			if (other->xid != entry->xid)
+				continue;
+			if (other->spoilt)
+				spoilt += ahead_blocks(other, NULL);
+			else
+				taken = lappend(taken, other);
+		}
+		if (count + entry->count + spoilt > capacity)
+		{
+			capacity = Max(Max(capacity * 2, count + entry->count + spoilt), 256);
 			places = places
 			             ? repalloc_huge(places, capacity * sizeof(uint64))
 			             : MemoryContextAllocHuge(CurrentMemoryContext, capacity * sizeof(uint64));
 		}
 		memcpy(places + count, entry->places, entry->count * sizeof(uint64));
 		count += entry->count;
+		if (spoilt > 0)
+			count += capture_spoilt_places(capture, entry->xid, places + count);
 	}
-	if (count == 0)
+	if (count == 0 && taken == NIL)
 		return NIL;
 	if (count > PG_INT32_MAX)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 		                errmsg("too many row versions changed between two cuts")));
 
-	count = places_unique(places, (int) count);
+	if (count > 0)
+		count = places_unique(places, (int) count);
 	for (int64 i = 0; i < count;)
 	{
 		uint16 index = PLACE_INDEX(places[i]);
@@ -507,7 +766,10 @@ capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
 		}
 		result = lappend(result, change);
 	}
-	pfree(places);
+	if (places)
+		pfree(places);
+	foreach (cell, taken)
+		result = capture_attach_ahead(result, lfirst(cell));
 	return result;
 }
 
@@ -549,12 +811,22 @@ capture_finish(Capture *capture, bool keep)
 	for (int i = 0; i < capture->collected_count; i++)
 	{
 		PendingEntry *entry = pending_lookup(capture->pending, capture->collected[i]);
+		ListCell *cell;
 
 		if (entry == NULL)
 			continue;
 		entry->collected = false;
 		if (keep)
 			continue;
+		foreach (cell, capture->ahead)
+		{
+			Ahead *ahead = lfirst(cell);
+
+			if (ahead->xid != entry->xid)
+				continue;
+			capture->ahead = foreach_delete_current(capture->ahead, cell);
+			ahead_free(ahead);
+		}
 		pfree(entry->places);
 		pending_delete_item(capture->pending, entry);
 	}

@@ -20,6 +20,7 @@
 
 #include "postgres.h"
 
+#include "cut/ahead.h"
 #include "cut/cut.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
@@ -36,6 +37,8 @@ typedef struct RelationChange
 	/* positions found in the WAL, sorted; offset 0 means the whole block */
 	ItemPointerData *places;
 	int place_count;
+	List *ahead; /* of Ahead *: what was taken of it before, and is not
+	              * among the places */
 
 	/* filled by change_read */
 	bool read;
@@ -57,16 +60,26 @@ typedef struct RelationChange
  */
 typedef bool (*CaptureInvalidated)(Oid relid);
 
+/* Is anybody interested in the rows of a load into this relation that still runs? */
+typedef bool (*CaptureWanted)(Oid relid, void *context);
+
 extern Capture *
 capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated);
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
 extern void capture_rewind(Capture *capture, bool again);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);
+extern bool
+capture_read_ahead(Capture *capture, XLogRecPtr upto, CaptureWanted wanted, void *context);
+extern XLogRecPtr capture_position(Capture *capture);
+extern List *capture_ahead(Capture *capture);
+extern void capture_spoil_ahead(Capture *capture);
 extern XLogRecPtr capture_restart_lsn(Capture *capture);
 extern List *capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot);
 extern void capture_finish(Capture *capture, bool keep);
 
+extern int64 change_ahead_rows(const RelationChange *change);
+extern void change_add_ahead(RelationChange *change);
 extern void change_read(RelationChange *change, Relation relation, Snapshot old_snapshot,
                         Snapshot new_snapshot);
 extern void change_begin(RelationChange *change, TupleDesc descriptor);

@@ -92,6 +92,7 @@ change_visit(RelationChange *change, Relation relation, Page page, Buffer buffer
 	HeapTupleData tuple;
 	bool was;
 	bool is;
+	ListCell *cell;
 
 	if (offset > PageGetMaxOffsetNumber(page))
 		return;
@@ -103,10 +104,72 @@ change_visit(RelationChange *change, Relation relation, Page page, Buffer buffer
 	tuple.t_tableOid = RelationGetRelid(relation);
 	ItemPointerSet(&tuple.t_self, block, offset);
 
+	foreach (cell, change->ahead)
+		if (ahead_took(lfirst(cell), &tuple))
+			return;
 	is = HeapTupleSatisfiesVisibility(&tuple, new_snapshot, buffer);
 	was = HeapTupleSatisfiesVisibility(&tuple, old_snapshot, buffer);
 	if (is != was)
 		change_add(change, &tuple, is ? 1 : -1);
+}
+
+/* How many rows were taken ahead and will not be read. */
+int64
+change_ahead_rows(const RelationChange *change)
+{
+	int64 result = 0;
+	ListCell *cell;
+
+	foreach (cell, change->ahead)
+		result += ((Ahead *) lfirst(cell))->rows;
+	return result;
+}
+
+/* Have change_read give the rows as well that were taken ahead. */
+void
+change_add_ahead(RelationChange *change)
+{
+	int64 count = change->place_count;
+	int64 room = count;
+	ItemPointerData *places;
+	BlockNumber *blocks;
+	BlockNumber whole_block = InvalidBlockNumber;
+	ListCell *cell;
+
+	foreach (cell, change->ahead)
+		room += ahead_blocks(lfirst(cell), NULL);
+	if (room > PG_INT32_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		                errmsg("too many row versions changed between two cuts")));
+	places = palloc_extended(Max(room, 1) * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
+	blocks = palloc_extended(Max(room, 1) * sizeof(BlockNumber), MCXT_ALLOC_HUGE);
+	if (count > 0)
+		memcpy(places, change->places, count * sizeof(ItemPointerData));
+	foreach (cell, change->ahead)
+	{
+		int64 block_count = ahead_blocks(lfirst(cell), blocks);
+
+		for (int64 i = 0; i < block_count; i++)
+			ItemPointerSet(&places[count + i], blocks[i], InvalidOffsetNumber);
+		count += block_count;
+	}
+	qsort(places, count, sizeof(ItemPointerData), tid_compare);
+
+	/* offset 0 sorts first and stands for all others of its block */
+	change->place_count = 0;
+	for (int64 i = 0; i < count; i++)
+	{
+		BlockNumber block = ItemPointerGetBlockNumberNoCheck(&places[i]);
+
+		if (block == whole_block)
+			continue;
+		if (ItemPointerGetOffsetNumberNoCheck(&places[i]) == InvalidOffsetNumber)
+			whole_block = block;
+		places[change->place_count++] = places[i];
+	}
+	change->places = places;
+	change->ahead = NIL;
+	pfree(blocks);
 }
 
 /*

@@ -167,37 +167,124 @@ cycle_lock(WorkerView *entry)
 	return cycle_lock_relation(entry->view->view, RowExclusiveLock, &patience_ms);
 }
 
+/* Read one change, if the relation is what it was when the WAL told of it. */
+static void
+cycle_read_change(Worker *worker, ViewCycle *cycle, RelationChange *change,
+                  QueryEnvironment *environment)
+{
+	RelFileNode watched;
+	Relation relation;
+
+	/* locked by another: then by none of the views that are to follow */
+	if (!ConditionalLockRelationOid(change->relid, AccessShareLock) ||
+	    (relation = try_relation_open(change->relid, NoLock)) == NULL)
+	{
+		change->whole = true;
+		return;
+	}
+	if (!capture_watches(worker->capture, change->relid, &watched) ||
+	    !RelFileNodeEquals(watched, relation->rd_node))
+		change->whole = true;
+	else
+	{
+		change_read(change, relation, cycle->old_cut->snapshot, cycle->new_cut->snapshot);
+		delta_register_change(environment, change);
+	}
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Of this change, rows were taken ahead: does some view have them folded
+ * already (*folded), and does anybody need all of them one by one?
+ */
+static bool
+cycle_needs_rows(Worker *worker, RelationChange *change, List *todo, bool *folded)
+{
+	bool result = false;
+	ListCell *cell;
+
+	*folded = false;
+	foreach (cell, worker->watched)
+		result |= ((WatchedRelation *) lfirst(cell))->relid == change->relid;
+	foreach (cell, todo)
+	{
+		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
+
+		if (!cycle_concerns(view, list_make1(change)))
+			continue;
+		if (ahead_groups(view, change) != NIL)
+			*folded = true;
+		else
+			result = true;
+	}
+	return result;
+}
+
 /* Read the changes of relations that views look at. */
 static void
-cycle_read_changes(Worker *worker, ViewCycle *cycle)
+cycle_read_changes(Worker *worker, ViewCycle *cycle, List *todo)
 {
 	ListCell *cell;
 
 	foreach (cell, cycle->changes)
 	{
 		RelationChange *change = lfirst(cell);
-		RelFileNode watched;
-		Relation relation;
 
 		if (change->read || change->whole)
 			continue;
-		/* locked by another: then by none of the views that are to follow */
-		if (!ConditionalLockRelationOid(change->relid, AccessShareLock) ||
-		    (relation = try_relation_open(change->relid, NoLock)) == NULL)
+		if (change->ahead != NIL)
 		{
-			change->whole = true;
-			continue;
+			bool folded;
+			bool needed = cycle_needs_rows(worker, change, todo, &folded);
+
+			if (folded)
+			{
+				RelationChange *rest = palloc(sizeof(RelationChange));
+
+				*rest = *change;
+				cycle_read_change(worker, cycle, rest, cycle->rest_environment);
+				cycle->rest = lappend(cycle->rest, rest);
+			}
+			if (!needed)
+				continue;
+			change_add_ahead(change);
 		}
-		if (!capture_watches(worker->capture, change->relid, &watched) ||
-		    !RelFileNodeEquals(watched, relation->rd_node))
-			change->whole = true;
-		else
-		{
-			change_read(change, relation, cycle->old_cut->snapshot, cycle->new_cut->snapshot);
-			delta_register_change(cycle->environment, change);
-		}
-		relation_close(relation, NoLock);
+		cycle_read_change(worker, cycle, change, cycle->environment);
 	}
+}
+
+/*
+ * Has the view folded what was taken ahead of a change? Then it follows the
+ * rest.
+ */
+static bool
+cycle_follows_rest(MaintainedView *view, ViewCycle *cycle)
+{
+	ListCell *cell;
+
+	foreach (cell, cycle->rest)
+	{
+		RelationChange *rest = lfirst(cell);
+
+		if (rest->read && cycle_concerns(view, list_make1(rest)) && ahead_groups(view, rest) != NIL)
+			return true;
+	}
+	return false;
+}
+
+/* Let a view follow the rest of the changes. */
+static bool
+cycle_follow_rest(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
+{
+	ViewCycle rest = *cycle;
+	bool followed;
+
+	rest.changes = cycle->rest;
+	rest.environment = cycle->rest_environment;
+	delta_set_changes(rest.changes);
+	followed = view_follow(view, &rest, outcome);
+	delta_set_changes(cycle->changes);
+	return followed;
 }
 
 /* Tell readers about a view; behind views are not at the frontier. */
@@ -326,16 +413,17 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 {
 	MaintainedView *view = entry->view;
 	ViewOutcome outcome = {0};
+	bool rest = action == ACTION_FOLLOW && cycle_follows_rest(view, cycle);
 	instr_time start;
 	instr_time end;
 
 	worker->culprit = entry;
 	INSTR_TIME_SET_CURRENT(start);
-	if (action == ACTION_FOLLOW && view_can_follow(view, cycle) &&
-	    !view_follow(view, cycle, &outcome))
-		action = cycle_may_rebuild(entry, worker_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
-	else if (action == ACTION_FOLLOW && !view_can_follow(view, cycle))
+	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))
 		action = ACTION_REBUILD;
+	else if (action == ACTION_FOLLOW && !(rest ? cycle_follow_rest(view, cycle, &outcome)
+	                                           : view_follow(view, cycle, &outcome)))
+		action = cycle_may_rebuild(entry, worker_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
 	if (action == ACTION_WAIT)
 		entry->dirty = true;
 	if (action == ACTION_REBUILD)
@@ -548,6 +636,7 @@ cycle_run(Worker *worker)
 		MemoryContextSwitchTo(old);
 		CommitTransactionCommand();
 		capture_finish(worker->capture, false);
+		ahead_forget_ended(worker);
 		cycle_advance(worker, cut, own, false);
 		worker->busy = false;
 		cycle_release(worker, now);
@@ -562,8 +651,9 @@ cycle_run(Worker *worker)
 	cycle.new_cut = cut;
 	cycle.changes = changes;
 	cycle.environment = create_queryEnv();
+	cycle.rest_environment = create_queryEnv();
 	delta_set_changes(cycle.changes);
-	cycle_read_changes(worker, &cycle);
+	cycle_read_changes(worker, &cycle, todo);
 	cycle_ring(changes);
 	foreach (cell, todo)
 	{
@@ -581,12 +671,15 @@ cycle_run(Worker *worker)
 	catalog_cut_write(cut);
 	foreach (cell, cycle.changes)
 		change_free(lfirst(cell));
+	foreach (cell, cycle.rest)
+		change_free(lfirst(cell));
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 
 	cycle_settle(worker);
 	capture_finish(worker->capture, false);
+	ahead_forget_ended(worker);
 	old = MemoryContextSwitchTo(worker->context);
 	{
 		CommittedCut *committed = palloc(sizeof(CommittedCut));
@@ -654,6 +747,8 @@ cycle_failed(Worker *worker, ErrorData *error)
 
 	delta_set_changes(NIL);
 	capture_finish(worker->capture, true);
+	/* what was folded ahead may have been used already */
+	ahead_spoil_all(worker);
 	worker->culprit = NULL;
 	foreach (cell, worker->views)
 		((WorkerView *) lfirst(cell))->rebuilt = false;

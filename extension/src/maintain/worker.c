@@ -38,6 +38,8 @@
 #define CLOCK_AHEAD_MS 5
 /* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
 #define LOOK_INTERVAL_MS 200
+/* While somebody writes much WAL, it is looked at so often */
+#define AHEAD_INTERVAL_MS 5
 /* Consecutive errors that are no view's fault, after which the worker restarts. */
 #define MOST_FAILURES 5
 
@@ -226,6 +228,7 @@ freshet_worker_main(Datum dboid)
 	for (;;)
 	{
 		int64 begun;
+		bool ahead;
 
 		worker_housekeeping(worker);
 		begun = worker_now_ms();
@@ -235,6 +238,7 @@ freshet_worker_main(Datum dboid)
 			frontier_forget_database(MyDatabaseId);
 			worker_leave(LAUNCHER_NO_EXTENSION);
 		}
+		ahead = ahead_run(worker);
 		if (cycle_wanted(worker))
 		{
 			if (worker->cut->at_ms > begun + CLOCK_AHEAD_MS)
@@ -253,6 +257,8 @@ freshet_worker_main(Datum dboid)
 			int64 timeout = LOOK_INTERVAL_MS;
 			int64 due = cycle_next_due_ms(worker);
 
+			if (ahead)
+				timeout = AHEAD_INTERVAL_MS;
 			if (due != 0)
 				timeout = Max(Min(timeout, due - worker_now_ms()), REST_LEAST_MS);
 			worker_sleep(worker, timeout, false);

@@ -108,6 +108,11 @@ extern bool load_relation_changed(Oid relid);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 
+/* ahead.c */
+extern bool ahead_run(Worker *worker);
+extern void ahead_forget_ended(Worker *worker);
+extern void ahead_spoil_all(Worker *worker);
+
 extern int64 worker_now_ms(void);
 extern int worker_max_cut_age;
 

@@ -463,23 +463,67 @@ groups_fold(Groups *groups)
 		plus += change->plus_count;
 		minus += change->minus_count;
 	}
-	groups->apart = minus == 0 && plus >= FOLD_APART_ROWS && !groups->ambiguous &&
-	                aggregate_combinable(view->program);
+	groups->apart = groups->touched == NIL && minus == 0 && plus >= FOLD_APART_ROWS &&
+	                !groups->ambiguous && aggregate_combinable(view->program);
 	view_delta(view, groups->cycle, groups_row, groups);
 	if (groups->apart)
 		groups_load_all(groups);
+}
+
+/* Groups of loads that were folded while they ran, and count now. */
+static List *
+groups_taken(MaintainedView *view)
+{
+	List *result = NIL;
+	ListCell *cell;
+
+	foreach (cell, view->plan->leaves)
+	{
+		RelationChange *change = delta_change(((PlanLeaf *) lfirst(cell))->relid);
+
+		if (change != NULL && change->ahead != NIL)
+			result = list_concat(result, ahead_groups(view, change));
+	}
+	return result;
+}
+
+/* Add groups that were folded apart, of rows that came. */
+static void
+groups_absorb(Groups *groups, Groups *more)
+{
+	ListCell *cell;
+
+	foreach (cell, more->touched)
+	{
+		ViewGroup *other = lfirst(cell);
+		ViewGroup *group;
+
+		CHECK_FOR_INTERRUPTS();
+		ExecStoreMinimalTuple(other->key, groups->group_key, false);
+		slot_getallattrs(groups->group_key);
+		groups_show_keys(groups, groups->group_key->tts_values, groups->group_key->tts_isnull);
+		group = groups_find(groups, true);
+		group->rows += other->rows;
+		if (!group->recompute &&
+		    !aggregate_combine(groups->view->program, group->states, other->states))
+			group->recompute = true;
+	}
 }
 
 /* Bring a grouped view from the old cut to the new one. */
 void
 groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome)
 {
-	Groups *groups = groups_begin(view, false);
+	List *taken = groups_taken(view);
+	Groups *groups = taken ? linitial(taken) : groups_begin(view, false);
 	ListCell *cell;
 	bool recompute = false;
 
 	groups_attach(groups, cycle, target);
 	groups_open(groups);
+	if (taken)
+		groups_load_all(groups);
+	for_each_from(cell, taken, 1) groups_absorb(groups, lfirst(cell));
 	groups_fold(groups);
 	foreach (cell, groups->touched)
 		recompute |= ((ViewGroup *) lfirst(cell))->recompute;

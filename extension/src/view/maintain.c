@@ -565,7 +565,8 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
 
 		if (change)
-			outcome->rows_in += change->plus_count + change->minus_count;
+			outcome->rows_in +=
+			    change->plus_count + change->minus_count + change_ahead_rows(change);
 	}
 	foreach (cell, view->parts)
 	{

@@ -62,6 +62,7 @@ typedef struct MaintainedView
 	FrontierView *shared;
 	List *parts;      /* of MaintainedView *: its hidden parts, those below
 								 * others first; they are adopted and rebuilt with it */
+	List *ahead;      /* of ViewAhead *: loads that still run (ahead.c) */
 	bool has_readers; /* another maintained view reads it */
 	int depth;        /* 1 + the deepest maintained view below it */
 
@@ -84,9 +85,21 @@ typedef struct ViewCycle
 {
 	const Cut *old_cut;
 	Cut *new_cut;
-	List *changes;                 /* of RelationChange *, read where a view needs it */
+	List *changes; /* of RelationChange *, read where a view needs it */
+	List *rest;    /* likewise, without what was taken ahead: for views
+	                                * that have it folded already */
+	QueryEnvironment *rest_environment;
 	QueryEnvironment *environment; /* the changes as ephemeral relations */
 } ViewCycle;
+
+/* Groups of what was taken of a load ahead of its transaction's end. */
+typedef struct ViewAhead
+{
+	uint64 number; /* of the Ahead */
+	int64 rows;    /* folded; all that were taken, or the groups do not count */
+	struct Groups *groups;
+	MemoryContext context;
+} ViewAhead;
 
 /* What maintaining a view came to. */
 typedef struct ViewOutcome
@@ -120,6 +133,17 @@ extern bool keyed_begin(MaintainedView *view, ViewCycle *cycle);
 extern void keyed_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
 extern void keyed_rows(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
 extern void keyed_end(MaintainedView *view);
+
+/* ahead.c: groups of loads that still run */
+typedef struct AheadFold AheadFold;
+
+extern bool ahead_wanted(MaintainedView *view, Oid relid);
+extern AheadFold *
+ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, TupleDesc descriptor);
+extern void ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count);
+extern void ahead_fold_end(AheadFold *fold);
+extern List *ahead_groups(MaintainedView *view, const RelationChange *change);
+extern void ahead_forget(MaintainedView *view, const List *kept);
 
 /* part.c */
 extern bool part_bind(ViewPlan *plan, bool make);
