@@ -97,6 +97,24 @@ SELECT id, shop FROM top ORDER BY shop DESC, id LIMIT 1;
 SELECT * FROM top_groups ORDER BY n DESC, shop;
 DROP MATERIALIZED VIEW top, top_groups, top_within, top_any;
 
+-- an index of the table serves as well as a part, as long as it is there
+CREATE INDEX sales_price ON sales (price DESC NULLS LAST, id DESC);
+CREATE MATERIALIZED VIEW dear AS SELECT id, price FROM sales ORDER BY price DESC NULLS LAST, id DESC LIMIT 3;
+CREATE MATERIALIZED VIEW cheap AS SELECT id, price FROM sales ORDER BY price NULLS FIRST, id LIMIT 3;
+CREATE MATERIALIZED VIEW mixed AS SELECT id, price FROM sales ORDER BY price NULLS FIRST, id DESC LIMIT 3;
+SELECT freshet.verify('dear'), freshet.verify('cheap'), freshet.verify('mixed');
+SELECT view, strategy, reason FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT * FROM hidden;
+INSERT INTO sales VALUES (80, 1, 'y', 1, 500, NULL);
+SELECT * FROM dear ORDER BY id;
+SELECT freshet.verify('dear'), freshet.verify('cheap'), freshet.verify('mixed');
+DROP INDEX sales_price;
+INSERT INTO sales VALUES (81, 1, 'y', 1, 501, NULL), (82, 1, 'y', 1, NULL, NULL);
+SELECT freshet.verify('dear'), freshet.verify('cheap'), freshet.verify('mixed');
+SELECT view, strategy, reason FROM freshet.views WHERE maintained ORDER BY view::text;
+SELECT * FROM hidden;
+DROP MATERIALIZED VIEW dear, cheap, mixed;
+
 -- a table that is emptied, and no rows at all
 CREATE MATERIALIZED VIEW rolled AS SELECT shop, item, grouping(shop, item) AS g, count(*) AS n, sum(price) AS price FROM sales GROUP BY ROLLUP (shop, item);
 CREATE MATERIALIZED VIEW compared AS SELECT shop FROM sales EXCEPT ALL SELECT id FROM shops;

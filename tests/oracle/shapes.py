@@ -132,6 +132,12 @@ SHAPES = [
                               "WHERE units > 6 EXCEPT SELECT order_id FROM items)"),
     Shape("part_correlated", "B", "SELECT c.id, (SELECT count(*) FROM orders o WHERE o.customer = c.id AND o.units > "
                                   "(SELECT avg(units) FROM items)) AS n FROM customers c"),
+    Shape("distinct_counted", "A", "SELECT count(*) AS n, count(DISTINCT customer) AS customers, sum(DISTINCT units) "
+                                   "FILTER (WHERE flag) AS units, max(note) AS last FROM orders HAVING count(*) > 1"),
+    Shape("part_running", "B", "SELECT customer, n, sum(n) OVER (ORDER BY customer) AS running FROM (SELECT customer, "
+                               "count(*) AS n FROM orders GROUP BY customer) s"),
+    Shape("top_indexed", "B", "SELECT customer, units FROM orders ORDER BY customer DESC, units LIMIT 5"),
+    Shape("top_by_key", "B", "SELECT id, units FROM items ORDER BY id DESC LIMIT 5 OFFSET 1"),
     Shape("grouping_sets", "A", "SELECT customer, flag, count(*) AS n FROM orders GROUP BY ROLLUP (customer, flag)"),
     Shape("grouping_cube", "A", "SELECT day, flag, grouping(day, flag) AS g, sum(units) AS units, max(note) AS last "
                                 "FROM orders GROUP BY CUBE (day, flag) HAVING count(*) > 1"),

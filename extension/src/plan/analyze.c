@@ -364,6 +364,7 @@ plan_classify(ViewPlan *plan)
 	if (reason != NULL)
 	{
 		plan->reason = psprintf("the query has: %s", reason);
+		(void) plan_check_whole(plan);
 		return;
 	}
 	plan->inner = plan_prepare(plan->inner);
@@ -378,6 +379,7 @@ plan_classify(ViewPlan *plan)
 		plan->blocks = NIL;
 		plan->grouped = plan->by_key = false;
 		plan->reason = psprintf("the query has: %s", reason);
+		(void) plan_check_whole(plan);
 		return;
 	}
 	if (!plan->grouped && !plan->by_key)
@@ -406,6 +408,17 @@ plan_strategy(const ViewPlan *plan)
 	return strategy;
 }
 
+/* Would the order of its parts' rows change what a block gives? */
+static bool
+plan_order_obstacle(const ViewPlan *plan, List *parts)
+{
+	/* the end of a limit is looked after (ViewPlan.ties) */
+	if (plan->strategy != PLAN_KEYS || plan->block->limitCount != NULL ||
+	    plan->block->limitOffset != NULL)
+		return false;
+	return plan_order_matters(plan->block, parts);
+}
+
 /*
  * Parts are worth their while only if no block is recomputed, and right only if
  * nothing speaks against the blocks; otherwise the query is left whole.
@@ -419,14 +432,14 @@ plan_judge_parts(ViewPlan *plan)
 	bool ties = false;
 	ListCell *cell;
 
-	if (reason == NULL && plan_keyed(plan) && plan_order_matters(plan->block, plan->parts))
+	if (reason == NULL && plan_order_obstacle(plan, plan->parts))
 		reason = ordered;
 	foreach (cell, plan->parts)
 	{
 		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
 
 		plan_classify(part);
-		if (reason == NULL && plan_keyed(part) && plan_order_matters(part->block, plan->parts))
+		if (reason == NULL && plan_order_obstacle(part, plan->parts))
 			reason = ordered;
 		ties |= part->ties > 0;
 		if (reason == NULL && part->strategy == PLAN_RECOMPUTE)

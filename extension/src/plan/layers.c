@@ -256,7 +256,7 @@ layers_plain(Query *query, int rtindex)
 
 /*
  * Have ORDER BY ... LIMIT stand over one relation with nothing else to do: a
- * part, which has an index in this order.
+ * part, which has an index in this order, or a table that has one.
  */
 static Query *
 layers_limit(Normalise *normalise, Query *query)
@@ -266,6 +266,8 @@ layers_limit(Normalise *normalise, Query *query)
 
 	if (query->sortClause == NIL)
 		normalise->obstacle = "LIMIT without ORDER BY";
+	if (whole_ordered_table(query, NULL))
+		return query;
 	if (single == NULL || single->rtekind != RTE_SUBQUERY || !layers_plain(query, rtindex))
 	{
 		query = layers_nest(query, true);
@@ -297,6 +299,13 @@ layers_split(Normalise *normalise, Query *query)
 		if (upper == NULL)
 			return query;
 		query = upper;
+	}
+	else if (grouped)
+	{
+		Query *upper = distinct_rewrite(query);
+
+		if (upper != NULL)
+			return upper;
 	}
 
 	if (query->limitCount != NULL || query->limitOffset != NULL)

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -27,6 +28,7 @@
 #include "parser/parsetree.h"
 #include "plan/normalise.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #define PART_NAME "freshet part "
@@ -176,6 +178,22 @@ normalise_over(RangeTblEntry *rte, List *targets)
 		                                            false));
 	}
 	return query;
+}
+
+/* count(*) FILTER (WHERE condition), which may be NULL */
+Node *
+normalise_count(Expr *condition)
+{
+	Aggref *count = makeNode(Aggref);
+
+	count->aggfnoid = F_COUNT_;
+	count->aggtype = INT8OID;
+	count->aggfilter = condition;
+	count->aggstar = true;
+	count->aggkind = AGGKIND_NORMAL;
+	count->aggno = count->aggtransno = -1;
+	count->location = -1;
+	return (Node *) count;
 }
 
 /* The one entry of a query's FROM clause, or NULL. */

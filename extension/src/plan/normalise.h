@@ -3,8 +3,8 @@
  * normalise.h
  *	  What the files of the normalisation share: normalise.c (the walk and the
  *	  parts), layers.c (grouping, windows, DISTINCT and LIMIT on top of each
- *	  other), setop.c, inherit.c, grouping.c (grouping sets) and
- *	  sublink.c.
+ *	  other), setop.c, inherit.c, grouping.c (grouping sets),
+ *	  distinct.c (aggregates over distinct values) and sublink.c.
  *
  * Every rewriting gives the same rows, by image, as what it replaces. Where that
  * cannot be known, it notes an obstacle, and the view is recomputed.
@@ -34,6 +34,8 @@ extern RangeTblEntry *normalise_entry(Query *query);
 extern Query *normalise_over(RangeTblEntry *rte, List *targets);
 extern RangeTblEntry *normalise_single(Query *query, int *rtindex);
 
+extern Node *normalise_count(Expr *condition);
+
 /* layers.c */
 extern Query *layers_split(Normalise *normalise, Query *query);
 extern Query *layers_collapse(Query *query);
@@ -47,6 +49,12 @@ extern void inherit_rewrite(RangeTblEntry *rte);
 
 /* grouping.c */
 extern Query *grouping_rewrite(Normalise *normalise, Query *query);
+
+/* distinct.c */
+extern Query *distinct_rewrite(Query *query);
+
+/* whole.c */
+extern bool whole_ordered_table(const Query *query, bool *unique);
 
 /* sublink.c */
 extern void sublink_rewrite(Normalise *normalise, Query *query);

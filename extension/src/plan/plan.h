@@ -135,7 +135,7 @@ typedef struct ViewPlan
 								 * own plan only */
 	const char *obstacle; /* why the block may not equal the query, or NULL */
 
-	bool whole; /* run the block as a whole: it reads little of its part */
+	bool whole; /* run the block as a whole with every change (whole.c) */
 	int64 ties; /* rows more than these tell that rows tie at the end of the
 				 * limit, and the view's query has to be asked; 0: never */
 
@@ -173,6 +173,7 @@ extern void plan_normalise(ViewPlan *plan);
 extern void plan_classify(ViewPlan *plan);
 extern PlanStrategy plan_strategy(const ViewPlan *plan);
 extern bool plan_order_matters(Query *block, List *parts);
+extern bool plan_check_whole(ViewPlan *plan);
 extern bool plan_check_limit(ViewPlan *plan);
 extern void plan_bind(ViewPlan *plan, const Oid *tables);
 extern void plan_relations(ViewPlan *plan, Query *query);

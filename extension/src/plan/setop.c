@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -199,22 +198,6 @@ setop_side(Query *branch, bool left)
 	return query;
 }
 
-/* count(*) FILTER (WHERE condition) */
-static Node *
-setop_count(Expr *condition)
-{
-	Aggref *count = makeNode(Aggref);
-
-	count->aggfnoid = F_COUNT_;
-	count->aggtype = INT8OID;
-	count->aggfilter = condition;
-	count->aggstar = true;
-	count->aggkind = AGGKIND_NORMAL;
-	count->aggno = count->aggtransno = -1;
-	count->location = -1;
-	return (Node *) count;
-}
-
 /* left operator right, of int8 */
 static Node *
 setop_int8(Oid operator, Oid result, Node *left, Node *right)
@@ -267,8 +250,8 @@ setop_compare(Normalise *normalise, Query *query, SetOperationStmt *operation)
 	Query *right = setop_coerce(setop_build(normalise, query, operation->rarg), operation);
 	int columns = list_length(targets);
 	Var *side = makeVar(1, columns + 1, BOOLOID, -1, InvalidOid, 0);
-	Node *lefts = setop_count((Expr *) copyObject(side));
-	Node *rights = setop_count(makeBoolExpr(NOT_EXPR, list_make1(side), -1));
+	Node *lefts = normalise_count((Expr *) copyObject(side));
+	Node *rights = normalise_count(makeBoolExpr(NOT_EXPR, list_make1(side), -1));
 	Node *zero =
 	    (Node *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
 	Node *some = setop_int8(INT8_GREATER_OPERATOR, BOOLOID, lefts, zero);

@@ -399,7 +399,7 @@ explain_identity(Explain *explain)
 static void
 explain_limit(Explain *explain)
 {
-	explain_line(explain, 1, "run whole with every change of its part:");
+	explain_line(explain, 1, "run whole with every change of what it reads:");
 	explain_query(explain, copyObject(explain->plan->inner), NULL, NULL);
 	if (explain->plan->ties > 0)
 		explain_line(explain, 1, "where rows tie at the end of the limit, the query is run anew");

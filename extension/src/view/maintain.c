@@ -404,6 +404,18 @@ view_block_concerned(MaintainedView *view)
 	return false;
 }
 
+/* Did a leaf of a block change? */
+static bool
+view_leaves_changed(MaintainedView *view)
+{
+	ListCell *cell;
+
+	foreach (cell, view->plan->leaves)
+		if (delta_change(((PlanLeaf *) lfirst(cell))->relid) != NULL)
+			return true;
+	return false;
+}
+
 /* Are the changes of what a block reads known row by row? */
 static bool
 view_block_can_follow(MaintainedView *view)
@@ -480,6 +492,8 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
 	ViewTarget *target;
 
+	if (view->plan->whole && !view_leaves_changed(view))
+		return true;
 	if (plan_keyed(view->plan) && !keyed_begin(view, cycle))
 	{
 		keyed_end(view);
