@@ -7,12 +7,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "delta/execute.h"
 #include "executor/executor.h"
 #include "plan/plan.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /* Changes of the running cycle. */
 static List *current_changes = NIL;
@@ -61,15 +63,35 @@ receiver_end(DestReceiver *self)
 {
 }
 
+/* The parameters of queries: the time of a cut, and of the other one of a cycle, in ms. */
+ParamListInfo
+delta_times(int64 at_ms, int64 other_ms)
+{
+	ParamListInfo parameters = makeParamList(2);
+	int64 times[2] = {at_ms, other_ms};
+
+	for (int i = 0; i < 2; i++)
+	{
+		parameters->params[i].value = TimestampTzGetDatum(
+		    (times[i] - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000) *
+		    1000);
+		parameters->params[i].isnull = false;
+		parameters->params[i].pflags = PARAM_FLAG_CONST;
+		parameters->params[i].ptype = TIMESTAMPTZOID;
+	}
+	return parameters;
+}
+
 /*
- * Run a planned query at a cut and hand its rows to a function. environment
- * may be NULL. Returns the number of rows.
+ * Run a planned query at a cut and hand its rows to a function. other is the
+ * cut whose time is parameter 2; environment may be NULL. Returns the number of
+ * rows.
  *
  * Relations are locked here, as for any kept plan.
  */
 uint64
-delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environment, DeltaRow row,
-              void *context)
+delta_execute_between(PlannedStmt *planned, const Cut *cut, const Cut *other,
+                      QueryEnvironment *environment, DeltaRow row, void *context)
 {
 	RowReceiver receiver = {
 	    .base =
@@ -88,7 +110,7 @@ delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environmen
 
 	cut_push(cut);
 	query = CreateQueryDesc(planned, "freshet", GetActiveSnapshot(), InvalidSnapshot,
-	                        &receiver.base, NULL, environment, 0);
+	                        &receiver.base, delta_times(cut->at_ms, other->at_ms), environment, 0);
 	ExecutorStart(query, 0);
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 	processed = query->estate->es_processed;
@@ -97,6 +119,14 @@ delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environmen
 	FreeQueryDesc(query);
 	cut_pop();
 	return processed;
+}
+
+/* Likewise, of a query that reads the time of its own cut at the most. */
+uint64
+delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environment, DeltaRow row,
+              void *context)
+{
+	return delta_execute_between(planned, cut, cut, environment, row, context);
 }
 
 /* Let freshet.unchanged() and delta_change() see these changes. */

@@ -117,7 +117,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		if (load_writers_done(&entry->writers))
 			view->adopted = false; /* once more, now that nothing is unseen */
 	}
-	concerned = cycle_concerns(view, changes);
+	concerned = cycle_concerns(view, changes) || (view->plan->timed && now >= view->passes_at_ms);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
 	if (view->adopted && !entry->dirty && plan_follows(view->plan))
@@ -525,6 +525,7 @@ cycle_run(Worker *worker)
 	uint64 own;
 	bool watched;
 	bool rebuilds = false;
+	bool timed = false;
 
 	MemoryContextReset(context);
 	cycle_release(worker, now);
@@ -585,7 +586,7 @@ cycle_run(Worker *worker)
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
-		CycleAction action = cycle_decide(worker, entry, changes, now);
+		CycleAction action = cycle_decide(worker, entry, changes, Max(now, cut->at_ms));
 
 		if (entry->view->invalid)
 		{
@@ -599,9 +600,10 @@ cycle_run(Worker *worker)
 		if (action == ACTION_FOLLOW || action == ACTION_REBUILD || entry->view->depth > 1)
 			todo = lappend(todo, entry);
 		rebuilds |= action == ACTION_REBUILD;
+		timed |= action == ACTION_FOLLOW && entry->view->plan->timed;
 	}
 	/* a view over views alone has nothing to do by itself */
-	if (!rebuilds && changes == NIL)
+	if (!rebuilds && !timed && changes == NIL)
 		todo = NIL;
 
 	/* 3 */
@@ -658,7 +660,7 @@ cycle_run(Worker *worker)
 	foreach (cell, todo)
 	{
 		WorkerView *entry = lfirst(cell);
-		CycleAction action = cycle_decide(worker, entry, cycle.changes, now);
+		CycleAction action = cycle_decide(worker, entry, cycle.changes, Max(now, cut->at_ms));
 
 		if (action == ACTION_FOLLOW || action == ACTION_REBUILD)
 			cycle_maintain(worker, entry, action, &cycle);
@@ -781,6 +783,8 @@ cycle_next_due_ms(Worker *worker)
 			due = Max(view->rebuild_at_ms, 1);
 		else if (view->plan->clock)
 			due = view->clock_at_ms;
+		else if (view->plan->timed)
+			due = Max(view->passes_at_ms, 1);
 		if (due != 0 && (result == 0 || due < result))
 			result = due;
 	}

@@ -74,28 +74,36 @@ plan_versions_name(Oid relid, int sign)
 	return psprintf("freshet versions %c%u", sign > 0 ? '+' : '-', relid);
 }
 
+/* Is this the comparison with the clock that the leaf is? */
+static bool
+affected_comparison(Node *node, const PlanBlockLeaf *leaf)
+{
+	return leaf->clock && IsA(node, OpExpr) &&
+	       ((OpExpr *) node)->location == PLAN_CLOCK_LOCATION(leaf->number);
+}
+
 /* Is the leaf somewhere in this tree? */
 static bool
-affected_leaf_walker(Node *node, int *number)
+affected_leaf_walker(Node *node, const PlanBlockLeaf *leaf)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
-		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
-		       ((RangeTblEntry *) node)->enrtuples == *number;
+		return !leaf->clock && ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+		       ((RangeTblEntry *) node)->enrtuples == leaf->number;
+	if (affected_comparison(node, leaf))
+		return true;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, affected_leaf_walker, number,
+		return query_tree_walker((Query *) node, affected_leaf_walker, (void *) leaf,
 		                         QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
-	return expression_tree_walker(node, affected_leaf_walker, number);
+	return expression_tree_walker(node, affected_leaf_walker, (void *) leaf);
 }
 
 /* Is the leaf somewhere in this expression? */
 static bool
 affected_in(AffectedContext *context, Node *node)
 {
-	int number = context->leaf->number;
-
-	return affected_leaf_walker(node, &number);
+	return affected_leaf_walker(node, context->leaf);
 }
 
 /* Is the leaf below this FROM item, or in a condition of it? */
@@ -180,7 +188,7 @@ affected_reads_open(const AffectedOpen *open, Node *node, int levels_up)
 	return affected_open_walker(node, &context);
 }
 
-/* The conditions that are kept; the one with the leaf's subquery is not among them. */
+/* The conditions that are kept; the one with the leaf is not among them. */
 static Node *
 affected_quals(AffectedLevel *level, Node *quals)
 {
@@ -191,7 +199,8 @@ affected_quals(AffectedLevel *level, Node *quals)
 	{
 		Node *qual = lfirst(cell);
 
-		if (!checkExprHasSubLink(qual) && !affected_reads_open(&level->open, qual, 0))
+		if (!checkExprHasSubLink(qual) && !affected_in(level->context, qual) &&
+		    !affected_reads_open(&level->open, qual, 0))
 			kept = lappend(kept, qual);
 	}
 	return kept ? (Node *) make_ands_explicit(kept) : NULL;
@@ -223,9 +232,10 @@ typedef struct SublinkContext
 {
 	AffectedContext *context;
 	SubLink *found;
+	OpExpr *comparison; /* the leaf itself */
 } SublinkContext;
 
-/* Find the outermost subquery of an expression that contains the leaf. */
+/* Find the outermost subquery of an expression that contains the leaf, or the leaf. */
 static bool
 affected_sublink_walker(Node *node, SublinkContext *search)
 {
@@ -234,6 +244,11 @@ affected_sublink_walker(Node *node, SublinkContext *search)
 	if (IsA(node, SubLink) && affected_in(search->context, ((SubLink *) node)->subselect))
 	{
 		search->found = (SubLink *) node;
+		return true;
+	}
+	if (affected_comparison(node, search->context->leaf))
+	{
+		search->comparison = (OpExpr *) node;
 		return true;
 	}
 	return expression_tree_walker(node, affected_sublink_walker, search);
@@ -304,7 +319,8 @@ affected_not_false(AffectedContext *context, Node *test, int rtindex)
 }
 
 /*
- * Join the subquery of an expression that contains the leaf. condition: the
+ * Join the subquery of an expression that contains the leaf, or restrict the rows
+ * to those for which a comparison with the clock can change. condition: the
  * expression is a condition that has to hold.
  */
 static void
@@ -319,6 +335,11 @@ affected_sublink(AffectedLevel *level, Node *expression, bool condition)
 	ListCell *cell;
 
 	affected_sublink_walker(expression, &search);
+	if (search.comparison)
+	{
+		level->quals = lappend(level->quals, plan_clock_range(search.comparison));
+		return;
+	}
 	sublink = search.found;
 	if (sublink == NULL || contain_aggs_of_level(sublink->subselect, 1))
 	{
@@ -542,8 +563,8 @@ affected_column_open(AffectedLevel *level, TargetEntry *entry, bool grouped)
 	if (query->hasWindowFuncs || query->limitCount || query->limitOffset || query->hasDistinctOn ||
 	    query->groupingSets)
 		return true;
-	if (contain_aggs_of_level(expression, 0) || expression_returns_set(expression) ||
-	    checkExprHasSubLink(expression))
+	if (affected_in(level->context, expression) || contain_aggs_of_level(expression, 0) ||
+	    expression_returns_set(expression) || checkExprHasSubLink(expression))
 		return true;
 	if (grouped && !plan_equality_decides_image(expression))
 		return true;

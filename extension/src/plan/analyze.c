@@ -49,7 +49,7 @@ plan_view_query(Relation view)
 	rewritten = QueryRewrite(query);
 	if (list_length(rewritten) != 1)
 		return NULL;
-	return linitial_node(Query, rewritten);
+	return plan_clock_parameter(linitial_node(Query, rewritten));
 }
 
 /* Add a relation, once. */
@@ -120,10 +120,8 @@ function_reads_outside(Oid function, void *context)
 
 	switch (function)
 	{
-		case F_NOW:
-		case F_STATEMENT_TIMESTAMP:
-		case F_TRANSACTION_TIMESTAMP:
-			return true;
+		case F_INTERVAL_PL_TIMESTAMPTZ:
+			return false;
 		default:
 			break;
 	}
@@ -287,6 +285,8 @@ plan_check_terms(ViewPlan *plan)
 {
 	const char *reason;
 
+	if (plan_reads_clock((Node *) plan->inner))
+		return "clock";
 	if (plan_special_var_walker((Node *) plan->inner, NULL))
 		return "system column or whole row";
 	reason = plan_check_query(plan, plan->inner);
@@ -295,6 +295,38 @@ plan_check_terms(ViewPlan *plan)
 	if (reason)
 		plan->leaves = NIL;
 	return reason;
+}
+
+/* Is the clock read by comparisons of blocks alone? NULL: yes. */
+static const char *
+plan_check_clock(ViewPlan *plan)
+{
+	ListCell *cell;
+	ListCell *leaf;
+
+	plan->timed = false;
+	foreach (cell, plan->blocks)
+		foreach (leaf, ((PlanBlock *) lfirst(cell))->leaves)
+			plan->timed |= ((PlanBlockLeaf *) lfirst(leaf))->clock;
+	if (plan->by_key)
+	{
+		Query *bottom = plan_key_query(plan->block, plan->key_depth);
+
+		/* what lies above the rows that the keys are taken from */
+		for (int depth = 0; depth < plan->key_depth; depth++)
+		{
+			Query *query = plan_key_query(plan->block, depth);
+
+			if (plan_reads_clock((Node *) query->targetList) ||
+			    plan_reads_clock((Node *) query->jointree))
+				return "clock above groups or partitions";
+		}
+		if (plan_reads_clock((Node *) bottom->targetList) || plan_reads_clock(bottom->havingQual))
+			return "clock over groups or partitions";
+	}
+	if (plan_reads_clock((Node *) plan->output) || plan_reads_clock(plan->having))
+		return "clock over groups";
+	return NULL;
 }
 
 /* Split a block at its grouping, if any; NULL: the plan's inner query is set. */
@@ -374,6 +406,8 @@ plan_classify(ViewPlan *plan)
 		plan->inner = plan_split_full(plan->inner);
 		reason = plan_make_blocks(plan);
 	}
+	if (reason == NULL)
+		reason = plan_check_clock(plan);
 	if (reason != NULL)
 	{
 		plan->blocks = NIL;
@@ -514,6 +548,12 @@ plan_view(Relation view)
 	{
 		plan->clock = true;
 		plan->reason = "the query depends on the clock or on what functions read";
+		return plan;
+	}
+	if (plan_reads_clock((Node *) query))
+	{
+		plan_classify(plan);
+		plan->clock |= plan->strategy == PLAN_RECOMPUTE;
 		return plan;
 	}
 	plan_normalise(plan);

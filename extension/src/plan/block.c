@@ -261,6 +261,7 @@ plan_core_versions(Query *query)
 typedef struct BlockContext
 {
 	PlanBlock *block;
+	Query *query;       /* the one at hand */
 	const char *reason; /* NULL: it is a block so far */
 } BlockContext;
 
@@ -274,6 +275,19 @@ block_sublinks_walker(Node *node, BlockContext *context)
 		return false;
 	if (IsA(node, Var) && ((Var *) node)->varattno < 0)
 		context->reason = "system column";
+	if (IsA(node, OpExpr) && plan_reads_clock((Node *) ((OpExpr *) node)->args))
+	{
+		PlanBlockLeaf *leaf = palloc0(sizeof(PlanBlockLeaf));
+
+		leaf->number = list_length(context->block->leaves) + 1;
+		if (plan_clock_leaf(context->query, (OpExpr *) node, leaf))
+		{
+			context->block->leaves = lappend(context->block->leaves, leaf);
+			return false;
+		}
+	}
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+		context->reason = "clock in other than a comparison with a table's column";
 	if (IsA(node, Query))
 	{
 		block_number(context, (Query *) node, false);
@@ -292,8 +306,9 @@ block_number_from(BlockContext *context, Query *query, Node *node, bool core)
 	{
 		RangeTblEntry *rte = rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable);
 
-		if (checkExprHasSubLink((Node *) rte->securityQuals))
-			context->reason = "row security policy with a subquery";
+		if (checkExprHasSubLink((Node *) rte->securityQuals) ||
+		    plan_reads_clock((Node *) rte->securityQuals))
+			context->reason = "row security policy with a subquery or the clock";
 		if (rte->rtekind == RTE_RELATION)
 		{
 			PlanBlockLeaf *leaf = palloc0(sizeof(PlanBlockLeaf));
@@ -312,6 +327,10 @@ block_number_from(BlockContext *context, Query *query, Node *node, bool core)
 		else if (rte->rtekind != RTE_FUNCTION && rte->rtekind != RTE_VALUES &&
 		         rte->rtekind != RTE_RESULT && rte->rtekind != RTE_TABLEFUNC)
 			context->reason = rte->rtekind == RTE_CTE ? "WITH query" : "FROM item of another kind";
+		else if (plan_reads_clock((Node *) rte->functions) ||
+		         plan_reads_clock((Node *) rte->values_lists) ||
+		         plan_reads_clock((Node *) rte->tablefunc))
+			context->reason = "clock in a function or VALUES in FROM";
 		else if (checkExprHasSubLink((Node *) rte->functions) ||
 		         checkExprHasSubLink((Node *) rte->values_lists) ||
 		         checkExprHasSubLink((Node *) rte->tablefunc))
@@ -347,6 +366,8 @@ block_number_branches(BlockContext *context, Query *query, Node *node)
 static void
 block_number(BlockContext *context, Query *query, bool core)
 {
+	Query *above = context->query;
+
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		context->reason = "data-modifying query";
 	else if (query->cteList != NIL)
@@ -359,12 +380,14 @@ block_number(BlockContext *context, Query *query, bool core)
 		block_number_branches(context, query, query->setOperations);
 	else
 		block_number_from(context, query, (Node *) query->jointree, core);
+	context->query = query;
 	block_sublinks_walker((Node *) query->jointree, context);
 	block_sublinks_walker((Node *) query->targetList, context);
 	block_sublinks_walker(query->havingQual, context);
 	block_sublinks_walker((Node *) query->windowClause, context);
 	block_sublinks_walker(query->limitCount, context);
 	block_sublinks_walker(query->limitOffset, context);
+	context->query = above;
 }
 
 /* A leaf that needs several queries gets an entry for each. */

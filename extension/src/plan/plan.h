@@ -95,7 +95,15 @@ typedef struct PlanBlockLeaf
 	Oid relid;
 	bool core;
 	int variant; /* a leaf can need several queries: from 0 */
+
+	/* clock.c: not a relation, but a comparison of its rows with the clock */
+	bool clock;
+	OpExpr *comparison; /* the clock is on its right side */
+	Query *next;        /* the row the clock passes next */
 } PlanBlockLeaf;
+
+/* The location that marks the comparison of a leaf. */
+#define PLAN_CLOCK_LOCATION(number) (-1000 - (number))
 
 /*
  * A select, or one branch of a UNION ALL of selects, whose rows belong to the
@@ -146,6 +154,7 @@ typedef struct ViewPlan
 	/* strategy B */
 	List *blocks;  /* of PlanBlock *: the inner query's rows belong to core
 	               * versions; NIL: its delta is algebraic */
+	bool timed;    /* some leaf of a block is a comparison with the clock */
 	bool by_key;   /* the inner query gives keys alone, and the block is run for
 	               * the keys of its delta */
 	int key_depth; /* the keys' expressions are of the query so far below */
@@ -205,6 +214,12 @@ extern const char *plan_make_blocks(ViewPlan *plan);
 extern List *plan_core_versions(Query *query);
 extern Bitmapset *plan_from_relations(Node *node);
 extern void plan_forget_joins(Query *query);
+
+/* clock.c */
+extern Query *plan_clock_parameter(Query *query);
+extern bool plan_reads_clock(Node *node);
+extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf);
+extern Node *plan_clock_range(OpExpr *comparison);
 
 /* full.c */
 extern Query *plan_split_full(Query *query);

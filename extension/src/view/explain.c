@@ -415,6 +415,13 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 	Query *query = plan_affected(block, leaf, 1, EXPLAIN_ROWS, &variants, &reason);
 
 	TupleDescInitEntry(descriptor, 1, "k1", TIDOID, -1, 0);
+	if (leaf->clock)
+	{
+		explain_line(explain, 1,
+		             "query for the rows of %s that the clock passes:", explain_name(leaf->relid));
+		explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor), NULL);
+		return;
+	}
 	explain_line(explain, 1,
 	             "query for the rows that changes of %s can touch%s:", explain_name(leaf->relid),
 	             leaf->variant == 0 ? "" : psprintf(" (NULLs, %d)", leaf->variant));

@@ -125,6 +125,22 @@ keyed_unique(ViewKeys *keys, Tuplesortstate *sort)
 	ExecDropSingleTupleTableSlot(slots[1]);
 }
 
+/*
+ * How many changes of a sign a leaf has. The clock counts as one when it passes
+ * a row: what was true at the old cut goes, what is true at the new one comes.
+ */
+static int64
+keyed_changes(MaintainedView *view, ViewCycle *cycle, const PlanBlockLeaf *leaf, int sign)
+{
+	RelationChange *change = delta_change(leaf->relid);
+
+	if (leaf->clock)
+		return cycle->new_cut->at_ms >= view->passes_at_ms ? 1 : 0;
+	if (change == NULL)
+		return 0;
+	return sign > 0 ? change->plus_count : change->minus_count;
+}
+
 /* Run the affected query of a block's leaf for one sign, into the sort. */
 static void
 keyed_affected(MaintainedView *view, ViewCycle *cycle, PlanBlock *block, int leaf, int sign,
@@ -132,14 +148,19 @@ keyed_affected(MaintainedView *view, ViewCycle *cycle, PlanBlock *block, int lea
 {
 	PlanBlockLeaf *entry = list_nth(block->leaves, leaf);
 	RelationChange *change = delta_change(entry->relid);
-	int64 count;
+	int64 count = keyed_changes(view, cycle, entry, sign);
 	QueryEnvironment *environment;
 
-	if (change == NULL)
-		return;
-	count = sign > 0 ? change->plus_count : change->minus_count;
 	if (count == 0)
 		return;
+	if (entry->clock)
+	{
+		delta_execute_between(view_block_query(view, cycle, 'a', block, leaf, sign, count),
+		                      sign > 0 ? cycle->new_cut : cycle->old_cut,
+		                      sign > 0 ? cycle->old_cut : cycle->new_cut, NULL, keyed_versions_row,
+		                      sort);
+		return;
+	}
 	environment = keyed_versions_environment(change, sign);
 	delta_execute(view_block_query(view, cycle, 'a', block, leaf, sign, count),
 	              sign > 0 ? cycle->new_cut : cycle->old_cut, environment, keyed_versions_row,
@@ -324,15 +345,14 @@ keyed_affected_cost(MaintainedView *view, ViewCycle *cycle)
 
 		for (int leaf = 0; leaf < list_length(block->leaves); leaf++)
 		{
-			PlanBlockLeaf *entry = list_nth(block->leaves, leaf);
-			RelationChange *change = delta_change(entry->relid);
+			for (int sign = -1; sign <= 1; sign += 2)
+			{
+				int64 count = keyed_changes(view, cycle, list_nth(block->leaves, leaf), sign);
 
-			if (change != NULL && change->minus_count > 0)
-				cost += keyed_cost(
-				    view_block_query(view, cycle, 'a', block, leaf, -1, change->minus_count));
-			if (change != NULL && change->plus_count > 0)
-				cost += keyed_cost(
-				    view_block_query(view, cycle, 'a', block, leaf, 1, change->plus_count));
+				if (count > 0)
+					cost +=
+					    keyed_cost(view_block_query(view, cycle, 'a', block, leaf, sign, count));
+			}
 		}
 	}
 	return cost;

@@ -223,6 +223,9 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 			query = plan_affected(block, list_nth(block->leaves, leaf), sign, planned_rows,
 			                      &variants, &reason);
 			break;
+		case 'p':
+			query = copyObject(((PlanBlockLeaf *) list_nth(block->leaves, leaf))->next);
+			break;
 		case 'r':
 			query = plan_restrict_versions(view->plan, block, planned_rows);
 			break;
@@ -600,6 +603,8 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		view_rebuild_block(view, cycle, outcome);
 		result = true;
 	}
+	if (result && view->plan->timed)
+		passes_find(view, cycle);
 	view_leave(&environment);
 	return result;
 }
@@ -623,5 +628,7 @@ view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		outcome->rows_in += part_outcome.rows_in;
 	}
 	view_rebuild_block(view, cycle, outcome);
+	if (view->plan->timed)
+		passes_find(view, cycle);
 	view_leave(&environment);
 }

@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 #include "cut/frontier.h"
 #include "delta/difference.h"
+#include "delta/execute.h"
 #include "plan/plan.h"
 #include "view/catalog.h"
 #include "view/identity.h"
@@ -64,13 +65,22 @@ verify_lock(Relation view, List *settings)
 	identity_restore(&before);
 }
 
+/* Milliseconds since 1970. */
+static int64
+verify_now_ms(void)
+{
+	return GetCurrentTimestamp() / 1000 +
+	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+}
+
 /* Take the rows of the view's query under the active snapshot out. */
 static void
-verify_add_query(Relation view, Difference *difference)
+verify_add_query(Relation view, int64 at_ms, Difference *difference)
 {
 	DestReceiver *receiver = difference_receiver(difference, -1);
-	QueryDesc *query = CreateQueryDesc(verify_plan(view), "freshet.verify", GetActiveSnapshot(),
-	                                   InvalidSnapshot, receiver, NULL, NULL, 0);
+	QueryDesc *query =
+	    CreateQueryDesc(verify_plan(view), "freshet.verify", GetActiveSnapshot(), InvalidSnapshot,
+	                    receiver, delta_times(at_ms, at_ms), NULL, 0);
 
 	/* without the hooks: the barrier must not wait for anything here */
 	standard_ExecutorStart(query, 0);
@@ -99,7 +109,7 @@ verify_add_view(Relation view, Difference *difference)
 
 /* Compare the view with its query under the active snapshot. */
 static int64
-verify_compare(Relation view, List *settings)
+verify_compare(Relation view, List *settings, int64 at_ms)
 {
 	Difference *difference =
 	    difference_create(CurrentMemoryContext, RelationGetDescr(view), work_mem);
@@ -109,7 +119,7 @@ verify_compare(Relation view, List *settings)
 	int64 differing = 0;
 
 	identity_assume(&before, view->rd_rel->relowner, true, settings);
-	verify_add_query(view, difference);
+	verify_add_query(view, at_ms, difference);
 	identity_restore(&before);
 	verify_add_view(view, difference);
 
@@ -246,7 +256,7 @@ verify_maintained(Relation view)
 	PG_TRY();
 	{
 		cut_push(cut);
-		differing = verify_compare(view, settings);
+		differing = verify_compare(view, settings, cut->at_ms);
 		cut_pop();
 		if (frontier_pin_lost(database, pin))
 			ereport(ERROR, (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
@@ -292,7 +302,7 @@ freshet_verify(PG_FUNCTION_ARGS)
 	else
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		differing = verify_compare(view, row != NULL ? row->settings : NIL);
+		differing = verify_compare(view, row != NULL ? row->settings : NIL, verify_now_ms());
 		PopActiveSnapshot();
 	}
 

@@ -38,8 +38,9 @@ typedef struct ViewQuery
 								 * NULL keys, 'i' the inner query, 'b' the block,
 								 * 'q' the view's whole query,
 								 * 'a' affected versions, 'r' rows of versions,
-								 * 'g' the block by key, 'h' with NULL keys */
-	const PlanBlock *block; /* of 'a' and 'r' */
+								 * 'g' the block by key, 'h' with NULL keys,
+								 * 'p' the row the clock passes next */
+	const PlanBlock *block; /* of 'a', 'r' and 'p' */
 	PlannedStmt *planned;
 	MemoryContext context;
 } ViewQuery;
@@ -74,6 +75,7 @@ typedef struct MaintainedView
 	int64 rebuild_at_ms; /* a costly recomputation waits until then */
 	int64 clock_at_ms;   /* next timer of a view that reads the clock */
 	int64 rebuild_us;    /* what the last recomputation took */
+	int64 passes_at_ms;  /* until then, time changes nothing (plan->timed) */
 
 	/* strategy B, while a cycle follows */
 	List *versions;   /* of ViewKeys *, for each block */
@@ -144,6 +146,9 @@ extern void ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count);
 extern void ahead_fold_end(AheadFold *fold);
 extern List *ahead_groups(MaintainedView *view, const RelationChange *change);
 extern void ahead_forget(MaintainedView *view, const List *kept);
+
+/* passes.c */
+extern void passes_find(MaintainedView *view, ViewCycle *cycle);
 
 /* part.c */
 extern bool part_bind(ViewPlan *plan, bool make);
