@@ -69,6 +69,7 @@ def test_tables_without_wal_are_named(pg, table, word):
     connection = pg.psycopg()
     connection.execute(table)
     connection.execute("CREATE MATERIALIZED VIEW v AS SELECT a FROM t")
+    connection.execute("SELECT * FROM v")
     reason = connection.execute("SELECT reason FROM freshet.views WHERE view = 'v'::regclass").fetchone()[0]
     assert word in (reason or "").lower(), reason
     connection.close()

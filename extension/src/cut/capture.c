@@ -28,7 +28,6 @@
 #include "lib/qunique.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "storage/sinval.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -432,11 +431,8 @@ capture_record(Capture *capture)
  * it invalidates? It gives up the lock of its xid only after that.
  */
 static bool
-capture_commit_told(Capture *capture, const xl_xact_parsed_commit *commit)
+capture_commit_told(TransactionId xid)
 {
-	TransactionId xid = TransactionIdIsValid(commit->twophase_xid) ? commit->twophase_xid
-	                                                               : XLogRecGetXid(capture->reader);
-
 	if (!ConditionalXactLockTableWait(xid))
 		return false;
 	AcceptInvalidationMessages();
@@ -444,7 +440,7 @@ capture_commit_told(Capture *capture, const xl_xact_parsed_commit *commit)
 }
 
 /*
- * Pass on which relations a committed transaction changed by DDL. Returns false
+ * Pass on what a committed transaction changed by DDL. Returns false
  * if the record is to be read again: it is read ahead, and what it tells of may
  * not be visible yet.
  */
@@ -456,26 +452,26 @@ capture_commit(Capture *capture)
 	uint8 operation = info & XLOG_XACT_OPMASK;
 	xl_xact_parsed_commit commit;
 	bool told = false;
+	TransactionId xid;
 
 	if ((operation != XLOG_XACT_COMMIT && operation != XLOG_XACT_COMMIT_PREPARED) ||
 	    (info & XLOG_XACT_HAS_INFO) == 0)
 		return true;
 	ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(record), &commit);
+	xid = operation == XLOG_XACT_COMMIT ? XLogRecGetXid(record) : commit.twophase_xid;
 	for (int i = 0; i < commit.nmsgs; i++)
 	{
 		SharedInvalidationMessage *message = &commit.msgs[i];
 
-		if (message->id == SHAREDINVALRELCACHE_ID && message->rc.dbId == MyDatabaseId)
+		if (message->id == SHAREDINVALRELCACHE_ID && message->rc.dbId == MyDatabaseId &&
+		    capture->wanted != NULL && !told)
 		{
-			if (capture->wanted != NULL && !told)
-			{
-				told = capture_commit_told(capture, &commit);
-				if (!told)
-					return false;
-			}
-			if (capture->invalidated(message->rc.relId) && XLogRecPtrIsInvalid(capture->ddl_lsn))
-				capture->ddl_lsn = record->EndRecPtr;
+			told = capture_commit_told(xid);
+			if (!told)
+				return false;
 		}
+		if (capture->invalidated(message, xid) && XLogRecPtrIsInvalid(capture->ddl_lsn))
+			capture->ddl_lsn = record->EndRecPtr;
 	}
 	return true;
 }

@@ -23,6 +23,7 @@
 #include "cut/ahead.h"
 #include "cut/cut.h"
 #include "storage/itemptr.h"
+#include "storage/sinval.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -55,10 +56,10 @@ typedef struct RelationChange
 } RelationChange;
 
 /*
- * Told of every relation of this database that a committed transaction changed
- * by DDL; says whether that matters.
+ * Told of every invalidation by a committed transaction, which may not be
+ * visible yet; says whether it changed a relation that is watched.
  */
-typedef bool (*CaptureInvalidated)(Oid relid);
+typedef bool (*CaptureInvalidated)(const SharedInvalidationMessage *message, TransactionId xid);
 
 /* Is anybody interested in the rows of a load into this relation that still runs? */
 typedef bool (*CaptureWanted)(Oid relid, void *context);

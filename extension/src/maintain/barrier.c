@@ -103,7 +103,8 @@ barrier_needed(void)
 		return true; /* the worker may not have come up yet */
 	if (pg_atomic_read_u32(&database->maintained) == 0)
 		return false;
-	return database->worker_pid != MyProcPid && !cut_pushed();
+	return database->worker_pid != MyProcPid && !cut_pushed() &&
+	       (application_name == NULL || strcmp(application_name, BARRIER_WORKER_NAME) != 0);
 }
 
 /*

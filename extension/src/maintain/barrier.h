@@ -13,6 +13,9 @@
 
 #include "cut/frontier.h"
 
+/* application_name of what our worker does through postgres_fdw: never waits */
+#define BARRIER_WORKER_NAME "freshet worker"
+
 /* GUC freshet.max_staleness */
 extern char *barrier_max_staleness;
 

@@ -34,6 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "view/catalog.h"
 
@@ -50,6 +51,9 @@
 #define RECOMPUTE_CHEAP_US 3000
 /* Views that read the clock are recomputed this often. */
 #define CLOCK_INTERVAL_MS 1000
+
+/* Another server has this long to answer before the view falls behind. */
+#define FOREIGN_PATIENCE_MS 1000
 
 /* A view that is locked is tried again after this long, doubling each time. */
 #define LOCK_RETRY_FIRST_MS 10
@@ -81,6 +85,8 @@ cycle_concerns(MaintainedView *view, List *changes)
 	ListCell *cell;
 	ListCell *base;
 
+	if (view->plan->blind)
+		return true;
 	foreach (cell, changes)
 	{
 		RelationChange *change = lfirst(cell);
@@ -418,6 +424,8 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	instr_time end;
 
 	worker->culprit = entry;
+	if (view->plan->blind && view->plan->clock)
+		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
 	INSTR_TIME_SET_CURRENT(start);
 	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))
 		action = ACTION_REBUILD;
@@ -437,6 +445,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	}
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
+	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (action == ACTION_REBUILD)
 	{
 		int64 now = worker_now_ms();
@@ -541,6 +550,7 @@ cycle_run(Worker *worker)
 	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
 	XLogFlush(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
+	load_definitions(worker, cut->snapshot);
 	AcceptInvalidationMessages();
 	if (load_needed(worker))
 	{
@@ -747,6 +757,8 @@ cycle_failed(Worker *worker, ErrorData *error)
 	WorkerView *culprit = worker->culprit;
 	ListCell *cell;
 
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	QueryCancelPending = false;
 	delta_set_changes(NIL);
 	capture_finish(worker->capture, true);
 	/* what was folded ahead may have been used already */

@@ -42,7 +42,7 @@ static bool load_failed = false;   /* something could not be loaded, to be tried
 static bool load_pending = false;  /* some view is invalid */
 
 /* A relation changed: views over it have to be planned again. */
-bool
+static bool
 load_relation_changed(Oid relid)
 {
 	bool result = false;
@@ -77,7 +77,84 @@ load_relation_changed(Oid relid)
 	return result;
 }
 
-/* Likewise, as the relation cache calls it. */
+/* Does a view's result depend on what this message says has changed? */
+static bool
+load_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
+{
+	switch (message->id)
+	{
+		case PROCOID:
+			return plan->functions != NIL;
+		case ENUMOID:
+			return plan->enums != NIL;
+		case SHAREDINVALRELCACHE_ID:
+			return list_member_oid(plan->row_types, message->rc.relId);
+		default:
+			return false;
+	}
+}
+
+/*
+ * What capture tells of. Whoever changes a function or a type holds no lock that
+ * would keep us from planning with the old definition: so the transaction is
+ * remembered until a cut shows it.
+ */
+bool
+load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
+{
+	ListCell *cell;
+
+	/* the database is at the same place in both */
+	if (message->id == SHAREDINVALRELCACHE_ID ? message->rc.dbId != MyDatabaseId
+	                                          : message->id < 0 || message->cc.dbId != MyDatabaseId)
+		return false;
+	foreach (cell, load_worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (load_defined_by(entry->view->plan, message))
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			entry->defined_by = list_append_unique_oid(entry->defined_by, xid);
+			MemoryContextSwitchTo(old);
+		}
+	}
+	return message->id == SHAREDINVALRELCACHE_ID && load_relation_changed(message->rc.relId);
+}
+
+/*
+ * Views whose functions or types have changed, as the cut sees it, are made
+ * anew. What functions call is not known: every view with functions is.
+ */
+void
+load_definitions(Worker *worker, Snapshot cut)
+{
+	bool changed = false;
+	ListCell *cell;
+	ListCell *definer;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		foreach (definer, entry->defined_by)
+		{
+			if (XidInMVCCSnapshot(lfirst_oid(definer), cut))
+				continue;
+			entry->defined_by = foreach_delete_current(entry->defined_by, definer);
+			entry->fingerprint = 0;
+			entry->view->invalid = changed = true;
+		}
+	}
+	if (!changed)
+		return;
+	load_pending = true;
+	/* it may be visible before its messages come */
+	InvalidateSystemCaches();
+}
+
+/* As the relation cache calls it. */
 static void
 load_relcache_callback(Datum argument, Oid relid)
 {
@@ -222,6 +299,7 @@ load_fingerprint(MaintainedView *view, RelFileNode node)
 		relation_close(relation, AccessShareLock);
 	}
 	hash = hash_combine64(hash, plan->owner);
+	hash = hash_combine64(hash, plan_definitions_hash(plan));
 	hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) &node, sizeof(node), 0));
 	foreach (cell, plan->relations)
 	{
@@ -304,6 +382,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		{
 			worker->views = list_delete_ptr(worker->views, entry);
 			view_unload(entry->view);
+			list_free(entry->defined_by);
 			pfree(entry);
 		}
 		return true;
@@ -589,6 +668,7 @@ load_forget(Worker *worker, List *known)
 			continue;
 		worker->views = foreach_delete_current(worker->views, cell);
 		view_unload(entry->view);
+		list_free(entry->defined_by);
 		pfree(entry);
 	}
 	foreach (cell, worker->unloaded)

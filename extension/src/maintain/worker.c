@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "cut/retention.h"
+#include "maintain/barrier.h"
 #include "maintain/launcher.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
@@ -65,6 +66,9 @@ worker_configure(void)
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	/* the other side may be this very database: it must not wait for us */
+	SetConfigOption("postgres_fdw.application_name", BARRIER_WORKER_NAME, PGC_USERSET,
+	                PGC_S_OVERRIDE);
 }
 
 /*
@@ -110,7 +114,7 @@ worker_resume(Worker *worker)
 		ereport(LOG, (errmsg("freshet worker starts anew at %X/%X", LSN_FORMAT_ARGS(start))));
 	}
 	XLogFlush(start);
-	worker->capture = capture_create(worker->context, start, load_relation_changed);
+	worker->capture = capture_create(worker->context, start, load_invalidated);
 	MemoryContextSwitchTo(old);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

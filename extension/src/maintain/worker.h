@@ -55,6 +55,8 @@ typedef struct WorkerView
 	uint64 fingerprint;    /* of the query, and of the files it reads and writes */
 	List *writers;         /* as in WatchedRelation; while there are any, the
 								 * view is rebuilt with every cut */
+	List *defined_by;      /* transactions that changed a function or a type it
+	                        * uses, and that no cut shows yet */
 	bool dirty;            /* something changed since its content was made */
 	bool rebuilt;          /* by the cycle that is running: not dirty and adopted
 	                        * once that is committed */
@@ -104,7 +106,8 @@ extern bool cycle_wanted(Worker *worker);
 /* load.c */
 extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
-extern bool load_relation_changed(Oid relid);
+extern bool load_invalidated(const SharedInvalidationMessage *message, TransactionId xid);
+extern void load_definitions(Worker *worker, Snapshot cut);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 

@@ -370,6 +370,9 @@ plan_reset_block(ViewPlan *plan)
 	plan->view = kept.view;
 	plan->owner = kept.owner;
 	plan->clock = kept.clock;
+	plan->functions = kept.functions;
+	plan->enums = kept.enums;
+	plan->row_types = kept.row_types;
 	plan->query = kept.query;
 	plan->relations = kept.relations;
 	plan->block = kept.block;
@@ -503,6 +506,26 @@ plan_judge_parts(ViewPlan *plan)
 	}
 }
 
+/* Can changes of this relation be seen? If not, the view is run as a whole. */
+static void
+plan_see(ViewPlan *plan, PlanRelation *relation)
+{
+	if (relation->relkind == RELKIND_FOREIGN_TABLE)
+	{
+		plan->blind = plan->clock = true;
+		plan->reason =
+		    psprintf("changes of foreign table %s are not seen: computed anew every second or so",
+		             get_rel_name(relation->relid));
+	}
+	else if (relation->relkind != RELKIND_VIEW && plan->reason == NULL &&
+	         get_rel_persistence(relation->relid) == RELPERSISTENCE_UNLOGGED)
+	{
+		plan->blind = true;
+		plan->reason = psprintf("table %s is unlogged: computed anew after every transaction",
+		                        get_rel_name(relation->relid));
+	}
+}
+
 /*
  * Take a view's query apart, in the current memory context. If it has parts,
  * plan_bind has to give them tables before any query is made from the plan.
@@ -533,17 +556,12 @@ plan_view(Relation view)
 		plan->reason = "the query calls a volatile function";
 		return plan;
 	}
-	foreach (cell, plan->relations)
-	{
-		PlanRelation *relation = lfirst(cell);
-
-		if (relation->relkind == RELKIND_FOREIGN_TABLE ||
-		    (relation->relkind != RELKIND_VIEW &&
-		     get_rel_persistence(relation->relid) != RELPERSISTENCE_PERMANENT))
-			plan->clock = true;
-	}
-
+	plan_definitions(plan);
 	plan->strategy = PLAN_RECOMPUTE;
+	foreach (cell, plan->relations)
+		plan_see(plan, lfirst(cell));
+	if (plan->blind)
+		return plan;
 	if (plan_clock_walker((Node *) query, NULL))
 	{
 		plan->clock = true;

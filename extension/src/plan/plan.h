@@ -136,6 +136,11 @@ typedef struct ViewPlan
 	char *reason;
 	bool clock;           /* reads the clock or other things no cut sees:
 								 * recomputed on a timer as well */
+	bool blind;           /* reads tables whose changes are not in the WAL: any
+								 * transaction may have changed something */
+	List *functions;      /* of users (definition.c) */
+	List *enums;          /* likewise */
+	List *row_types;      /* likewise, by their relations */
 	Query *query;         /* rewritten, as REFRESH would run it */
 	List *relations;      /* of PlanRelation *, each once */
 	Query *block;         /* the query normalised; reads the parts' tables */
@@ -175,6 +180,10 @@ typedef struct ViewPlan
 
 extern ViewPlan *plan_view(Relation view);
 extern Query *plan_view_query(Relation view);
+
+/* definition.c */
+extern void plan_definitions(ViewPlan *plan);
+extern uint64 plan_definitions_hash(const ViewPlan *plan);
 
 /* lock.c */
 extern Oid plan_lock_relations(Relation view);

@@ -9,9 +9,8 @@
  * is an obstacle the matview stays a plain one, its row says why, and a NOTICE
  * does.
  *
- * Obstacles: volatile functions, whose result is another one at each call; base
- * tables without WAL (unlogged) or of other servers (foreign), whose changes
- * cannot be seen.
+ * Obstacles: volatile functions and samples, whose result is another one at each
+ * call. Of foreign tables, whose changes cannot be seen, a NOTICE tells.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,9 +46,16 @@ adopt_name(Oid relation)
 	                                  get_rel_name(relation));
 }
 
-/* Looks for relations, and samples, whose changes cannot be seen. */
+/* What the relations of a query tell about keeping it. */
+typedef struct AdoptRelations
+{
+	bool sample; /* takes another sample each time */
+	Oid foreign; /* a foreign table; InvalidOid: none */
+} AdoptRelations;
+
+/* Looks for samples and foreign tables. */
 static bool
-adopt_obstacle_walker(Node *node, char **obstacle)
+adopt_relations_walker(Node *node, AdoptRelations *found)
 {
 	if (node == NULL)
 		return false;
@@ -57,20 +63,16 @@ adopt_obstacle_walker(Node *node, char **obstacle)
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) node;
 
-		if (entry->rtekind != RTE_RELATION)
-			return false;
-		if (entry->relkind == RELKIND_FOREIGN_TABLE)
-			*obstacle = psprintf("table %s is a foreign table", adopt_name(entry->relid));
-		else if (get_rel_persistence(entry->relid) == RELPERSISTENCE_UNLOGGED)
-			*obstacle = psprintf("table %s is unlogged", adopt_name(entry->relid));
-		else if (entry->tablesample != NULL && entry->tablesample->repeatable == NULL)
-			*obstacle = pstrdup("TABLESAMPLE without REPEATABLE takes another sample each time");
-		return *obstacle != NULL;
+		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_FOREIGN_TABLE)
+			found->foreign = entry->relid;
+		if (entry->tablesample != NULL && entry->tablesample->repeatable == NULL)
+			found->sample = true;
+		return false;
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, adopt_obstacle_walker, obstacle,
+		return query_tree_walker((Query *) node, adopt_relations_walker, found,
 		                         QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, adopt_obstacle_walker, obstacle);
+	return expression_tree_walker(node, adopt_relations_walker, found);
 }
 
 /* Finds the first volatile function called. */
@@ -96,13 +98,13 @@ adopt_volatile_walker(Node *node, Oid *found)
 	return expression_tree_walker(node, adopt_volatile_walker, found);
 }
 
-/* Why the matview cannot be maintained, or NULL. */
-char *
-adopt_obstacle(Oid view)
+/* Why the matview cannot be maintained, or NULL. *foreign is a foreign table it reads. */
+static char *
+adopt_obstacle(Oid view, Oid *foreign)
 {
 	Relation relation = table_open(view, AccessShareLock);
 	Query *query = NULL;
-	char *obstacle = NULL;
+	AdoptRelations found = {0};
 	ListCell *cell;
 
 	if (relation->rd_rules != NULL && relation->rd_rules->numLocks == 1 &&
@@ -124,17 +126,30 @@ adopt_obstacle(Oid view)
 				return psprintf("function %s is volatile", format_procedure(function));
 			return pstrdup("its query is volatile");
 		}
-		if (adopt_obstacle_walker(rewritten, &obstacle))
-			return obstacle;
+		(void) adopt_relations_walker(rewritten, &found);
 	}
-	return NULL;
+	*foreign = found.foreign;
+	return found.sample ? pstrdup("TABLESAMPLE without REPEATABLE takes another sample each time")
+	                    : NULL;
+}
+
+/* Tells that changes of a foreign table are seen late. */
+static void
+adopt_tell_foreign(Oid view, Oid foreign)
+{
+	if (OidIsValid(foreign))
+		ereport(NOTICE, (errmsg("materialized view \"%s\" is computed anew every second or so: "
+		                        "changes of foreign table %s cannot be seen",
+		                        get_rel_name(view), adopt_name(foreign)),
+		                 errhint("freshet.release() makes it a plain materialized view.")));
 }
 
 /* A matview has just been created: maintain it, or say why not. */
 void
 adopt_created(Oid view)
 {
-	char *obstacle = NULL;
+	char *obstacle;
+	Oid foreign;
 
 	if (!catalog_maintain_default)
 	{
@@ -142,10 +157,13 @@ adopt_created(Oid view)
 		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
 		return;
 	}
-	obstacle = adopt_obstacle(view);
+	obstacle = adopt_obstacle(view, &foreign);
 	catalog_view_insert(view, obstacle == NULL, catalog_capture_settings());
 	if (obstacle == NULL)
+	{
+		adopt_tell_foreign(view, foreign);
 		return;
+	}
 	catalog_view_set_strategy(view, "none", obstacle);
 	ereport(NOTICE,
 	        (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view), obstacle),
@@ -191,18 +209,20 @@ freshet_adopt(PG_FUNCTION_ARGS)
 	Oid view = PG_GETARG_OID(0);
 	ViewRow *row;
 	char *obstacle;
+	Oid foreign;
 
 	PreventCommandDuringRecovery("freshet.adopt()");
 	adopt_lock(view);
 	row = catalog_view(view);
 	if (row != NULL && row->maintain)
 		PG_RETURN_VOID();
-	obstacle = adopt_obstacle(view);
+	obstacle = adopt_obstacle(view, &foreign);
 	if (obstacle != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 		                errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
 		                errdetail("In its query, %s.", obstacle),
 		                errhint("Use REFRESH MATERIALIZED VIEW.")));
+	adopt_tell_foreign(view, foreign);
 	if (row == NULL)
 		catalog_view_insert(view, true, catalog_capture_settings());
 	else

@@ -13,6 +13,5 @@
 
 extern void adopt_created(Oid view);
 extern void adopt_dropped(Oid view);
-extern char *adopt_obstacle(Oid view);
 
 #endif /* FRESHET_ADOPT_H */
