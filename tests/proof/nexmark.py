@@ -141,8 +141,10 @@ QUERIES = {
     "q5": f"""SELECT c.auction, c.num FROM ({_HOP}) c JOIN (
         SELECT max(num) AS maxn, starttime FROM ({_HOP}) n GROUP BY starttime) m
         ON c.starttime = m.starttime AND c.num >= m.maxn""",
-    "q6": f"""SELECT seller, avg(price) OVER (PARTITION BY seller ORDER BY bid_date_time
-        ROWS BETWEEN 10 PRECEDING AND CURRENT ROW) FROM ({_WINNING}) q WHERE rownum <= 1""",
+    "q6": """SELECT seller, avg(final) OVER (PARTITION BY seller ORDER BY expires, id
+        ROWS BETWEEN 10 PRECEDING AND CURRENT ROW) FROM (SELECT a.id, a.seller, a.expires, max(b.price) AS final
+        FROM auction a, bid b WHERE a.id = b.auction AND b.date_time BETWEEN a.date_time AND a.expires
+        GROUP BY a.id, a.seller, a.expires) q""",
     "q7": f"""SELECT b.auction, b.price, b.bidder, b.date_time, b.extra FROM bid b JOIN (
         SELECT max(price) AS maxprice, {tumble('date_time')} AS starttime FROM bid GROUP BY {tumble('date_time')}) m
         ON b.price = m.maxprice AND {tumble('b.date_time')} = m.starttime""",
