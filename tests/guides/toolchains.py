@@ -4,6 +4,7 @@ A language whose tools are absent is skipped, except in continuous integration, 
 What is built is kept in build/drivers, so that a second run is quick.
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -36,11 +37,18 @@ def call(directory: pathlib.Path, *command: str) -> None:
     assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
 
 
-def java_class(name: str) -> list[str]:
-    """A class of one file, with what pom.xml names."""
+@functools.cache
+def java_libraries() -> pathlib.Path:
+    """The directory with what pom.xml names in lib."""
     need("java", "mvn")
     directory = prepare("java")
     call(directory, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
+    return directory
+
+
+def java_class(name: str) -> list[str]:
+    """A class of one file."""
+    directory = java_libraries()
     return ["java", "-cp", f"{directory}/lib/*", str(directory / f"{name}.java")]
 
 

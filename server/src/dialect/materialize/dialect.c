@@ -221,7 +221,7 @@ materialize_timer(void *self)
 	}
 	else if (mz->cancelled && mz->run.waiting)
 		cancel_waiting(mz);
-	else if (mz->run.stream != NULL && (mz->cancelled || (mz->leaving && stream_is_waiting(mz))))
+	else if (mz->run.stream != NULL && (mz->cancelled || (mz->leaving && stream_wait_ends(mz))))
 		cancel_flight(mz);
 	else if (mz->leaving)
 		session_timer(mz->session, CANCEL_AGAIN);
@@ -269,7 +269,7 @@ materialize_behind(void *self, const WireMessage *message)
 	if (mz->leaving || !extended_is_leaving(mz, message))
 		return;
 	mz->leaving = true;
-	if (stream_is_waiting(mz) && mz->run.stream->frontier[0] != '\0')
+	if (stream_wait_ends(mz) && mz->run.stream->frontier[0] != '\0')
 		cancel_flight(mz);
 	else
 		session_timer(mz->session, CANCEL_AGAIN);

@@ -166,7 +166,7 @@ extern void stream_free(Materialize *mz, Stream *stream);
 extern void stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
 extern void stream_run(Materialize *mz);
 extern void stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
-extern bool stream_is_waiting(const Materialize *mz);
+extern bool stream_wait_ends(const Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
 extern uint64_t stream_clock(void);

@@ -25,6 +25,9 @@
 /* At most one progress row in so many milliseconds. */
 #define PROGRESS_INTERVAL 1000
 
+/* Milliseconds of a wait in a block, which no cancel can end without failing the block. */
+#define BLOCK_WAIT 500
+
 /* Signature, flags and extension length in front of binary COPY data. */
 #define COPY_BINARY_HEADER 19
 
@@ -258,14 +261,15 @@ note_wait(Materialize *mz)
 		memcpy(stream->progress_frontier, stream->frontier, sizeof(stream->frontier));
 }
 
-/* Is the backend waiting for changes? */
+/* Would a cancel end a wait for changes, and nothing else? A block would fail. */
 bool
-stream_is_waiting(const Materialize *mz)
+stream_wait_ends(const Materialize *mz)
 {
 	const Flight *flight = &mz->flight;
 
-	return mz->run.stream != NULL && mz->run.stream->prepared && flight->done != NULL &&
-	       flight->parts > 0 && flight->part == 0 && flight->roles[0] == PART_VALUES;
+	return mz->status == 'I' && mz->run.stream != NULL && mz->run.stream->prepared &&
+	       flight->done != NULL && flight->parts > 0 && flight->part == 0 &&
+	       flight->roles[0] == PART_VALUES;
 }
 
 /* A round has ended: wait and changes, or only what was left of the changes. */
@@ -281,7 +285,6 @@ batch_done(Materialize *mz)
 	if (flight->failed)
 	{
 		stream->portal_open = false;
-		/* in a block the cancel of a wait fails the block, so it is an error */
 		if (mz->leaving && mz->status == 'I' && strcmp(mz->error.sqlstate, "57014") == 0)
 			run_over(mz);
 		else
@@ -339,7 +342,7 @@ progress_done(Materialize *mz)
 
 /* How long the next wait may take; -1: for ever. */
 static int64_t
-wait_time(const Run *run, uint64_t now)
+wait_time(const Run *run, uint64_t now, bool in_block)
 {
 	int64_t time = -1;
 
@@ -359,6 +362,9 @@ wait_time(const Run *run, uint64_t now)
 	}
 	if (run->mode == RUN_COPY && !run->stream->copy_begun)
 		time = 0;
+	if (in_block && run->mode == RUN_SUBSCRIBE && run->limit >= 0 &&
+	    (time < 0 || time > BLOCK_WAIT))
+		time = BLOCK_WAIT;
 	/* waiting is no statement of the client's that could take too long */
 	if (run->stream->patience > 0 && (time < 0 || time > run->stream->patience))
 		time = run->stream->patience;
@@ -458,7 +464,7 @@ run_step(Materialize *mz)
 		return;
 	}
 	flight_begin(mz);
-	flight_wait(mz, stream->name, wait_time(run, now));
+	flight_wait(mz, stream->name, wait_time(run, now, in_block));
 	if (run->mode == RUN_COPY)
 	{
 		stream->copy_first = true;
