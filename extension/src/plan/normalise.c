@@ -92,10 +92,23 @@ normalise_union_all(Node *node)
 	       normalise_union_all(operation->rarg);
 }
 
-/* Has a query no layer on top of its joins, so that it can stay within another? */
+/*
+ * Has a query no layer on top of its joins, nor has a subquery of it that stands
+ * by itself, so that it can stay within another?
+ */
 bool
 normalise_flat(const Query *query)
 {
+	ListCell *cell;
+
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (rte->rtekind == RTE_SUBQUERY && !normalise_flat(rte->subquery) &&
+		    normalise_closed(rte->subquery))
+			return false;
+	}
 	return !normalise_grouped(query) && !query->hasWindowFuncs && query->distinctClause == NIL &&
 	       query->limitCount == NULL && query->limitOffset == NULL && query->rowMarks == NIL &&
 	       query->cteList == NIL &&
@@ -334,6 +347,24 @@ normalise_inline(Query *query)
 	query->cteList = kept;
 }
 
+/*
+ * Does a query only filter and project the rows of one subquery, whose windows
+ * or DISTINCT ON have keys? Then they are one block: its rows are computed anew
+ * by key, and only those that are left are stored.
+ */
+static bool
+normalise_wraps(Query *query, const Query *subquery)
+{
+	int rtindex;
+	RangeTblEntry *single = normalise_single(query, &rtindex);
+
+	return single != NULL && single->rtekind == RTE_SUBQUERY && single->subquery == subquery &&
+	       (subquery->hasWindowFuncs || subquery->hasDistinctOn) && subquery->limitCount == NULL &&
+	       subquery->limitOffset == NULL && !query->hasSubLinks && !normalise_grouped(query) &&
+	       !query->hasWindowFuncs && query->distinctClause == NIL && query->limitCount == NULL &&
+	       query->limitOffset == NULL && query->rowMarks == NIL;
+}
+
 /* Normalise the subqueries of a query's FROM clause or set operation. */
 static void
 normalise_children(Normalise *normalise, Query *query)
@@ -349,7 +380,8 @@ normalise_children(Normalise *normalise, Query *query)
 		if (rte->rtekind != RTE_SUBQUERY)
 			continue;
 		rte->subquery = normalise_query(normalise, rte->subquery, false);
-		if (normalise_flat(rte->subquery) || !normalise_closed(rte->subquery))
+		if (normalise_flat(rte->subquery) || !normalise_closed(rte->subquery) ||
+		    normalise_wraps(query, rte->subquery))
 			continue;
 		part = normalise_part(normalise, rte->subquery);
 		if (query->setOperations != NULL)
