@@ -390,6 +390,7 @@ plan_classify(ViewPlan *plan)
 	const char *top = "joins, filters and projections";
 	const char *below;
 	const char *reason;
+	ListCell *cell;
 
 	plan_reset_block(plan);
 	plan->strategy = PLAN_RECOMPUTE;
@@ -403,6 +404,9 @@ plan_classify(ViewPlan *plan)
 		return;
 	}
 	plan->inner = plan_prepare(plan->inner);
+	if (plan->by_key)
+		foreach (cell, plan->inner->targetList)
+			plan->keys = lappend(plan->keys, lfirst_node(TargetEntry, cell)->expr);
 	below = plan_check_terms(plan);
 	if (below != NULL)
 	{

@@ -162,6 +162,7 @@ typedef struct ViewPlan
 	bool timed;    /* some leaf of a block is a comparison with the clock */
 	bool by_key;   /* the inner query gives keys alone, and the block is run for
 	               * the keys of its delta */
+	List *keys;    /* with by_key: expressions of the query key_depth below */
 	int key_depth; /* the keys' expressions are of the query so far below */
 
 	int identity_count; /* columns that tell the rows apart; 0: not known */

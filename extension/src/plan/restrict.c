@@ -181,25 +181,14 @@ restrict_keys(Query *query, List *expressions, const Oid *equality, bool with_nu
 	restrict_join(query, rtindex, quals);
 }
 
-/* The expressions of the inner query's first columns. */
-static List *
-restrict_expressions(const ViewPlan *plan)
-{
-	List *result = NIL;
-
-	for (int i = 0; i < plan->key_count; i++)
-		result = lappend(result, list_nth_node(TargetEntry, plan->inner->targetList, i)->expr);
-	return result;
-}
-
 /* The block restricted to the keys that are registered as PLAN_KEYS_NAME. */
 Query *
 plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows)
 {
 	Query *query = copyObject(plan->block);
 
-	restrict_keys(plan_key_query(query, plan->key_depth), restrict_expressions(plan),
-	              plan->key_equality, with_nulls, rows);
+	restrict_keys(plan_key_query(query, plan->key_depth), plan->keys, plan->key_equality,
+	              with_nulls, rows);
 	return query;
 }
 
