@@ -20,21 +20,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "net/buffer.h"
 #include "pgwire/message.h"
 #include "source/connection.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-	do                                                                                             \
-	{                                                                                              \
-		if (!(condition))                                                                          \
-		{                                                                                          \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                \
-			failures++;                                                                            \
-		}                                                                                          \
-	} while (0)
 
 #define COPIES 3
 #define PIECE (300 * 1000)

@@ -9,22 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "dialect/materialize/envelope.h"
 #include "dialect/materialize/statement.h"
 #include "source/loadgen/generator.h"
 #include "sql/lex.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-	do                                                                                             \
-	{                                                                                              \
-		if (!(condition))                                                                          \
-		{                                                                                          \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                \
-			failures++;                                                                            \
-		}                                                                                          \
-	} while (0)
 
 /* How many statements the text has; the last is left in statement. */
 static int

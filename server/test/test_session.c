@@ -9,24 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "config/list.h"
 #include "net/address.h"
 #include "net/buffer.h"
 #include "pgwire/message.h"
 #include "session/pipeline.h"
 #include "session/scan.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                           \
-	do                                                                                             \
-	{                                                                                              \
-		if (!(condition))                                                                          \
-		{                                                                                          \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                \
-			failures++;                                                                            \
-		}                                                                                          \
-	} while (0)
 
 /* Bytes come out in the order they went in, whatever the pieces. */
 static void

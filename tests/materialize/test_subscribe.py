@@ -311,3 +311,18 @@ def test_statement_timeout_is_not_for_waiting(t):
             break
     writer.join()
     assert rows[2][1:] == (1, 3, "c")
+
+
+@pytest.mark.parametrize("statement", [
+    "SUBSCRIBE (SELECT nonsense FROM placed)",
+    "/* é */ DECLARE c CURSOR FOR SUBSCRIBE  ( SELECT 'é', nonsense FROM placed) WITH (SNAPSHOT = false)",
+    "COPY (SUBSCRIBE (SELECT 1 FROM placed WHERE nonsense)) TO STDOUT",
+])
+def test_an_error_in_its_query_is_placed_in_the_clients_text(freshet, statement):
+    with freshet.psycopg(autocommit=False) as connection:
+        connection.execute("CREATE TEMP TABLE placed (a int)")
+        connection.commit()
+        with pytest.raises(psycopg.errors.UndefinedColumn) as raised:
+            connection.execute(statement)
+        assert raised.value.diag.statement_position == str(statement.index("nonsense") + 1)
+        connection.rollback()

@@ -298,18 +298,23 @@ def test_beyond_loopback_trusted_roles_are_asked_for_their_password(native):
     try:
         here = server.psycopg2()
         assert one(here, "SELECT 1") == 1
-        here.cursor().execute("CREATE ROLE crate SUPERUSER LOGIN")
         for door in ("postgres", "materialize") + (("native",) if native else ()):
             for user in ("postgres", "crate"):
                 with pytest.raises(psycopg2.OperationalError, match="password"):
                     server.psycopg2(door, host=address, user=user)
                 with pytest.raises(psycopg2.OperationalError, match="password"):
                     server.psycopg2(door, host=address, user=user, password="wrong")
-            with server.psycopg2(door, host=address, password="'it\\'s $ecret'") as connection:
-                assert one(connection, "SELECT current_user") == "postgres"
+                with server.psycopg2(door, host=address, user=user, password="'it\\'s $ecret'") as connection:
+                    assert one(connection, "SELECT current_user") == user
     finally:
         server.stop()
         server.remove()
+
+
+def test_trusted_roles_are_there_from_the_first_start(freshet):
+    for user in ("postgres", "crate", "root"):
+        assert one(freshet.psycopg2(user=user), "SELECT current_user || ':' || rolsuper FROM pg_roles "
+                   "WHERE rolname = current_user") == f"{user}:true"
 
 
 def test_a_role_that_is_not_trusted_needs_its_password_on_loopback_too():

@@ -125,17 +125,36 @@ target_take_stored(Subscription *subscription, Relation relation)
 	MemoryContextSwitchTo(caller);
 }
 
+/* An error's position is one in the target, not in the statement that names it. */
+static void
+target_place_error(void *text)
+{
+	int position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(text);
+	}
+}
+
 /* Take a query as the target. */
 static void
 target_take_query(Subscription *subscription, const char *text)
 {
-	List *parsed = raw_parser(text, RAW_PARSE_DEFAULT);
+	ErrorContextCallback callback = {
+	    .previous = error_context_stack, .callback = target_place_error, .arg = (void *) text};
+	List *parsed;
 
+	error_context_stack = &callback;
+	parsed = raw_parser(text, RAW_PARSE_DEFAULT);
 	if (list_length(parsed) != 1 || !IsA(linitial_node(RawStmt, parsed)->stmt, SelectStmt) ||
 	    ((SelectStmt *) linitial_node(RawStmt, parsed)->stmt)->intoClause != NULL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 		                errmsg("a subscription is on a relation or on one query in parentheses")));
 	query_prepare(subscription, linitial_node(RawStmt, parsed), text);
+	error_context_stack = callback.previous;
 }
 
 /* Do other tables inherit from this one? */

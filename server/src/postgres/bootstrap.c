@@ -80,9 +80,41 @@ run_in(const Directory *directory, int port, const char *database, const char *s
 	return good;
 }
 
-/* Make the database, which gets the extension from its template. */
+/* Make those of the trusted roles that there are not, for whoever comes from another server. */
 static bool
-ensure_database(PGconn *connection, char *problem)
+make_trusted_roles(PGconn *connection, char *const *roles, char *problem)
+{
+	for (; *roles != NULL; roles++)
+	{
+		char *literal = PQescapeLiteral(connection, *roles, strlen(*roles));
+		char *name = PQescapeIdentifier(connection, *roles, strlen(*roles));
+		bool good = literal != NULL && name != NULL;
+		char sql[1024];
+
+		if (!good)
+			complain(PQerrorMessage(connection), problem);
+		else
+		{
+			snprintf(sql, sizeof sql,
+			         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s) "
+			         "THEN CREATE ROLE %s SUPERUSER LOGIN; END IF; END $$",
+			         literal, name);
+			good = run(connection, sql, problem);
+		}
+		PQfreemem(literal);
+		PQfreemem(name);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * At the first start make the trusted roles and the database, which gets the
+ * extension from its template.
+ */
+static bool
+ensure_database(PGconn *connection, const Config *config, char *problem)
 {
 	PGresult *result = query(
 	    connection, "SELECT FROM pg_database WHERE datname = '" DEFAULT_DATABASE "'", problem);
@@ -91,40 +123,64 @@ ensure_database(PGconn *connection, char *problem)
 	PQclear(result);
 	if (result == NULL || exists)
 		return result != NULL;
-	return run(connection, "CREATE DATABASE " DEFAULT_DATABASE, problem);
+	return make_trusted_roles(connection, config->trusted_role_list, problem) &&
+	       run(connection, "CREATE DATABASE " DEFAULT_DATABASE, problem);
 }
 
 /*
- * Give the server's role, if it has no password yet, the one from the settings,
+ * Give a role, if there is one without a password, the one from the settings,
  * unreadable in any log.
  */
 static bool
-ensure_password(PGconn *connection, const char *password, char *problem)
+ensure_password(PGconn *connection, const char *role, const char *password, char *problem)
 {
-	PGresult *result = query(
-	    connection,
-	    "SELECT FROM pg_authid WHERE rolname = '" SERVER_ROLE "' AND rolpassword IS NULL", problem);
+	const char *parameter = role;
+	PGresult *result =
+	    PQexecParams(connection, "SELECT FROM pg_authid WHERE rolname = $1 AND rolpassword IS NULL",
+	                 1, NULL, &parameter, NULL, NULL, 0);
+	bool known = PQresultStatus(result) == PGRES_TUPLES_OK;
 	bool missing = PQntuples(result) > 0;
 	char *secret;
 	char *literal;
+	char *name;
 	char sql[1024];
 	bool good = false;
 
+	if (!known)
+		complain(PQresultErrorMessage(result), problem);
 	PQclear(result);
-	if (result == NULL || !missing)
-		return result != NULL;
-	secret = PQencryptPasswordConn(connection, password, SERVER_ROLE, "scram-sha-256");
+	if (!known || !missing)
+		return known;
+	secret = PQencryptPasswordConn(connection, password, role, "scram-sha-256");
 	literal = secret ? PQescapeLiteral(connection, secret, strlen(secret)) : NULL;
-	if (literal == NULL)
+	name = PQescapeIdentifier(connection, role, strlen(role));
+	if (literal == NULL || name == NULL)
 		complain(PQerrorMessage(connection), problem);
 	else
 	{
-		snprintf(sql, sizeof sql, "ALTER ROLE " SERVER_ROLE " PASSWORD %s", literal);
+		snprintf(sql, sizeof sql, "ALTER ROLE %s PASSWORD %s", name, literal);
 		good = run(connection, sql, problem);
 	}
+	PQfreemem(name);
 	PQfreemem(literal);
 	PQfreemem(secret);
 	return good;
+}
+
+/* The server's role and the trusted ones may be asked for their password. */
+static bool
+ensure_passwords(PGconn *connection, const Config *config, char *problem)
+{
+	char *const *role;
+
+	if (config->postgres_password == NULL)
+		return true;
+	if (!ensure_password(connection, SERVER_ROLE, config->postgres_password, problem))
+		return false;
+	for (role = config->trusted_role_list; *role != NULL; role++)
+		if (!ensure_password(connection, *role, config->postgres_password, problem))
+			return false;
+	return true;
 }
 
 /* Nobody may reach a superuser without a password from another machine. */
@@ -158,9 +214,8 @@ bootstrap(const Directory *directory, int port, const Config *config, bool beyon
 		return false;
 	connection = open_database(directory, port, "postgres", problem);
 	good = connection != NULL && run(connection, CREATE_EXTENSION, problem) &&
-	       ensure_database(connection, problem) &&
-	       (config->postgres_password == NULL ||
-	        ensure_password(connection, config->postgres_password, problem)) &&
+	       ensure_database(connection, config, problem) &&
+	       ensure_passwords(connection, config, problem) &&
 	       (!beyond_loopback || check_superusers(connection, problem));
 	PQfinish(connection);
 	return good && run_in(directory, port, DEFAULT_DATABASE, CREATE_EXTENSION, problem);

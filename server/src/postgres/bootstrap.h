@@ -16,7 +16,7 @@
 #include "config/config.h"
 #include "postgres/directory.h"
 
-/* The extension everywhere, the database, the password; blocks. */
+/* The extension everywhere, the trusted roles, the database, passwords; blocks. */
 extern bool bootstrap(const Directory *directory, int port, const Config *config,
                       bool beyond_loopback, char problem[DIRECTORY_PROBLEM]);
 

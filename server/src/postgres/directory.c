@@ -29,6 +29,12 @@
 /* The longest name of PostgreSQL's socket in its directory. */
 #define SOCKET_NAME "/.s.PGSQL.65535"
 
+/* Says that a directory is ours. */
+#define VERSION_FILE "freshet.version"
+
+/* What a file is called behind its name while it is being written. */
+#define DIRECTORY_WRITING ".new"
+
 /* Who the server is to be when it is started by root. */
 #define DEFAULT_USER "postgres"
 #define FALLBACK_USER "nobody"
@@ -72,29 +78,52 @@ set_root(Directory *directory, const char *path, char *problem)
 	return true;
 }
 
-/* Is the directory ours, or empty but for what a user may put there beforehand? */
+/* Look at what is in a directory. */
+bool
+directory_walk(const char *path, bool (*visit)(void *owner, const char *name), void *owner)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool whole = dir != NULL;
+
+	while (whole && (entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			whole = visit(owner, entry->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	return whole;
+}
+
+/* May a user put this there beforehand, or a server killed at its first start leave it? */
+static bool
+counts_as_empty(void *owner, const char *name)
+{
+	static const char *const names[] = {"freshet.conf", "lost+found", "lock",
+	                                    VERSION_FILE DIRECTORY_WRITING};
+	size_t i;
+
+	(void) owner;
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Is the directory ours, or as good as empty? */
 static bool
 is_ours_or_empty(const Directory *directory, bool *ours, char *problem)
 {
 	char path[DIRECTORY_PATH + 32];
-	DIR *dir = opendir(directory->root);
-	struct dirent *entry;
-	bool empty = true;
 
-	if (dir == NULL)
+	if (access(directory->root, R_OK | X_OK) != 0)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "data directory \"%s\": %s", directory->root,
 		         strerror(errno));
 		return false;
 	}
-	snprintf(path, sizeof path, "%s/freshet.version", directory->root);
+	snprintf(path, sizeof path, "%s/" VERSION_FILE, directory->root);
 	*ours = access(path, F_OK) == 0;
-	while (empty && (entry = readdir(dir)) != NULL)
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		        strcmp(entry->d_name, "freshet.conf") == 0 ||
-		        strcmp(entry->d_name, "lost+found") == 0 || strcmp(entry->d_name, "lock") == 0;
-	closedir(dir);
-	if (*ours || empty)
+	if (*ours || directory_walk(directory->root, counts_as_empty, NULL))
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM,
 	         "data directory \"%s\" is not empty and was not made by freshet", directory->root);
@@ -109,7 +138,7 @@ has_our_layout(const Directory *directory, char *problem)
 	char layout[64] = "";
 	FILE *file;
 
-	snprintf(path, sizeof path, "%s/freshet.version", directory->root);
+	snprintf(path, sizeof path, "%s/" VERSION_FILE, directory->root);
 	file = fopen(path, "re");
 	if (file != NULL)
 	{
@@ -290,7 +319,7 @@ directory_open(Directory *directory, const char *path, const char *user,
 		         directory->root, strerror(errno));
 		return false;
 	}
-	snprintf(version, sizeof version, "%s/freshet.version", directory->root);
+	snprintf(version, sizeof version, "%s/" VERSION_FILE, directory->root);
 	if (!ours && !directory_write(version, 0644, LAYOUT))
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", version,
@@ -345,7 +374,7 @@ directory_write(const char *path, unsigned mode, const char *text)
 	bool good;
 	int fd;
 
-	snprintf(temporary, sizeof temporary, "%s.new", path);
+	snprintf(temporary, sizeof temporary, "%s" DIRECTORY_WRITING, path);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t) mode);
 	if (fd < 0)
 		return false;

@@ -46,6 +46,10 @@ extern bool directory_open(Directory *directory, const char *path, const char *u
 extern bool directory_look(Directory *directory, const char *path, int *server,
                            char problem[DIRECTORY_PROBLEM]);
 extern void directory_close(Directory *directory);
+/* Call `visit` for each entry until it says false; false if that happened or nothing can be read. */
+extern bool
+directory_walk(const char *path, bool (*visit)(void *owner, const char *name), void *owner);
+
 extern bool directory_write(const char *path, unsigned mode, const char *text);
 
 #endif /* FRESHET_DIRECTORY_H */

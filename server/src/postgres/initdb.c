@@ -7,7 +7,6 @@
  */
 #include "postgres/initdb.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,29 +20,22 @@
 /* What an attempt is called until it has succeeded. */
 #define ATTEMPT "pgdata.new-"
 
-/* Attempts that a killed server left; one still at work is left to the next start. */
-static void
-remove_attempts(const Directory *directory)
+/* Remove an attempt that a killed server left; one still at work is left to the next start. */
+static bool
+remove_attempt(void *owner, const char *name)
 {
-	DIR *dir = opendir(directory->root);
+	const Directory *directory = owner;
 	char log[DIRECTORY_PATH + 64];
-	struct dirent *entry;
+	char path[DIRECTORY_PATH + 512];
+	char problem[DIRECTORY_PROBLEM];
+	char *arguments[] = {"/bin/rm", "-rf", path, NULL};
 
-	if (dir == NULL)
-		return;
+	if (strncmp(name, ATTEMPT, strlen(ATTEMPT)) != 0)
+		return true;
 	snprintf(log, sizeof log, "%s/initdb.log", directory->log);
-	while ((entry = readdir(dir)) != NULL)
-	{
-		char path[DIRECTORY_PATH + 512];
-		char problem[DIRECTORY_PROBLEM];
-		char *arguments[] = {"/bin/rm", "-rf", path, NULL};
-
-		if (strncmp(entry->d_name, ATTEMPT, strlen(ATTEMPT)) != 0)
-			continue;
-		snprintf(path, sizeof path, "%s/%s", directory->root, entry->d_name);
-		program_run(arguments, log, problem, sizeof problem);
-	}
-	closedir(dir);
+	snprintf(path, sizeof path, "%s/%s", directory->root, name);
+	program_run(arguments, log, problem, sizeof problem);
+	return true;
 }
 
 /* Run initdb, and give its result the name when it is whole. */
@@ -110,7 +102,7 @@ initdb_ensure(const Directory *directory, const Config *config, char problem[DIR
 {
 	struct stat status;
 
-	remove_attempts(directory);
+	directory_walk(directory->root, remove_attempt, (void *) directory);
 	if (stat(directory->pgdata, &status) != 0 && !make_data(directory, config, problem))
 		return false;
 	return check_version(directory, problem) && settings_write(directory, config, problem);

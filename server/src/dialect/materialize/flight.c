@@ -183,6 +183,14 @@ flight_sync(Materialize *mz)
 	mz->flight.syncs++;
 }
 
+/* Hand what was put together to the backend. */
+static void
+flight_depart(Materialize *mz)
+{
+	session_to_backend(mz->session, buffer_data(&mz->flight.out), mz->flight.out.length);
+	buffer_clear(&mz->flight.out);
+}
+
 /* Send what was put together. */
 void
 flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz))
@@ -195,8 +203,7 @@ flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz))
 		flight_sync(mz);
 	else
 		wire_end(&flight->out, wire_begin(&flight->out, 'H'));
-	session_to_backend(mz->session, buffer_data(&flight->out), flight->out.length);
-	buffer_clear(&flight->out);
+	flight_depart(mz);
 }
 
 /* Send a text as one Query; it may have several statements. */
@@ -214,8 +221,7 @@ flight_query(Materialize *mz, const char *sql, size_t length, FlightEnd end,
 	flight->end = end;
 	flight->done = done;
 	flight->syncs++;
-	session_to_backend(mz->session, buffer_data(&flight->out), flight->out.length);
-	buffer_clear(&flight->out);
+	flight_depart(mz);
 }
 
 /* The role of what is being answered. */
@@ -306,6 +312,10 @@ keep_error(Materialize *mz, const WireMessage *message)
 	/* someone may have dropped our statement with DEALLOCATE ALL */
 	mz->wait_prepared = false;
 	mz->error.position[0] = '\0';
+	/* a position in our own statement means nothing to the client, one in its query does */
+	if (mz->flight.position > 0 && wire_error_field(message, 'p', &found) && found != NULL)
+		snprintf(mz->error.position, sizeof(mz->error.position), "%zu",
+		         mz->flight.position + (size_t) strtoul(found, NULL, 10) - 1);
 	snprintf(mz->error.sqlstate, sizeof(mz->error.sqlstate), "%s",
 	         wire_error_field(message, 'C', &found) ? found : "XX000");
 	snprintf(mz->error.severity, sizeof(mz->error.severity), "%s",
@@ -408,12 +418,9 @@ flight_cancel_acted(Materialize *mz)
 static void
 flight_finish_with_sync(Materialize *mz)
 {
-	Flight *flight = &mz->flight;
-
-	flight->end = FLIGHT_SYNC;
+	mz->flight.end = FLIGHT_SYNC;
 	flight_sync(mz);
-	session_to_backend(mz->session, buffer_data(&flight->out), flight->out.length);
-	buffer_clear(&flight->out);
+	flight_depart(mz);
 }
 
 /* A message that was collected. */

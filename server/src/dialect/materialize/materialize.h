@@ -73,7 +73,8 @@ typedef struct Flight
 	bool over;         /* all is answered, but a cancel is under way */
 	bool quiet;        /* its error is not kept */
 	bool suspended;
-	uint64_t rows; /* that went to the client */
+	size_t position; /* in the client's text, of the query that errors are placed in; or 0 */
+	uint64_t rows;   /* that went to the client */
 	char *values[FLIGHT_VALUES];
 } Flight;
 

@@ -295,6 +295,7 @@ parse_subscribe(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 			end = token.start + token.length;
 		} while (depth > 0);
 		subscribe->target = arena_copy(arena, start, (size_t) (end - start));
+		subscribe->position = (size_t) (start - statement->text.start) + 1;
 	}
 	else
 	{
@@ -634,6 +635,26 @@ parse_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		drop_clauses(arena, lexer, statement);
 }
 
+/*
+ * Turn a place in the statement, in bytes from 1, into one in the whole text.
+ * The protocol counts characters: of UTF-8 only the first bytes count.
+ */
+static void
+place(const char *whole, SqlStatement text, size_t *position)
+{
+	size_t bytes;
+
+	if (whole == NULL || *position == 0)
+		return;
+	bytes = (size_t) (text.start - whole) + *position - 1;
+	*position = 1;
+	for (size_t i = 0; i < bytes; i++)
+	{
+		if (((unsigned char) whole[i] & 0xC0) != 0x80)
+			++*position;
+	}
+}
+
 /* Read one statement; see statement.h. */
 void
 mz_parse(Arena *arena, const char *whole, SqlStatement text, bool standard_strings,
@@ -663,16 +684,6 @@ mz_parse(Arena *arena, const char *whole, SqlStatement text, bool standard_strin
 	else if (sql_is(token, "drop") && sql_accept(&lexer, "source"))
 		mz_parse_drop_source(arena, &lexer, statement);
 
-	if (statement->kind == MZ_ERROR && statement->position > 0 && whole != NULL)
-	{
-		size_t bytes = (size_t) (text.start - whole) + statement->position - 1;
-
-		/* the protocol counts characters; of UTF-8 only the first bytes count */
-		statement->position = 1;
-		for (size_t i = 0; i < bytes; i++)
-		{
-			if (((unsigned char) whole[i] & 0xC0) != 0x80)
-				statement->position++;
-		}
-	}
+	place(whole, text, &statement->position);
+	place(whole, text, &statement->subscribe.position);
 }

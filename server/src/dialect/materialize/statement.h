@@ -52,6 +52,7 @@ typedef struct MzNames
 typedef struct MzSubscribe
 {
 	const char *target; /* a relation's name, or (SELECT …) */
+	size_t position;    /* of the latter in the whole text, as below */
 	bool is_query;
 	bool snapshot;
 	bool progress;

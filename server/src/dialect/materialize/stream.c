@@ -216,6 +216,7 @@ stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
 	                  " (extract(epoch FROM current_setting('statement_timeout')::interval)"
 	                  " * 1000)::bigint");
 	flight_begin(mz);
+	mz->flight.position = subscribe->position;
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, open_subscribed);
 }
