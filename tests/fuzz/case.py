@@ -240,6 +240,8 @@ class Case:
                    f"CREATE INDEX ON {name} ({table.columns[0][0]})", f"TRUNCATE {name} CASCADE",
                    f"ALTER TABLE {name} DROP COLUMN IF EXISTS spare",
                    f"ALTER TABLE {name} SET (fillfactor = {self.random.randint(50, 100)})",
+                   "CREATE OR REPLACE FUNCTION bucket(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+                   f"'BEGIN RETURN $1 % {self.random.randint(2, 5)}; END'",
                    f"SET session_replication_role = {self.random.choice(('replica', 'origin'))}"]
         if not in_transaction:
             choices += [f"VACUUM {name}", f"VACUUM (FREEZE) {name}", f"VACUUM FULL {name}"]
