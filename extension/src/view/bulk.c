@@ -42,7 +42,7 @@ typedef struct PageRow
 {
 	BulkRow *row;
 	MinimalTuple wanted;
-	HeapTuple old; /* in the copy of the page */
+	HeapTuple old;
 	HeapTuple new;
 	bool single; /* cannot be written with the others */
 	bool done;   /* written, or as it should be */
@@ -57,7 +57,6 @@ typedef struct BulkPage
 	TupleTableSlot *old_slot; /* to compare images */
 	TupleTableSlot *new_slot;
 	bool by_image; /* rows may be the same image without the same bytes */
-	PGAlignedBlock copy;
 } BulkPage;
 
 /* Order rows by where they are. */
@@ -127,9 +126,15 @@ bulk_prepare(BulkPage *page, BulkRow *rows, int count)
 	int together = 0;
 
 	LockBuffer(page->buffer, BUFFER_LOCK_SHARE);
-	memcpy(page->copy.data, BufferGetPage(page->buffer), BLCKSZ);
-	LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 	page->count = count;
+	for (int i = 0; i < count; i++)
+	{
+		HeapTupleData tuple;
+
+		bulk_tuple(writer->relation, BufferGetPage(page->buffer), &rows[i].tid, &tuple);
+		page->rows[i].old = heap_copytuple(&tuple);
+	}
+	LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 	for (int i = 0; i < count; i++)
 	{
 		PageRow *row = &page->rows[i];
@@ -137,8 +142,6 @@ bulk_prepare(BulkPage *page, BulkRow *rows, int count)
 		row->row = &rows[i];
 		row->new = NULL;
 		row->single = row->done = false;
-		row->old = palloc(sizeof(HeapTupleData));
-		bulk_tuple(writer->relation, page->copy.data, &rows[i].tid, row->old);
 		row->wanted = writer->wanted(&rows[i], writer->context);
 		rows[i].fate = BULK_DELETED;
 		if (row->wanted != NULL)
@@ -283,6 +286,19 @@ bulk_write_single(BulkPage *page, PageRow *row)
 	row->done = true;
 }
 
+/* Would new versions of these rows not fit beside them? A look without a lock. */
+static bool
+bulk_crowded(Buffer buffer, BulkRow *rows, int count)
+{
+	Page page = BufferGetPage(buffer);
+	Size size = 0;
+
+	for (int i = 0; i < count; i++)
+		size += MAXALIGN(
+		    ItemIdGetLength(PageGetItemId(page, ItemPointerGetOffsetNumber(&rows[i].tid))));
+	return PageGetHeapFreeSpace(page) < size;
+}
+
 /* Write some rows, all of one page. */
 static void
 bulk_write_page(BulkPage *page, BulkRow *rows, int count)
@@ -292,7 +308,7 @@ bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 	int next = 0;
 
 	page->buffer = ReadBuffer(writer->relation, ItemPointerGetBlockNumber(&rows[0].tid));
-	if (count >= BULK_LEAST_ROWS)
+	if (count >= BULK_LEAST_ROWS || bulk_crowded(page->buffer, rows, count))
 		heap_page_prune_opt(writer->relation, page->buffer);
 	together = bulk_prepare(page, rows, count);
 	for (int i = 0; i < count; i++)

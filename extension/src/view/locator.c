@@ -41,6 +41,9 @@
 #define ROWS_HASH 1
 #define ROWS_TID 2
 
+/* Entries written by one multi-insert while the rows table is built. */
+#define BUILD_BATCH 512
+
 struct ViewLocator
 {
 	Relation rows; /* freshet.rows_<oid>; NULL: none */
@@ -83,26 +86,29 @@ locator_unique_index(ViewTarget *target)
 	return NULL;
 }
 
-/* Write one entry of the rows table. */
+/* Put an entry into a slot of the rows table. */
 static void
-locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
+locator_entry(TupleTableSlot *slot, uint64 hash, ItemPointer tid)
 {
-	TupleTableSlot *slot = locator->rows_slot;
-	Datum values[1];
-	bool isnull[1] = {false};
-
 	ExecClearTuple(slot);
 	slot->tts_values[ROWS_HASH - 1] = Int64GetDatum((int64) hash);
 	slot->tts_values[ROWS_TID - 1] = PointerGetDatum(tid);
 	slot->tts_isnull[ROWS_HASH - 1] = slot->tts_isnull[ROWS_TID - 1] = false;
 	ExecStoreVirtualTuple(slot);
+}
+
+/* Write one entry of the rows table. */
+static void
+locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
+{
+	TupleTableSlot *slot = locator->rows_slot;
+	Datum value = Int64GetDatum((int64) hash);
+	bool isnull = false;
+
+	locator_entry(slot, hash, tid);
 	table_tuple_insert(locator->rows, slot, GetCurrentCommandId(true), 0, locator->bulk);
-	if (locator->rows_index)
-	{
-		values[0] = Int64GetDatum((int64) hash);
-		index_insert(locator->rows_index, values, isnull, &slot->tts_tid, locator->rows,
-		             UNIQUE_CHECK_NO, false, locator->rows_info);
-	}
+	index_insert(locator->rows_index, &value, &isnull, &slot->tts_tid, locator->rows,
+	             UNIQUE_CHECK_NO, false, locator->rows_info);
 }
 
 /* Open the rows table and its index. */
@@ -150,21 +156,38 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 	OffsetNumber roots[MaxHeapTuplesPerPage];
 	BlockNumber block = InvalidBlockNumber;
 	TableScanDesc scan;
+	TupleTableSlot *slots[BUILD_BATCH];
+	int waiting = 0;
+	bool more = true;
 
 	locator->rows = table_open(rows, RowExclusiveLock);
-	locator->rows_slot = table_slot_create(locator->rows, NULL);
+	for (int i = 0; i < BUILD_BATCH; i++)
+		slots[i] = table_slot_create(locator->rows, NULL);
 	locator->bulk = GetBulkInsertState();
 	scan = table_beginscan(target->relation, SnapshotSelf, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, locator->candidate))
+	while (more)
 	{
-		ItemPointerData root = locator_root(locator->candidate, &block, roots);
+		more = table_scan_getnextslot(scan, ForwardScanDirection, locator->candidate);
+		if (more)
+		{
+			ItemPointerData root = locator_root(locator->candidate, &block, roots);
 
+			locator_entry(slots[waiting], locator_hash(target, locator->candidate), &root);
+			ExecMaterializeSlot(slots[waiting++]);
+		}
+		if (waiting < BUILD_BATCH && (more || waiting == 0))
+			continue;
 		CHECK_FOR_INTERRUPTS();
-		locator_write(locator, locator_hash(target, locator->candidate), &root);
+		table_multi_insert(locator->rows, slots, waiting, GetCurrentCommandId(true), 0,
+		                   locator->bulk);
+		for (int i = 0; i < waiting; i++)
+			ExecClearTuple(slots[i]);
+		waiting = 0;
 	}
 	table_endscan(scan);
 	FreeBulkInsertState(locator->bulk);
-	ExecDropSingleTupleTableSlot(locator->rows_slot);
+	for (int i = 0; i < BUILD_BATCH; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
 	table_close(locator->rows, NoLock);
 	CommandCounterIncrement();
 	hidden_create_index("rows", view, "h");
