@@ -246,6 +246,11 @@ SHAPES = [
                            "ORDER BY units DESC NULLS LAST, id) AS place FROM orders) s WHERE place <= 2"),
     Shape("distinct_on", "B", "SELECT DISTINCT ON (customer) customer, id, units FROM orders "
                               "ORDER BY customer, id DESC, units"),
+    # the order of rows decides: their versions do, and freshet.verify says the same
+    Shape("floats_joined", "B", "SELECT c.region, round(sum(o.price)::numeric, 3) AS total FROM orders o JOIN customers c "
+                                "ON c.id = o.customer WHERE o.price BETWEEN -10 AND 10 GROUP BY c.region"),
+    Shape("arrays_plain", "B", "SELECT customer, array_agg(id) AS ids, string_agg(note, ',') AS notes FROM orders "
+                               "GROUP BY customer"),
     Shape("windowed_left", "B", "SELECT c.region, o.id, sum(o.units) OVER (PARTITION BY c.region) AS units "
                                 "FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
     Shape("recursive", "C", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "

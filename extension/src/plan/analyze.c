@@ -287,11 +287,11 @@ plan_check_terms(ViewPlan *plan)
 
 	if (plan_reads_clock((Node *) plan->inner))
 		return "clock";
-	if (plan_special_var_walker((Node *) plan->inner, NULL))
-		return "system column or whole row";
 	reason = plan_check_query(plan, plan->inner);
 	if (reason == NULL && plan->leaves == NIL)
 		reason = "no table";
+	if (reason == NULL && plan_special_var_walker((Node *) plan->inner, NULL))
+		reason = "system column or whole row";
 	if (reason)
 		plan->leaves = NIL;
 	return reason;
@@ -378,6 +378,7 @@ plan_reset_block(ViewPlan *plan)
 	plan->block = kept.block;
 	plan->parts = kept.parts;
 	plan->obstacle = kept.obstacle;
+	plan->determined = kept.determined;
 }
 
 /*
@@ -470,7 +471,6 @@ plan_judge_parts(ViewPlan *plan)
 	const char *reason = plan->obstacle;
 	const char *ordered =
 	    "the query has: something over a subquery that depends on the order of its rows";
-	bool ties = false;
 	ListCell *cell;
 
 	if (reason == NULL && plan_order_obstacle(plan, plan->parts))
@@ -482,7 +482,6 @@ plan_judge_parts(ViewPlan *plan)
 		plan_classify(part);
 		if (reason == NULL && plan_order_obstacle(part, plan->parts))
 			reason = ordered;
-		ties |= part->ties > 0;
 		if (reason == NULL && part->strategy == PLAN_RECOMPUTE)
 			reason = part->reason;
 		else if (reason == NULL && part->ties > 0)
@@ -500,8 +499,6 @@ plan_judge_parts(ViewPlan *plan)
 		plan->parts = NIL;
 		plan->obstacle = NULL;
 		plan->block = plan->query;
-		if (ties)
-			return;
 		/* what cannot be taken apart may have keys as it is */
 		reason = plan->reason;
 		plan_classify(plan);
@@ -530,6 +527,74 @@ plan_see(ViewPlan *plan, PlanRelation *relation)
 	}
 }
 
+/* Keep a view by strategy C after all. */
+static void
+plan_give_up(ViewPlan *plan, const char *reason)
+{
+	plan_reset_block(plan);
+	plan->strategy = PLAN_RECOMPUTE;
+	plan->parts = NIL;
+	plan->obstacle = NULL;
+	plan->block = plan->query;
+	plan->reason = psprintf("the query has: %s", reason);
+}
+
+/*
+ * What is computed by keys must not depend on the order in which rows are met:
+ * have the queries decide it, in the view's own query as in its blocks.
+ */
+static void
+plan_settle_order(ViewPlan *plan)
+{
+	Query *query = copyObject(plan->query);
+	bool changed = false;
+	const char *reason = plan_determine(query, plan->parts, &changed);
+	bool given_up = false;
+	ListCell *cell;
+
+	if (plan->whole)
+	{
+		/* the end of a limit is looked after (ViewPlan.ties) */
+		changed = false;
+		reason = NULL;
+		foreach (cell, plan->parts)
+			if (reason == NULL)
+				reason = plan_determine(copyObject(((PlanPart *) lfirst(cell))->plan->block),
+				                        plan->parts, &changed);
+		if (changed && reason == NULL)
+			reason = "LIMIT over something that depends on the order of rows";
+	}
+	if (reason == NULL && !changed)
+		return;
+	if (reason != NULL)
+	{
+		plan_give_up(plan, reason);
+		return;
+	}
+	plan->determined = true;
+	plan->block = copyObject(plan->block);
+	reason = plan_determine(plan->block, plan->parts, &changed);
+	foreach (cell, plan->parts)
+	{
+		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
+
+		part->determined = true;
+		if (reason == NULL)
+			reason = plan_determine(part->block, plan->parts, &changed);
+		part->query = part->block;
+		plan_classify(part);
+		given_up |= part->strategy == PLAN_RECOMPUTE;
+	}
+	plan_classify(plan);
+	if (reason != NULL || given_up || plan->strategy == PLAN_RECOMPUTE)
+	{
+		plan->determined = false;
+		plan_give_up(plan, reason ? reason : "something that depends on the order of rows");
+		return;
+	}
+	plan->query = query;
+}
+
 /*
  * Take a view's query apart, in the current memory context. If it has parts,
  * plan_bind has to give them tables before any query is made from the plan.
@@ -541,6 +606,7 @@ plan_view(Relation view)
 {
 	ViewPlan *plan = palloc0(sizeof(ViewPlan));
 	Query *query = plan_view_query(view);
+	bool keyed;
 	ListCell *cell;
 
 	plan->view = RelationGetRelid(view);
@@ -575,11 +641,18 @@ plan_view(Relation view)
 	if (plan_reads_clock((Node *) query))
 	{
 		plan_classify(plan);
+		if (plan_keyed(plan))
+			plan_settle_order(plan);
 		plan->clock |= plan->strategy == PLAN_RECOMPUTE;
 		return plan;
 	}
 	plan_normalise(plan);
 	plan_classify(plan);
 	plan_judge_parts(plan);
+	keyed = plan_keyed(plan);
+	foreach (cell, plan->parts)
+		keyed |= plan_keyed(((PlanPart *) lfirst(cell))->plan);
+	if (keyed)
+		plan_settle_order(plan);
 	return plan;
 }

@@ -262,6 +262,7 @@ typedef struct BlockContext
 {
 	PlanBlock *block;
 	Query *query;       /* the one at hand */
+	bool determined;    /* rows are ordered by their versions */
 	const char *reason; /* NULL: it is a block so far */
 } BlockContext;
 
@@ -273,7 +274,8 @@ block_sublinks_walker(Node *node, BlockContext *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Var) && ((Var *) node)->varattno < 0)
+	if (IsA(node, Var) && ((Var *) node)->varattno < 0 &&
+	    !(context->determined && ((Var *) node)->varattno == SelfItemPointerAttributeNumber))
 		context->reason = "system column";
 	if (IsA(node, OpExpr) && plan_reads_clock((Node *) ((OpExpr *) node)->args))
 	{
@@ -425,7 +427,7 @@ static const char *
 block_make(ViewPlan *plan, Query *query, int branch)
 {
 	PlanBlock *block = palloc0(sizeof(PlanBlock));
-	BlockContext context = {.block = block};
+	BlockContext context = {.block = block, .determined = plan->determined};
 
 	if (!plan_query_simple(query))
 	{

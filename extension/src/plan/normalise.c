@@ -484,6 +484,7 @@ plan_bind(ViewPlan *plan, const Oid *tables)
 		part->relid = tables[part->number - 1];
 		(void) bind_walker((Node *) block, tables);
 		memset(part->plan, 0, sizeof(ViewPlan));
+		part->plan->determined = plan->determined;
 		part->plan->view = part->relid;
 		part->plan->owner = plan->owner;
 		part->plan->query = part->plan->block = block;

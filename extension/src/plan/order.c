@@ -35,8 +35,8 @@ order_part_walker(Node *node, void *context)
 }
 
 /* Do these clauses sort by every column that is shown, down to its image? */
-static bool
-order_covers(List *targets, List *clauses)
+bool
+plan_order_covers(List *targets, List *clauses)
 {
 	ListCell *cell;
 	ListCell *clause;
@@ -66,7 +66,7 @@ order_unique(Query *query, List *parts, List *clauses)
 	ListCell *cell;
 	ListCell *clause;
 
-	if (rte == NULL || !normalise_part_entry(rte))
+	if (rte == NULL || !normalise_part_entry(rte) || parts == NIL)
 		return false;
 	part = list_nth(parts, normalise_part_number(rte) - 1);
 	if (part->plan->query->groupClause == NIL)
@@ -90,8 +90,8 @@ order_unique(Query *query, List *parts, List *clauses)
 }
 
 /* Does an aggregate's result depend on the order of its input? */
-static bool
-order_aggregate(const Aggref *aggref)
+bool
+plan_order_aggregate(const Aggref *aggref)
 {
 	Aggref *plain = copyObject((Aggref *) aggref);
 	List *sorted = aggref->aggdistinct ? aggref->aggdistinct : aggref->aggorder;
@@ -110,7 +110,7 @@ order_aggregate(const Aggref *aggref)
 	if (aggregate != NULL)
 		return (aggregate->inverse == PLAN_INVERSE_EXTREME || aggref->aggdistinct != NIL) &&
 		       !decided;
-	return sorted == NIL || !order_covers(aggref->args, sorted);
+	return sorted == NIL || !plan_order_covers(aggref->args, sorted);
 }
 
 /* Likewise, where it is used as a window function. */
@@ -133,7 +133,7 @@ order_window_aggregate(const WindowFunc *call)
 		    lappend(aggref->args,
 		            makeTargetEntry(lfirst(cell), list_length(aggref->args) + 1, NULL, false));
 	}
-	return order_aggregate(aggref);
+	return plan_order_aggregate(aggref);
 }
 
 typedef struct OrderContext
@@ -167,6 +167,15 @@ order_window(const OrderContext *context, const WindowFunc *call)
 	return (window->frameOptions & FRAMEOPTION_EXCLUSION) != 0 || order_window_aggregate(call);
 }
 
+/* Does a window function of a query depend on the order of rows that tie? */
+bool
+plan_order_window(Query *query, List *parts, const WindowFunc *call)
+{
+	OrderContext context = {.query = query, .parts = parts};
+
+	return order_window(&context, call);
+}
+
 /* Does anything in a query over parts depend on the order of rows? */
 static bool
 order_walker(Node *node, OrderContext *context)
@@ -182,12 +191,12 @@ order_walker(Node *node, OrderContext *context)
 			return false;
 		if ((query->hasDistinctOn || ((query->limitCount != NULL || query->limitOffset != NULL) &&
 		                              query->limitOption == LIMIT_OPTION_COUNT)) &&
-		    !order_covers(query->targetList, query->sortClause) &&
+		    !plan_order_covers(query->targetList, query->sortClause) &&
 		    !order_unique(query, context->parts, query->sortClause))
 			return true;
 		return query_tree_walker(query, order_walker, &inner, 0);
 	}
-	if (IsA(node, Aggref) && order_aggregate((Aggref *) node))
+	if (IsA(node, Aggref) && plan_order_aggregate((Aggref *) node))
 		return true;
 	if (IsA(node, WindowFunc) && order_window(context, (WindowFunc *) node))
 		return true;

@@ -157,13 +157,14 @@ typedef struct ViewPlan
 	List *leaves; /* of PlanLeaf *; NIL where there are blocks */
 
 	/* strategy B */
-	List *blocks;  /* of PlanBlock *: the inner query's rows belong to core
+	List *blocks;    /* of PlanBlock *: the inner query's rows belong to core
 	               * versions; NIL: its delta is algebraic */
-	bool timed;    /* some leaf of a block is a comparison with the clock */
-	bool by_key;   /* the inner query gives keys alone, and the block is run for
+	bool determined; /* the queries order rows by their versions (determine.c) */
+	bool timed;      /* some leaf of a block is a comparison with the clock */
+	bool by_key;     /* the inner query gives keys alone, and the block is run for
 	               * the keys of its delta */
-	List *keys;    /* with by_key: expressions of the query key_depth below */
-	int key_depth; /* the keys' expressions are of the query so far below */
+	List *keys;      /* with by_key: expressions of the query key_depth below */
+	int key_depth;   /* the keys' expressions are of the query so far below */
 
 	int identity_count; /* columns that tell the rows apart; 0: not known */
 	AttrNumber *identity;
@@ -230,6 +231,14 @@ extern Query *plan_clock_parameter(Query *query);
 extern bool plan_reads_clock(Node *node);
 extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf);
 extern Node *plan_clock_range(OpExpr *comparison);
+
+/* order.c */
+extern bool plan_order_covers(List *targets, List *clauses);
+extern bool plan_order_aggregate(const Aggref *aggref);
+extern bool plan_order_window(Query *query, List *parts, const WindowFunc *call);
+
+/* determine.c */
+extern const char *plan_determine(Query *query, List *parts, bool *changed);
 
 /* full.c */
 extern Query *plan_split_full(Query *query);

@@ -46,7 +46,7 @@ PG_FUNCTION_INFO_V1(freshet_verify);
 static PlannedStmt *
 verify_plan(Relation view)
 {
-	Query *query = plan_view_query(view);
+	Query *query = plan_view(view)->query;
 
 	if (query == NULL)
 		elog(ERROR, "materialized view \"%s\" is missing rewrite information",
