@@ -49,6 +49,8 @@
 #define RECOMPUTE_REST 4
 /* Recomputations shorter than this belong to every cycle. */
 #define RECOMPUTE_CHEAP_US 3000
+/* So many times a costly query may be asked what ties at the end of a limit. */
+#define MOST_TIES 3
 /* Views that read the clock are recomputed this often. */
 #define CLOCK_INTERVAL_MS 1000
 
@@ -455,6 +457,12 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		view->clock_at_ms = now + Max(CLOCK_INTERVAL_MS, view->rebuild_us * RECOMPUTE_REST / 1000);
 	}
 	worker->culprit = NULL;
+	if (!view->tied && view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
+	{
+		/* planned again, it rests between its runs as others do */
+		view->tied = true;
+		load_view_again(view);
+	}
 
 	view_publish(cycle, &outcome);
 	if (outcome.tid_count > 0)

@@ -77,6 +77,13 @@ load_relation_changed(Oid relid)
 	return result;
 }
 
+/* Plan a view again before the next cycle. */
+void
+load_view_again(MaintainedView *view)
+{
+	view->invalid = load_pending = true;
+}
+
 /* Does a view's result depend on what this message says has changed? */
 static bool
 load_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
@@ -370,7 +377,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	shared = load_shared(row->view);
 	if (!load_lock(row->view, shared))
 		return false;
-	view = view_load(row->view, row->settings);
+	view = view_load(row->view, row->settings, entry != NULL && entry->view->tied);
 	if (view == NULL || view->plan->strategy == PLAN_NONE)
 	{
 		if (view != NULL)

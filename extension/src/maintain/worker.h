@@ -108,6 +108,7 @@ extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
 extern bool load_invalidated(const SharedInvalidationMessage *message, TransactionId xid);
 extern void load_definitions(Worker *worker, Snapshot cut);
+extern void load_view_again(MaintainedView *view);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 

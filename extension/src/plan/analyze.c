@@ -528,7 +528,7 @@ plan_see(ViewPlan *plan, PlanRelation *relation)
 }
 
 /* Keep a view by strategy C after all. */
-static void
+void
 plan_give_up(ViewPlan *plan, const char *reason)
 {
 	plan_reset_block(plan);

@@ -16,6 +16,7 @@
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -99,10 +100,11 @@ view_make(Oid relid, ViewPlan *plan, List *settings, MemoryContext context)
 
 /*
  * Load a view: plan it, in a memory context of its own. The caller is in a
- * transaction. Returns NULL if the view is gone or not populated.
+ * transaction. Returns NULL if the view is gone or not populated. tied: the ends
+ * of its limit tie again and again.
  */
 MaintainedView *
-view_load(Oid oid, List *settings)
+view_load(Oid oid, List *settings, bool tied)
 {
 	Relation relation = try_relation_open(oid, AccessShareLock);
 	MemoryContext context;
@@ -124,9 +126,13 @@ view_load(Oid oid, List *settings)
 	settings = view_differing_settings(settings);
 	view_enter(&environment, relation->rd_rel->relowner, settings);
 	plan = plan_view(relation);
+	tied &= plan->ties > 0;
+	if (tied)
+		plan_give_up(plan, "LIMIT at whose end rows tie");
 	(void) part_bind(plan, true);
 	view_leave(&environment);
 	view = view_make(oid, plan, settings, context);
+	view->tied = tied;
 	foreach (cell, plan->parts)
 	{
 		PlanPart *part = lfirst(cell);
@@ -384,10 +390,20 @@ view_run_whole(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	                      view_store_row, rows);
 	if (view->plan->ties > 0 && count > (uint64) view->plan->ties)
 	{
+		instr_time start;
+		instr_time end;
+
+		INSTR_TIME_SET_CURRENT(start);
 		tuplestore_clear(rows);
 		delta_execute(view_query(view, cycle, 'q', -1, 1, 0), cycle->new_cut, NULL, view_store_row,
 		              rows);
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, start);
+		view->ties++;
+		view->ties_us = (int64) INSTR_TIME_GET_MICROSEC(end);
 	}
+	else
+		view->ties = 0;
 	while (tuplestore_gettupleslot(rows, true, false, row))
 		rebuild_row(rebuild, row, 0);
 	rebuild_end(rebuild, NULL, NULL);

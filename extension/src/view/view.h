@@ -75,6 +75,9 @@ typedef struct MaintainedView
 	int64 rebuild_at_ms; /* a costly recomputation waits until then */
 	int64 clock_at_ms;   /* next timer of a view that reads the clock */
 	int64 rebuild_us;    /* what the last recomputation took */
+	int ties;            /* runs one after the other in which a limit's end tied */
+	int64 ties_us;       /* what the view's query took then */
+	bool tied;           /* it did so too often: the query is left whole */
 	int64 passes_at_ms;  /* until then, time changes nothing (plan->timed) */
 
 	/* strategy B, while a cycle follows */
@@ -113,7 +116,7 @@ typedef struct ViewOutcome
 	RelationChange *change; /* the view's own change, if has_readers */
 } ViewOutcome;
 
-extern MaintainedView *view_load(Oid view, List *settings);
+extern MaintainedView *view_load(Oid view, List *settings, bool tied);
 extern void view_unload(MaintainedView *view);
 extern bool view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
 extern void view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
