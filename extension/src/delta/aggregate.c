@@ -514,6 +514,23 @@ aggregate_load(AggregateProgram *program, int number, AggregateState *state, Dat
 		fcinfo->args[1].isnull = true;
 		state->value = FunctionCallInvoke(fcinfo);
 		state->isnull = fcinfo->isnull;
+
+		/*
+		 * A deserialized state is good for combining only: in minor releases
+		 * that take that at its word, a variance's (numeric_deserialize)
+		 * ignores the squares of what is added to it.
+		 */
+		if (!fcinfo->isnull)
+		{
+			InitFunctionCallInfoData(*fcinfo, &call->combine, 2, call->collation,
+			                         (Node *) program->window, NULL);
+			fcinfo->args[0].value = (Datum) 0;
+			fcinfo->args[0].isnull = true;
+			fcinfo->args[1].value = state->value;
+			fcinfo->args[1].isnull = false;
+			state->value = FunctionCallInvoke(fcinfo);
+			state->isnull = fcinfo->isnull;
+		}
 	}
 	MemoryContextSwitchTo(old);
 }

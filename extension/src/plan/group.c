@@ -120,7 +120,8 @@ plan_aggregate(Aggref *aggref, const char **reason)
 		result->stored_type = BYTEAOID;
 		result->serialize_function = form->aggserialfn;
 		result->deserialize_function = form->aggdeserialfn;
-		if (!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn))
+		if (!OidIsValid(form->aggserialfn) || !OidIsValid(form->aggdeserialfn) ||
+		    !OidIsValid(form->aggcombinefn))
 			*reason = "aggregate whose state cannot be stored";
 	}
 	if (get_typtype(result->stored_type) == TYPTYPE_PSEUDO)
