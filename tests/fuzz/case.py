@@ -46,6 +46,7 @@ class Case:
         self.savepoints = [0] * SESSIONS
         self.prepared: list[str] = []
         self.plain: str | None = None
+        self.choose(self.random.choice(("off", "off", "on")))
         self.make_tables()
         self.generator = Generator(self.random, [table.relation() for table in self.tables])
         self.make_plain_view()
@@ -63,11 +64,18 @@ class Case:
             self.check()
             if self.random.random() < 0.1:
                 self.settle()
+            if self.random.random() < 0.05 and not self.open[0]:
+                self.choose(self.random.choice(("off", "on")))
         self.settle()
         self.check()
 
     def add(self, session: int, sql: str) -> None:
         self.steps.append(Step(session, sql))
+
+    def choose(self, recompute: str) -> None:
+        """Whether a query is run whole where that is cheaper: over tables as small as these it often is."""
+        self.add(0, f"ALTER SYSTEM SET freshet.enable_recompute = {recompute}")
+        self.add(0, "SELECT pg_reload_conf()")
 
     def check(self) -> None:
         self.steps.append(Step(0, CHECK))

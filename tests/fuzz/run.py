@@ -69,6 +69,8 @@ class Runner:
         for (name,) in self.checker.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall():
             self.checker.execute(f"ROLLBACK PREPARED '{name}'")
         self.checker.execute("SET client_min_messages = error")
+        self.checker.execute("ALTER SYSTEM RESET ALL")
+        self.checker.execute("SELECT pg_reload_conf()")
         self.checker.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
         self.checker.execute(f"CREATE SCHEMA {SCHEMA}")
         for connection in (*self.sessions, self.checker):
