@@ -107,6 +107,8 @@ frontier_startup_shmem(void)
 		pg_atomic_init_u64(&view->rows_out, 0);
 		pg_atomic_init_u64(&view->cycles, 0);
 		pg_atomic_init_u64(&view->last_cycle_us, 0);
+		pg_atomic_init_u64(&view->keyed_us, 0);
+		pg_atomic_init_u64(&view->whole_us, 0);
 	}
 }
 
@@ -279,6 +281,8 @@ frontier_view(Oid dboid, Oid view, bool create)
 		pg_atomic_write_u64(&free_entry->rows_out, 0);
 		pg_atomic_write_u64(&free_entry->cycles, 0);
 		pg_atomic_write_u64(&free_entry->last_cycle_us, 0);
+		pg_atomic_write_u64(&free_entry->keyed_us, 0);
+		pg_atomic_write_u64(&free_entry->whole_us, 0);
 		pg_write_barrier();
 		free_entry->dboid = dboid;
 	}

@@ -114,6 +114,8 @@ typedef struct FrontierView
 	pg_atomic_uint64 rows_out;
 	pg_atomic_uint64 cycles;
 	pg_atomic_uint64 last_cycle_us;
+	pg_atomic_uint64 keyed_us; /* what its block took last, by keys and as a whole */
+	pg_atomic_uint64 whole_us;
 } FrontierView;
 
 /* Outcome of frontier_wait. */

@@ -76,7 +76,7 @@ init_define_settings(void)
 	DefineCustomBoolVariable(
 	    "freshet.enable_recompute",
 	    "Runs a view's whole query where that is expected to be cheaper than to follow changes.",
-	    "Off is for tests: whatever can follow changes does.", &keyed_enable_recompute, true,
+	    "Off is for tests: whatever can follow changes does.", &choice_enable_recompute, true,
 	    PGC_SIGHUP, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	barrier_define_settings();
 	DefineCustomIntVariable(

@@ -89,6 +89,26 @@ determine_order(DetermineContext *context, List **targets, List **clauses)
 	context->changed = true;
 }
 
+/*
+ * Do equal inputs of an aggregate look the same, but for the sign of a zero? An
+ * ordered-set aggregate sorts them itself and cannot be told more.
+ */
+static bool
+determine_inputs_alike(const Aggref *aggref)
+{
+	ListCell *cell;
+
+	foreach (cell, aggref->args)
+	{
+		Node *input = (Node *) lfirst_node(TargetEntry, cell)->expr;
+		Oid type = exprType(input);
+
+		if (type != FLOAT4OID && type != FLOAT8OID && !plan_equality_decides_image(input))
+			return false;
+	}
+	return true;
+}
+
 /* Decide in which order the aggregates of a query meet its rows. */
 static bool
 determine_aggregates(Node *node, DetermineContext *context)
@@ -99,10 +119,10 @@ determine_aggregates(Node *node, DetermineContext *context)
 		return false;
 	if (IsA(node, Aggref) && aggref->agglevelsup == 0 && plan_order_aggregate(aggref))
 	{
-		if (aggref->aggkind != AGGKIND_NORMAL || aggref->aggdistinct != NIL)
-			context->reason = "aggregate of values that can be equal and look different";
-		else
+		if (aggref->aggkind == AGGKIND_NORMAL && aggref->aggdistinct == NIL)
 			determine_order(context, &aggref->args, &aggref->aggorder);
+		else if (!determine_inputs_alike(aggref))
+			context->reason = "aggregate of values that can be equal and look different";
 		return false;
 	}
 	return expression_tree_walker(node, determine_aggregates, context);

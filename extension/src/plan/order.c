@@ -100,6 +100,9 @@ plan_order_aggregate(const Aggref *aggref)
 	bool decided = true;
 	ListCell *cell;
 
+	/* how many there are does not depend on how they look */
+	if (aggref->aggfnoid == F_COUNT_ANY)
+		return false;
 	foreach (cell, aggref->args)
 		decided &= plan_equality_decides_image((Node *) lfirst_node(TargetEntry, cell)->expr);
 	if (aggref->aggkind != AGGKIND_NORMAL)

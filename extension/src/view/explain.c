@@ -502,6 +502,25 @@ explain_parts(Explain *explain)
 	explain->names = names;
 }
 
+/* Where keys and the whole query compete: what either took. */
+static void
+explain_choice(Explain *explain)
+{
+	FrontierView *state = frontier_view(MyDatabaseId, RelationGetRelid(explain->view), false);
+	uint64 keyed = state ? pg_atomic_read_u64(&state->keyed_us) : 0;
+	uint64 whole = state ? pg_atomic_read_u64(&state->whole_us) : 0;
+
+	if (!plan_keyed(explain->plan))
+		return;
+	explain_line(
+	    explain, 1,
+	    "each cycle: by keys, or the query as a whole where that is expected to take less");
+	if (keyed > 0)
+		explain_line(explain, 2, "last time by keys: %.3f ms", keyed / 1000.0);
+	if (whole > 0)
+		explain_line(explain, 2, "last time as a whole: %.3f ms", whole / 1000.0);
+}
+
 /* Strategies A and B: how each block follows. */
 static void
 explain_following(Explain *explain)
@@ -517,6 +536,7 @@ explain_following(Explain *explain)
 		return;
 	if (explain->plan->parts != NIL)
 		explain->names = explain_query_names(explain->plan->block);
+	explain_choice(explain);
 	explain_block(explain);
 	explain_hidden(explain, RelationGetRelid(explain->view));
 	explain_parts(explain);

@@ -21,8 +21,6 @@
 #include "utils/tuplesort.h"
 #include "view/view.h"
 
-bool keyed_enable_recompute = true; /* GUC */
-
 /* Keys without repetitions. */
 struct ViewKeys
 {
@@ -320,18 +318,6 @@ keyed_cost(PlannedStmt *planned)
 	return planned->planTree->total_cost;
 }
 
-/* Is this cheaper than to run the whole query and to compare it with the view? */
-static bool
-keyed_cheaper(MaintainedView *view, ViewCycle *cycle, double cost)
-{
-	PlannedStmt *whole;
-
-	if (!keyed_enable_recompute)
-		return true;
-	whole = view_query(view, cycle, 'b', -1, 1, 0);
-	return cost <= keyed_cost(whole) + whole->planTree->plan_rows * KEYED_COMPARE_COST;
-}
-
 /* What it would cost to find the affected versions. */
 static double
 keyed_affected_cost(MaintainedView *view, ViewCycle *cycle)
@@ -365,13 +351,13 @@ keyed_affected_cost(MaintainedView *view, ViewCycle *cycle)
 bool
 keyed_begin(MaintainedView *view, ViewCycle *cycle)
 {
-	double cost = 0;
+	double cost = keyed_affected_cost(view, cycle);
 	ListCell *cell;
 	int i = 0;
 
 	view->versions = NIL;
 	view->values = NULL;
-	if (!keyed_cheaper(view, cycle, keyed_affected_cost(view, cycle)))
+	if (!choice_by_keys(view, cycle, cost))
 		return false;
 	foreach (cell, view->plan->blocks)
 		view->versions = lappend(view->versions, keyed_versions(view, cycle, lfirst(cell)));
@@ -383,17 +369,18 @@ keyed_begin(MaintainedView *view, ViewCycle *cycle)
 			cost += 2 * keyed_cost(
 			                view_block_query(view, cycle, 'r', lfirst(cell), 0, 1, keys->count[0]));
 	}
-	if (!keyed_cheaper(view, cycle, cost))
+	view->keyed_cost = cost;
+	if (!choice_by_keys(view, cycle, cost))
 		return false;
 	if (!view->plan->by_key)
 		return true;
 	view->values = keyed_values(view, cycle);
-	cost = 0;
 	for (int with_nulls = 0; with_nulls < 2; with_nulls++)
 		if (view->values->count[with_nulls] > 0)
 			cost += 2 * keyed_cost(view_query(view, cycle, with_nulls ? 'h' : 'g', -1, 1,
 			                                  view->values->count[with_nulls]));
-	return keyed_cheaper(view, cycle, cost);
+	view->keyed_cost = cost;
+	return choice_by_keys(view, cycle, cost);
 }
 
 /* The inner query's delta, after keyed_begin. */

@@ -509,11 +509,14 @@ view_close(ViewTarget *target, ViewOutcome *outcome)
 static bool
 view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
+	bool keyed = plan_keyed(view->plan);
+	instr_time begun;
 	ViewTarget *target;
 
+	INSTR_TIME_SET_CURRENT(begun);
 	if (view->plan->whole && !view_leaves_changed(view))
 		return true;
-	if (plan_keyed(view->plan) && !keyed_begin(view, cycle))
+	if (keyed && !keyed_begin(view, cycle))
 	{
 		keyed_end(view);
 		return false;
@@ -531,6 +534,8 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	}
 	keyed_end(view);
 	view_close(target, outcome);
+	if (keyed)
+		choice_followed(view, view->keyed_cost, begun);
 	return true;
 }
 
@@ -558,8 +563,10 @@ view_rebuild_row(TupleTableSlot *row, void *context)
 static void
 view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
+	instr_time begun;
 	ViewTarget *target;
 
+	INSTR_TIME_SET_CURRENT(begun);
 	locator_drop(view->view);
 	target = view_open(view, outcome);
 	if (view->plan->grouped)
@@ -579,6 +586,8 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		}
 	}
 	view_close(target, outcome);
+	if (plan_keyed(view->plan))
+		choice_recomputed(view, cycle, begun);
 }
 
 /*

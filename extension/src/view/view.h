@@ -24,6 +24,7 @@
 #include "delta/aggregate.h"
 #include "delta/execute.h"
 #include "nodes/pg_list.h"
+#include "portability/instr_time.h"
 #include "plan/plan.h"
 #include "utils/tuplesort.h"
 #include "view/apply.h"
@@ -50,6 +51,14 @@ typedef struct ViewKeys ViewKeys;
 
 /* Takes a row that comes (+1) or goes (-1). */
 typedef void (*ViewRowReceiver)(TupleTableSlot *row, int sign, void *context);
+
+/* What is known about following by keys and running a block as a whole (choice.c). */
+typedef struct ViewChoice
+{
+	double keyed_us; /* per unit of the planner's cost; 0: not known */
+	double whole_us;
+	bool whole; /* chosen last */
+} ViewChoice;
 
 typedef struct MaintainedView
 {
@@ -81,8 +90,10 @@ typedef struct MaintainedView
 	int64 passes_at_ms;  /* until then, time changes nothing (plan->timed) */
 
 	/* strategy B, while a cycle follows */
-	List *versions;   /* of ViewKeys *, for each block */
-	ViewKeys *values; /* of plan->by_key */
+	ViewChoice choice;
+	double keyed_cost; /* what the planner expected of the keys at hand */
+	List *versions;    /* of ViewKeys *, for each block */
+	ViewKeys *values;  /* of plan->by_key */
 } MaintainedView;
 
 /* What the views of a cycle share. */
@@ -130,10 +141,7 @@ extern PlannedStmt *view_block_query(MaintainedView *view, ViewCycle *cycle, cha
                                      const PlanBlock *block, int leaf, int sign, double rows);
 extern void view_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
 
-/* keyed.c: what comparing a row of a whole result with the view costs, in the planner's units */
-#define KEYED_COMPARE_COST 0.02
-
-extern bool keyed_enable_recompute;
+/* keyed.c */
 extern bool keyed_begin(MaintainedView *view, ViewCycle *cycle);
 extern void keyed_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
 extern void keyed_rows(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
@@ -149,6 +157,14 @@ extern void ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count);
 extern void ahead_fold_end(AheadFold *fold);
 extern List *ahead_groups(MaintainedView *view, const RelationChange *change);
 extern void ahead_forget(MaintainedView *view, const List *kept);
+
+/* choice.c: what comparing a row of a whole result with the view costs, in the planner's units */
+#define CHOICE_COMPARE_COST 0.02
+
+extern bool choice_enable_recompute;
+extern bool choice_by_keys(MaintainedView *view, ViewCycle *cycle, double cost);
+extern void choice_followed(MaintainedView *view, double cost, instr_time begun);
+extern void choice_recomputed(MaintainedView *view, ViewCycle *cycle, instr_time begun);
 
 /* passes.c */
 extern void passes_find(MaintainedView *view, ViewCycle *cycle);
