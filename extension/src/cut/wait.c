@@ -65,16 +65,11 @@ frontier_completed_now(void)
  * a commit that the fields already count as the worker's own.
  */
 static bool
-wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
+wait_frontier_satisfied(FrontierDatabase *database, uint64 completed, int64 since_ms)
 {
 	uint64 covered;
 	uint64 own;
 	int64 at_ms;
-
-	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
-	    pg_atomic_read_u32(&view->behind) != 0)
-		return pg_atomic_read_u64(&view->completed) >= completed ||
-		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
 
 	SpinLockAcquire(&database->lock);
 	covered = database->completed;
@@ -84,11 +79,26 @@ wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed,
 
 	if (covered == 0)
 		return false; /* no cut since the server started */
-	if (covered >= completed)
-		return true;
-	if (since_ms > 0 && at_ms >= since_ms)
-		return true;
-	return covered + own == frontier_completed_now();
+	return covered >= completed || (since_ms > 0 && at_ms >= since_ms) ||
+	       covered + own == frontier_completed_now();
+}
+
+/*
+ * Likewise, with a view that may be behind the frontier. What is said of the
+ * view is read after the frontier: it is said before a cut is published at
+ * which the view is behind.
+ */
+static bool
+wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
+{
+	bool satisfied = wait_frontier_satisfied(database, completed, since_ms);
+
+	pg_read_barrier();
+	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
+	    pg_atomic_read_u32(&view->behind) != 0)
+		return pg_atomic_read_u64(&view->completed) >= completed ||
+		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
+	return satisfied;
 }
 
 /* Are the first "completed" transactions visible in the frontier's cut? */

@@ -387,7 +387,7 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 		WorkerView *entry = lfirst(cell);
 
 		cycle_show(worker, entry->view, !entry->view->adopted || entry->dirty,
-		           entry->view->retry_at_ms != 0);
+		           entry->view->retry_at_ms > RETRY_AT_ONCE);
 	}
 	foreach (cell, worker->watched)
 		((WatchedRelation *) lfirst(cell))->fresh = false;
@@ -558,7 +558,13 @@ cycle_run(Worker *worker)
 	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
 	XLogFlush(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
-	load_definitions(worker, cut->snapshot);
+	if (!load_ddl(worker, cut->snapshot))
+	{
+		MemoryContextSwitchTo(old);
+		AbortCurrentTransaction();
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_LOCK);
+		return CYCLE_AGAIN;
+	}
 	AcceptInvalidationMessages();
 	if (load_needed(worker))
 	{
@@ -793,14 +799,12 @@ cycle_next_due_ms(Worker *worker)
 
 		if (view->invalid)
 			continue; /* load_needed says when */
-		if (view->retry_at_ms != 0)
-			due = view->retry_at_ms;
-		else if (entry->locked_until_ms > worker_now_ms())
-			due = entry->locked_until_ms;
-		else if (entry->dirty && pg_atomic_read_u32(&view->shared->wanted) != 0)
-			due = 1;
-		else if (!view->adopted || entry->dirty || entry->writers != NIL)
-			due = Max(view->rebuild_at_ms, 1);
+		if (view->retry_at_ms != 0 || !view->adopted || entry->dirty || entry->writers != NIL)
+		{
+			due = Max(Max(view->retry_at_ms, entry->locked_until_ms), 1);
+			if (pg_atomic_read_u32(&view->shared->wanted) == 0)
+				due = Max(due, view->rebuild_at_ms);
+		}
 		else if (view->plan->clock)
 			due = view->clock_at_ms;
 		else if (view->plan->timed)

@@ -41,6 +41,15 @@ static bool load_new_file = false; /* a relation is watched under another file n
 static bool load_failed = false;   /* something could not be loaded, to be tried again */
 static bool load_pending = false;  /* some view is invalid */
 
+/* A view has to be planned again, and perhaps that is the end of its trouble. */
+static void
+load_invalidate(MaintainedView *view)
+{
+	view->invalid = true;
+	if (view->retry_at_ms != 0)
+		view->retry_at_ms = RETRY_AT_ONCE;
+}
+
 /* A relation changed: views over it have to be planned again. */
 static bool
 load_relation_changed(Oid relid)
@@ -67,9 +76,7 @@ load_relation_changed(Oid relid)
 		result |= concerned;
 		if (!concerned)
 			continue;
-		view->invalid = true;
-		if (view->retry_at_ms != 0)
-			view->retry_at_ms = 1; /* perhaps that was its trouble */
+		load_invalidate(view);
 	}
 	foreach (cell, load_worker->watched)
 		result |= relid == InvalidOid || ((WatchedRelation *) lfirst(cell))->relid == relid;
@@ -101,64 +108,94 @@ load_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
 	}
 }
 
+/* Remember a transaction, once. */
+static void
+load_remember(List **xids, TransactionId xid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	*xids = list_append_unique_oid(*xids, xid);
+	MemoryContextSwitchTo(old);
+}
+
 /*
- * What capture tells of. Whoever changes a function or a type holds no lock that
- * would keep us from planning with the old definition: so the transaction is
- * remembered until a cut shows it.
+ * What capture tells of. Whoever changes a function, a type or a table's
+ * partitions holds no lock that would keep us from planning with what was
+ * before: so the transaction is remembered until a cut shows it.
  */
 bool
 load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
 {
+	bool relation = message->id == SHAREDINVALRELCACHE_ID;
+	bool watched;
 	ListCell *cell;
 
-	/* the database is at the same place in both */
-	if (message->id == SHAREDINVALRELCACHE_ID ? message->rc.dbId != MyDatabaseId
-	                                          : message->id < 0 || message->cc.dbId != MyDatabaseId)
+	/* only messages about relations and catalog rows name their database there */
+	if (relation ? message->rc.dbId != MyDatabaseId
+	             : message->id < 0 || message->cc.dbId != MyDatabaseId)
 		return false;
 	foreach (cell, load_worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		if (load_defined_by(entry->view->plan, message))
-		{
-			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-			entry->defined_by = list_append_unique_oid(entry->defined_by, xid);
-			MemoryContextSwitchTo(old);
-		}
+		if (!load_defined_by(entry->view->plan, message))
+			continue;
+		load_remember(&entry->defined_by, xid);
+		load_remember(&load_worker->ddl, xid);
 	}
-	return message->id == SHAREDINVALRELCACHE_ID && load_relation_changed(message->rc.relId);
+	watched = relation && load_relation_changed(message->rc.relId);
+	if (watched)
+		load_remember(&load_worker->ddl, xid);
+	return watched;
+}
+
+/* Which of these transactions does the cut show? Forgets them. */
+static bool
+load_shown(List **xids, Snapshot cut)
+{
+	bool shown = false;
+	ListCell *cell;
+
+	foreach (cell, *xids)
+	{
+		if (XidInMVCCSnapshot(lfirst_oid(cell), cut))
+			continue;
+		*xids = foreach_delete_current(*xids, cell);
+		shown = true;
+	}
+	return shown;
 }
 
 /*
- * Views whose functions or types have changed, as the cut sees it, are made
- * anew. What functions call is not known: every view with functions is.
+ * Have all DDL that the cut shows known. A transaction is visible a moment before
+ * its messages come, but keeps the lock of its id until they have: false if
+ * that moment has to be waited for.
+ *
+ * Views whose functions or types have changed are made anew. What functions call
+ * is not known: every view with functions is.
  */
-void
-load_definitions(Worker *worker, Snapshot cut)
+bool
+load_ddl(Worker *worker, Snapshot cut)
 {
-	bool changed = false;
 	ListCell *cell;
-	ListCell *definer;
 
+	foreach (cell, worker->ddl)
+		if (!XidInMVCCSnapshot(lfirst_oid(cell), cut) &&
+		    !ConditionalXactLockTableWait(lfirst_oid(cell)))
+			return false;
+	if (load_shown(&worker->ddl, cut))
+		AcceptInvalidationMessages();
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		foreach (definer, entry->defined_by)
-		{
-			if (XidInMVCCSnapshot(lfirst_oid(definer), cut))
-				continue;
-			entry->defined_by = foreach_delete_current(entry->defined_by, definer);
-			entry->fingerprint = 0;
-			entry->view->invalid = changed = true;
-		}
+		if (!load_shown(&entry->defined_by, cut))
+			continue;
+		entry->fingerprint = 0;
+		load_invalidate(entry->view);
+		load_pending = true;
 	}
-	if (!changed)
-		return;
-	load_pending = true;
-	/* it may be visible before its messages come */
-	InvalidateSystemCaches();
+	return true;
 }
 
 /* As the relation cache calls it. */
@@ -420,7 +457,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	}
 	/* a changed view gets another chance at once, and an error is to be cleared */
 	if (!keep && row->error != NULL)
-		view->retry_at_ms = 1;
+		view->retry_at_ms = RETRY_AT_ONCE;
 	entry->view = view;
 	entry->fingerprint = fingerprint;
 	entry->locked_until_ms = entry->locked_ms = 0;

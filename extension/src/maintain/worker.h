@@ -40,6 +40,12 @@ typedef struct WatchedRelation
 								 * before it was watched */
 } WatchedRelation;
 
+/*
+ * MaintainedView.retry_at_ms of a view in error that has been changed since:
+ * readers wait for what comes of it.
+ */
+#define RETRY_AT_ONCE 1
+
 /* A maintained view the worker has not been able to load since it began. */
 typedef struct UnloadedView
 {
@@ -75,6 +81,8 @@ typedef struct Worker
 	List *views;            /* of WorkerView *, those below others first */
 	List *unloaded;         /* of UnloadedView *; behind, like views that wait */
 	List *watched;          /* of WatchedRelation * */
+	List *ddl;              /* transactions that changed what we plan with, and
+	                         * that no cut shows yet */
 	List *committed;        /* of CommittedCut *, oldest first */
 	uint32 generation;      /* of the catalogs read last */
 	int64 load_retry_at_ms; /* something could not be loaded: not before */
@@ -107,8 +115,8 @@ extern bool cycle_wanted(Worker *worker);
 extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
 extern bool load_invalidated(const SharedInvalidationMessage *message, TransactionId xid);
-extern void load_definitions(Worker *worker, Snapshot cut);
 extern void load_view_again(MaintainedView *view);
+extern bool load_ddl(Worker *worker, Snapshot cut);
 extern bool load_needed(Worker *worker);
 extern bool load_writers_done(List **writers);
 
