@@ -308,7 +308,8 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	uint64 hash;
 	int found = 0;
 
-	locator_open(target, true);
+	if (target->locator == NULL || (!target->locator->rows && !target->locator->unique))
+		locator_open(target, true);
 	locator = target->locator;
 	slot_getallattrs(row);
 	hash = locator_hash(target, row);
