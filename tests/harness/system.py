@@ -7,6 +7,7 @@ run as that user; otherwise everything runs as whoever runs the tests.
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -43,10 +44,11 @@ def remove(path: pathlib.Path) -> None:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port on loopback that was free a moment ago, below those the system gives to outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        if port_is_free(port):
+            return port
 
 
 def port_is_free(port: int) -> bool:
