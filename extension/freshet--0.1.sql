@@ -99,7 +99,8 @@ SELECT c.oid::regclass AS view,
 	s.rows_out,
 	s.cycles,
 	s.last_cycle,
-	CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN v.error END AS error
+	CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN v.error END AS error,
+	v.sqlstate
 FROM pg_class c
 	LEFT JOIN freshet.view v ON v.view = c.oid
 	LEFT JOIN freshet.view_state() s ON s.view = c.oid

@@ -16,6 +16,7 @@
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "portability/instr_time.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -99,6 +100,23 @@ view_make(Oid relid, ViewPlan *plan, List *settings, MemoryContext context)
 }
 
 /*
+ * May we read what the query reads? Delta queries do not ask: of a table that
+ * changed they read the changes.
+ */
+static bool
+view_check_rights(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		(void) ExecCheckRTPerms(((Query *) node)->rtable, true);
+		return query_tree_walker((Query *) node, view_check_rights, context, 0);
+	}
+	return expression_tree_walker(node, view_check_rights, context);
+}
+
+/*
  * Load a view: plan it, in a memory context of its own. The caller is in a
  * transaction. Returns NULL if the view is gone or not populated. tied: the ends
  * of its limit tie again and again.
@@ -126,6 +144,7 @@ view_load(Oid oid, List *settings, bool tied)
 	settings = view_differing_settings(settings);
 	view_enter(&environment, relation->rd_rel->relowner, settings);
 	plan = plan_view(relation);
+	(void) view_check_rights((Node *) plan->query, NULL);
 	tied &= plan->ties > 0;
 	if (tied)
 		plan_give_up(plan, "LIMIT at whose end rows tie");
