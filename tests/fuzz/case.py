@@ -231,11 +231,11 @@ class Case:
         elif pick < 0.975:
             key, first = "", self.next_key + 1
             if table.form == "keyed":
-                key, self.next_key = "id, ", self.next_key + 80
+                key, self.next_key = "id, ", self.next_key + 40
             columns = ", ".join(name for name, type_ in table.columns[:3] if type_ == "int" and name not in ("id", "made"))
             values = ", ".join("g % 9" for _ in columns.split(", "))
             self.add(session, f"INSERT INTO {table.name} ({key}{columns}) SELECT {'g, ' if key else ''}{values} "
-                              f"FROM generate_series({first}, {first + 39}) g")
+                              f"FROM generate_series({first}, {first + 19}) g")
         else:
             self.add(session, f"TRUNCATE {table.name}")
 

@@ -131,7 +131,8 @@ class Generator:
                 scope = refs
                 continue
             join = self.random.choices(("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"),
-                                       (8, 7 * self.exotic, 2 * self.exotic, 3 * self.exotic, 0.4))[0]
+                                       (8, 7 * self.exotic, 2 * self.exotic, 3 * self.exotic,
+                                        0.4 if count == 2 else 0))[0]
             on = []
             pair = self.equality(scope, refs)
             if join != "CROSS JOIN":
