@@ -191,7 +191,9 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	long most = pg_atomic_read_u32(&worker->database->watched) == 0 ? REST_MOST_MS
 	                                                                : REST_MOST_SUBSCRIBED_MS;
 
-	if (!worker->busy || cycle_us >= REST_BIG_CYCLE_US)
+	if (!worker->busy)
+		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
+	if (cycle_us >= REST_BIG_CYCLE_US)
 		return REST_LEAST_MS;
 	return Min(Max(cycle_us * REST_RATIO / 1000, REST_LEAST_MS), most);
 }
