@@ -169,3 +169,22 @@ def test_a_load_that_a_view_cannot_take(loaded):
     assert errors == 0
     connection.execute("ROLLBACK")
     check(connection, "rolled back")
+
+
+def test_a_function_that_changes_while_a_load_runs(database):  # noqa: F811
+    """Rows folded with the function as it was must not count once it is another."""
+    connection, other = database(), database()
+    connection.execute(SCHEMA)
+    connection.execute("CREATE FUNCTION class(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 % 5; END'")
+    view = View("classes", "SELECT class(k) AS class, count(*) AS n FROM facts GROUP BY 1")
+    connection.execute(f"CREATE MATERIALIZED VIEW {view.name} AS {view.query}")
+    connection.execute("BEGIN")
+    copy(connection, range(ROWS), pause=0.4)
+    other.execute("CREATE OR REPLACE FUNCTION class(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 % 3; END'")
+    other.execute("INSERT INTO facts (k) VALUES (1)")
+    assert differences(other, [view]) == []
+    copy(connection, range(ROWS), pause=0.4)
+    connection.execute("COMMIT")
+    assert differences(other, [view]) == []
+    other.close()
+    connection.close()

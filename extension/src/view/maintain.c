@@ -660,6 +660,8 @@ view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	ViewEnvironment environment;
 	ListCell *cell;
 
+	/* it may be anew because what its expressions mean has changed */
+	ahead_forget(view, NIL);
 	view_enter(&environment, view->plan->owner, view->settings);
 	foreach (cell, view->parts)
 	{
