@@ -520,7 +520,7 @@ aggregate_load(AggregateProgram *program, int number, AggregateState *state, Dat
 		 * that take that at its word, a variance's (numeric_deserialize)
 		 * ignores the squares of what is added to it.
 		 */
-		if (!fcinfo->isnull)
+		if (!fcinfo->isnull && OidIsValid(call->combine.fn_oid))
 		{
 			InitFunctionCallInfoData(*fcinfo, &call->combine, 2, call->collation,
 			                         (Node *) program->window, NULL);
