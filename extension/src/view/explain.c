@@ -151,6 +151,21 @@ explain_names(List *relids, bool qualified)
 	return names.data;
 }
 
+/* An index that is missing, as the command that makes it. */
+static void
+explain_missing(Explain *explain, int indent, Oid relid, List *attributes)
+{
+	StringInfoData columns;
+	ListCell *cell;
+
+	initStringInfo(&columns);
+	foreach (cell, attributes)
+		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
+		                 quote_identifier(get_attname(relid, lfirst_int(cell), false)));
+	explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);", explain_name(relid),
+	             columns.data);
+}
+
 /* Which indexes a query uses, what it reads whole, and what it lacks. */
 static void
 explain_indexes(Explain *explain, int indent, QueryDesc *query)
@@ -166,16 +181,8 @@ explain_indexes(Explain *explain, int indent, QueryDesc *query)
 	foreach (cell, report.missing)
 	{
 		MissingIndex *missing = lfirst(cell);
-		StringInfoData columns;
-		ListCell *attribute;
 
-		initStringInfo(&columns);
-		foreach (attribute, missing->attributes)
-			appendStringInfo(
-			    &columns, "%s%s", columns.len > 0 ? ", " : "",
-			    quote_identifier(get_attname(missing->relid, lfirst_int(attribute), false)));
-		explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);",
-		             explain_name(missing->relid), columns.data);
+		explain_missing(explain, indent, missing->relid, missing->attributes);
 	}
 }
 
@@ -413,6 +420,7 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 	const char *reason;
 	int variants;
 	Query *query = plan_affected(block, leaf, 1, EXPLAIN_ROWS, &variants, &reason);
+	Var *passed;
 
 	TupleDescInitEntry(descriptor, 1, "k1", TIDOID, -1, 0);
 	if (leaf->clock)
@@ -420,6 +428,9 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 		explain_line(explain, 1,
 		             "query for the rows of %s that the clock passes:", explain_name(leaf->relid));
 		explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor), NULL);
+		passed = (Var *) linitial_node(TargetEntry, leaf->next->targetList)->expr;
+		if (IsA(passed, Var) && missing_worth(leaf->relid, list_make1_int(passed->varattno)))
+			explain_missing(explain, 2, leaf->relid, list_make1_int(passed->varattno));
 		return;
 	}
 	explain_line(explain, 1,

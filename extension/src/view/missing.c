@@ -303,7 +303,7 @@ missing_plan_walker(PlanState *state, MissingContext *context)
 }
 
 /* Is an index on these columns worth naming? */
-static bool
+bool
 missing_worth(Oid relid, List *attributes)
 {
 	Relation relation = table_open(relid, AccessShareLock);

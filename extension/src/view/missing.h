@@ -28,6 +28,7 @@ typedef struct MissingReport
 	List *missing; /* of MissingIndex * */
 } MissingReport;
 
+extern bool missing_worth(Oid relid, List *attributes);
 extern void missing_find(QueryDesc *query, MissingReport *report);
 
 #endif /* FRESHET_MISSING_H */
