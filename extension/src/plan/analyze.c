@@ -212,7 +212,7 @@ plan_check_from(ViewPlan *plan, Query *query, Node *node)
 			case RTE_RESULT:
 				return NULL;
 			case RTE_CTE:
-				return "WITH query";
+				return "WITH RECURSIVE";
 			default:
 				return "FROM item of another kind";
 		}
@@ -259,7 +259,7 @@ plan_check_query(ViewPlan *plan, Query *query)
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		return "data-modifying query";
 	if (query->cteList != NIL)
-		return "WITH query";
+		return "WITH RECURSIVE";
 	if (query->hasSubLinks)
 		return "subquery in an expression";
 	if (query->hasWindowFuncs)
@@ -411,7 +411,7 @@ plan_classify(ViewPlan *plan)
 	below = plan_check_terms(plan);
 	if (below != NULL)
 	{
-		plan->inner = plan_split_full(plan->inner);
+		plan->inner = plan_distribute(plan_split_full(plan->inner));
 		reason = plan_make_blocks(plan);
 	}
 	if (reason == NULL)

@@ -191,6 +191,7 @@ extern uint64 plan_definitions_hash(const ViewPlan *plan);
 extern Oid plan_lock_relations(Relation view);
 extern void plan_normalise(ViewPlan *plan);
 extern void plan_classify(ViewPlan *plan);
+extern Query *plan_distribute(Query *query);
 extern void plan_give_up(ViewPlan *plan, const char *reason);
 extern PlanStrategy plan_strategy(const ViewPlan *plan);
 extern bool plan_order_matters(Query *block, List *parts);
