@@ -3,10 +3,11 @@
 #   make run      from nothing to a running server with a view that changes before your eyes
 #   make test     every test; make test SAN=1 the same under sanitizers
 #   make fuzz     random tables, queries and histories for an hour (FUZZ_SECONDS), failures in fuzz-results/
+#   make suites   other people's test suites, directly at PostgreSQL and through the door
 #   make bench    the numbers of README.md
 #
 # Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
-# PREFIX (where `make install` puts the server), PYTEST (arguments for pytest).
+# PREFIX (where `make install` puts the server), PYTEST (arguments for pytest), SUITES (which ones).
 
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 PREFIX ?= /usr/local
@@ -26,7 +27,7 @@ EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=undefined -fno-sanitize-recover=u
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all extension server deps install install-extension run test fuzz bench format lint clean
+.PHONY: all extension server deps install install-extension run test suites fuzz bench format lint clean
 
 all: extension server
 
@@ -65,6 +66,9 @@ test: | deps
 
 fuzz: install-extension $(VENV_STAMP)
 	@.venv/bin/python tools/fuzz
+
+suites: install-extension server $(VENV_STAMP) | .test-deps-stamp
+	@tests/suites/run $(SUITES)
 
 bench: install-extension server $(VENV_STAMP)
 	@.venv/bin/python bench/all

@@ -1,0 +1,1 @@
+"""Other people's test suites, directly at PostgreSQL and through the door."""
