@@ -554,28 +554,25 @@ capture_read_wal(Capture *capture, XLogRecPtr upto)
 }
 
 /*
- * Read the WAL up to upto, or as far as it is flushed, before a cut needs it. The
- * rows of loads into relations that are wanted are queued, to be taken
- * (capture_ahead) before anything else is done. Returns false at the end, and in
- * front of DDL.
+ * Read the WAL up to upto, or as far as it is flushed, before a cut needs it; not
+ * beyond DDL that not everybody has been told of. The rows of loads into
+ * relations that are wanted are queued, to be taken (capture_ahead) before
+ * anything else is done.
  */
-bool
+void
 capture_read_ahead(Capture *capture, XLogRecPtr upto, CaptureWanted wanted, void *context)
 {
-	volatile bool more = false;
-
 	capture->wanted = wanted;
 	capture->wanted_context = context;
 	PG_TRY();
 	{
-		more = capture_read(capture, upto);
+		(void) capture_read(capture, upto);
 	}
 	PG_FINALLY();
 	{
 		capture->wanted = NULL;
 	}
 	PG_END_TRY();
-	return more;
 }
 
 /* How far the WAL has been read. */

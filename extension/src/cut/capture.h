@@ -70,7 +70,7 @@ extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
 extern void capture_rewind(Capture *capture, bool again);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);
-extern bool
+extern void
 capture_read_ahead(Capture *capture, XLogRecPtr upto, CaptureWanted wanted, void *context);
 extern XLogRecPtr capture_position(Capture *capture);
 extern List *capture_ahead(Capture *capture);

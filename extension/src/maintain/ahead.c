@@ -141,7 +141,7 @@ ahead_step(Worker *worker, XLogRecPtr upto)
 	old = MemoryContextSwitchTo(worker->cycle_context);
 	PG_TRY();
 	{
-		(void) capture_read_ahead(worker->capture, upto, ahead_relation_wanted, worker);
+		capture_read_ahead(worker->capture, upto, ahead_relation_wanted, worker);
 		PushActiveSnapshot(GetTransactionSnapshot());
 		foreach (cell, capture_ahead(worker->capture))
 		{
