@@ -157,3 +157,28 @@ def test_a_lock_that_is_held(connect, relation):
     healed(connection, "poor")
     connection.close()
     locker.close()
+
+
+def test_an_index_that_is_locked(connect):
+    """The worker meets that lock only while it works: the view waits, is tried again, and nobody else notices."""
+    connection, locker = connect(), connect()
+    connection.execute("CREATE TABLE u (id int)")
+    connection.execute("CREATE MATERIALIZED VIEW poor AS SELECT t.id FROM t JOIN u ON u.id = t.id")
+    connection.execute("CREATE TABLE v (id int)")
+    connection.execute("CREATE MATERIALIZED VIEW rich AS SELECT count(*) AS n FROM v")
+    connection.execute("INSERT INTO u SELECT generate_series(1, 10)")
+    assert connection.execute("SELECT count(*) FROM poor").fetchone() == (10,)
+    locker.execute("BEGIN")
+    locker.execute("REINDEX INDEX t_pkey")
+    connection.execute("INSERT INTO u VALUES (11)")
+    started = time.monotonic()
+    for number in range(20):
+        connection.execute("INSERT INTO v VALUES (1)")
+        assert connection.execute("SELECT n FROM rich").fetchone() == (number + 1,)
+    assert time.monotonic() - started < 10
+    assert state(connection, "poor") in ("55P03", None)
+    locker.execute("COMMIT")
+    healed(connection, "poor")
+    assert connection.execute("SELECT count(*) FROM poor").fetchone() == (11,)
+    connection.close()
+    locker.close()

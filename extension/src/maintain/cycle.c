@@ -60,6 +60,8 @@
 /* A view that is locked is tried again after this long, doubling each time. */
 #define LOCK_RETRY_FIRST_MS 10
 #define LOCK_RETRY_MOST_MS 100
+/* One that met the lock of an index or the like, at its price, after this long. */
+#define LOCK_TIMEOUT_RETRY_MS 1000
 /* A cycle waits at most this long for the locks of a view. */
 #define LOCK_PATIENCE_MS 20
 
@@ -752,8 +754,11 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 
 	view->adopted = false;
 	entry->dirty = true;
-	view->retry_at_ms = worker_now_ms() + cycle_retry_ms(view->failures);
-	view->failures++;
+	/* somebody's lock says nothing about the view */
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		view->retry_at_ms = worker_now_ms() + LOCK_TIMEOUT_RETRY_MS;
+	else
+		view->retry_at_ms = worker_now_ms() + cycle_retry_ms(view->failures++);
 	view->queries = NIL;
 	foreach (cell, view->parts)
 		((MaintainedView *) lfirst(cell))->queries = NIL;
