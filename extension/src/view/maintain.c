@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "portability/instr_time.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -634,6 +635,8 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		MaintainedView *part = lfirst(cell);
 		ViewOutcome part_outcome = {0};
 
+		/* the blocks above read it even where it stays as it is */
+		LockRelationOid(part->view, AccessShareLock);
 		if (!view_block_concerned(part))
 			continue;
 		part->has_readers = true;

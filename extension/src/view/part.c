@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -206,6 +207,7 @@ part_bind(ViewPlan *plan, bool make)
 				return false;
 			relid = hidden_create(prefix, plan->view, part_columns(part), PART_FILLFACTOR);
 		}
+		LockRelationOid(relid, AccessShareLock);
 		tables[part->number - 1] = relid;
 	}
 	if (plan->parts == NIL)
