@@ -16,7 +16,7 @@ EVENTS = int(os.environ.get("FRESHET_NEXMARK_EVENTS", "5000"))
 ROUNDS = int(os.environ.get("FRESHET_NEXMARK_ROUNDS", "3"))
 
 # How many are kept without running the whole query.
-INCREMENTAL = 23
+INCREMENTAL = 22
 
 
 @pytest.mark.timeout(300)
