@@ -160,7 +160,7 @@ def test_a_lock_that_is_held(connect, relation):
 
 
 def test_an_index_that_is_locked(connect):
-    """The worker meets that lock only while it works: the view waits, is tried again, and nobody else notices."""
+    """The view waits, nobody else notices, and who reads after the lock is gone sees what is new."""
     connection, locker = connect(), connect()
     connection.execute("CREATE TABLE u (id int)")
     connection.execute("CREATE MATERIALIZED VIEW poor AS SELECT t.id FROM t JOIN u ON u.id = t.id")
@@ -176,9 +176,9 @@ def test_an_index_that_is_locked(connect):
         connection.execute("INSERT INTO v VALUES (1)")
         assert connection.execute("SELECT n FROM rich").fetchone() == (number + 1,)
     assert time.monotonic() - started < 10
-    assert state(connection, "poor") in ("55P03", None)
+    assert state(connection, "poor") is None
     locker.execute("COMMIT")
-    healed(connection, "poor")
     assert connection.execute("SELECT count(*) FROM poor").fetchone() == (11,)
+    healed(connection, "poor")
     connection.close()
     locker.close()

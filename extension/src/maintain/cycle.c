@@ -152,6 +152,27 @@ cycle_lock_relation(Oid relid, LOCKMODE mode, int *patience_ms)
 	return true;
 }
 
+/* Lock a relation's indexes, which planning does: REINDEX holds them alone. */
+static Oid
+cycle_lock_indexes(Oid relid, int *patience_ms)
+{
+	Relation relation = try_relation_open(relid, NoLock);
+	List *indexes;
+	Oid busy = InvalidOid;
+	ListCell *cell;
+
+	if (relation == NULL)
+		return InvalidOid;
+	indexes = RelationGetIndexList(relation);
+	foreach (cell, indexes)
+		if (!OidIsValid(busy) &&
+		    !cycle_lock_relation(lfirst_oid(cell), AccessShareLock, patience_ms))
+			busy = lfirst_oid(cell);
+	list_free(indexes);
+	relation_close(relation, NoLock);
+	return busy;
+}
+
 /*
  * Lock what a view needs; false: somebody else holds a conflicting lock. A
  * view that is at the frontier is worth waiting a moment (vacuum truncating a
@@ -161,6 +182,7 @@ static bool
 cycle_lock(WorkerView *entry)
 {
 	int patience_ms = entry->view->adopted ? LOCK_PATIENCE_MS : 0;
+	Oid busy;
 	ListCell *cell;
 
 	foreach (cell, entry->view->plan->relations)
@@ -168,8 +190,12 @@ cycle_lock(WorkerView *entry)
 		PlanRelation *base = lfirst(cell);
 
 		if (!cycle_lock_relation(base->relid, AccessShareLock, &patience_ms))
+			busy = base->relid;
+		else
+			busy = cycle_lock_indexes(base->relid, &patience_ms);
+		if (OidIsValid(busy))
 		{
-			pg_atomic_write_u32(&entry->view->shared->locked, base->relid);
+			pg_atomic_write_u32(&entry->view->shared->locked, busy);
 			return false;
 		}
 	}

@@ -5,9 +5,9 @@
  *
  * Rewriting and planning lock every relation they come across, and wait for
  * it. The worker must not (worker.h), so before it plans it takes all of those
- * locks here, or none is worth having: base tables with their inheritance
- * children and partitions, plain views with what they read, and what policies
- * of row security read.
+ * locks here, or none is worth having: base tables with their indexes,
+ * inheritance children and partitions, plain views with what they read, and
+ * what policies of row security read.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +30,16 @@ typedef struct PlanLocks
 } PlanLocks;
 
 static bool plan_lock_walker(Node *node, PlanLocks *locks);
+
+/* Lock an index, as planning does; true: that is not possible now. */
+static bool
+plan_lock_index(PlanLocks *locks, Oid index)
+{
+	if (ConditionalLockRelationOid(index, AccessShareLock))
+		return false;
+	locks->busy = index;
+	return true;
+}
 
 /* Lock a relation and what stands behind it; true: that is not possible now. */
 static bool
@@ -57,6 +67,8 @@ plan_lock_relation(PlanLocks *locks, Oid relid)
 		foreach (cell, relation->rd_rsdesc->policies)
 			busy = busy ||
 			       plan_lock_walker((Node *) ((RowSecurityPolicy *) lfirst(cell))->qual, locks);
+	foreach (cell, RelationGetIndexList(relation))
+		busy = busy || plan_lock_index(locks, lfirst_oid(cell));
 	relation_close(relation, NoLock);
 	foreach (cell, find_inheritance_children(relid, NoLock))
 		busy = busy || plan_lock_relation(locks, lfirst_oid(cell));
