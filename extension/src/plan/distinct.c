@@ -23,7 +23,6 @@
 
 typedef struct DistinctContext
 {
-	Query *query;
 	List *plain;    /* of TargetEntry *: aggregates without DISTINCT */
 	List *distinct; /* of Aggref * */
 	bool failed;    /* there is one that cannot be split */
@@ -140,7 +139,7 @@ distinct_walker(Node *node, void *context)
 Query *
 distinct_rewrite(Query *query)
 {
-	DistinctContext context = {.query = query};
+	DistinctContext context = {0};
 	Query *upper;
 	Query *plain;
 	Node *having;

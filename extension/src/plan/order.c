@@ -56,24 +56,29 @@ plan_order_covers(List *targets, List *clauses)
 	return true;
 }
 
-/* Do these clauses tell the rows of a query over one grouped part apart? */
+/* Do these clauses tell the rows of a query over one grouped part or subquery apart? */
 static bool
 order_unique(Query *query, List *parts, List *clauses)
 {
 	int rtindex;
 	RangeTblEntry *rte = normalise_single(query, &rtindex);
-	PlanPart *part;
+	Query *grouped;
 	ListCell *cell;
 	ListCell *clause;
 
-	if (rte == NULL || !normalise_part_entry(rte) || parts == NIL)
+	if (rte == NULL)
 		return false;
-	part = list_nth(parts, normalise_part_number(rte) - 1);
-	if (part->plan->query->groupClause == NIL)
+	if (rte->rtekind == RTE_SUBQUERY)
+		grouped = rte->subquery;
+	else if (normalise_part_entry(rte) && parts != NIL)
+		grouped = ((PlanPart *) list_nth(parts, normalise_part_number(rte) - 1))->plan->query;
+	else
 		return false;
-	foreach (cell, part->plan->query->groupClause)
+	if (grouped->groupClause == NIL || grouped->groupingSets != NIL || grouped->hasTargetSRFs)
+		return false;
+	foreach (cell, grouped->groupClause)
 	{
-		TargetEntry *key = get_sortgroupclause_tle(lfirst(cell), part->plan->query->targetList);
+		TargetEntry *key = get_sortgroupclause_tle(lfirst(cell), grouped->targetList);
 		bool found = false;
 
 		foreach (clause, clauses)
