@@ -190,7 +190,7 @@ SHAPES = [
     Shape("all_greater", "B", "SELECT id, units FROM items WHERE units >= ALL (SELECT units FROM orders WHERE flag)"),
     Shape("in_shown", "B", "SELECT id, region IN (SELECT name FROM regions) AS known FROM customers"),
     Shape("scalar", "B", "SELECT c.id, (SELECT count(*) FROM orders o WHERE o.customer = c.id) AS orders, "
-                         "(SELECT max(o.amount) FROM orders o WHERE o.customer = c.id) AS most FROM customers c"),
+                         "(SELECT max(o.units) FROM orders o WHERE o.customer = c.id) AS most FROM customers c"),
     Shape("scalar_alone", "A", "SELECT id, units FROM items WHERE units > (SELECT avg(units) FROM orders)"),
     Shape("arrays", "B", "SELECT c.id, ARRAY(SELECT o.id FROM orders o WHERE o.customer = c.id ORDER BY o.id) AS ids "
                          "FROM customers c"),
