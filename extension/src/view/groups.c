@@ -19,6 +19,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -55,6 +56,24 @@ groups_key_attributes(const ViewPlan *plan, int *count)
 	return result;
 }
 
+/* What a key is, below the subqueries that only hand it on. */
+static Node *
+groups_key_source(const Query *query, Node *key)
+{
+	while (IsA(key, Var))
+	{
+		Var *var = (Var *) key;
+		RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+
+		if (var->varlevelsup > 0 || var->varattno <= 0 || rte->rtekind != RTE_SUBQUERY ||
+		    rte->subquery->setOperations != NULL)
+			break;
+		query = rte->subquery;
+		key = (Node *) list_nth_node(TargetEntry, query->targetList, var->varattno - 1)->expr;
+	}
+	return key;
+}
+
 /* May equal values of some key have different images? */
 bool
 groups_keys_ambiguous(const ViewPlan *plan)
@@ -63,7 +82,7 @@ groups_keys_ambiguous(const ViewPlan *plan)
 	{
 		Node *key = (Node *) list_nth_node(TargetEntry, plan->inner->targetList, i)->expr;
 
-		if (!plan_equality_decides_image(key))
+		if (!plan_equality_decides_image(groups_key_source(plan->inner, key)))
 			return true;
 	}
 	return false;
