@@ -53,26 +53,30 @@ class Python(Suite):
 
     only = "."   # what of the source is needed: a package beside its tests would hide the installed one
 
+    @staticmethod
+    def plain(archive: pathlib.Path) -> str:
+        """A source distribution's name in one spelling."""
+        return archive.name.lower().replace("-", "_")
+
     def fetch(self) -> pathlib.Path:
         package, _, version = self.source.partition("==")
-        target = BUILD / f"{package}-{version}"
-        if not target.exists():
-            archives = BUILD / "archives"
+        target = BUILD / self.name
+        archives = BUILD / "archives"
+        name = f"{package.lower().replace('-', '_')}_{version}.tar.gz"
+        if not any(self.plain(path) == name for path in archives.glob("*")):
             subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
                             "--no-binary", package, "-d", archives, self.source], check=True)
-            name = package.lower().replace("-", "_")
-            archive = next(path for path in archives.glob("*.tar.gz")
-                           if path.name.lower().replace("-", "_") == f"{name}_{version}.tar.gz")
-            unpacked = BUILD / "unpacked"
-            shutil.rmtree(unpacked, ignore_errors=True)
-            shutil.unpack_archive(archive, unpacked)
-            source = next(unpacked.iterdir())
-            if self.only != ".":
-                for other in source.iterdir():
-                    if other.name != self.only:
-                        shutil.rmtree(other) if other.is_dir() else other.unlink()
-            source.rename(target)
-            shutil.rmtree(unpacked)
+        # anew each time: some tests stumble over what those before them left
+        unpacked = BUILD / "unpacked" / self.name
+        for old in (target, unpacked):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.unpack_archive(next(path for path in archives.glob("*") if self.plain(path) == name), unpacked)
+        source = next(unpacked.iterdir())
+        if self.only != ".":
+            for other in source.iterdir():
+                if other.name != self.only:
+                    shutil.rmtree(other) if other.is_dir() else other.unlink()
+        source.rename(target)
         return target
 
     def run(self, side, log, outcomes, tests=None):
