@@ -16,7 +16,7 @@ EVENTS = int(os.environ.get("FRESHET_NEXMARK_EVENTS", "5000"))
 ROUNDS = int(os.environ.get("FRESHET_NEXMARK_ROUNDS", "3"))
 
 # How many are kept without running the whole query.
-INCREMENTAL = 22
+INCREMENTAL = 23
 
 
 @pytest.mark.timeout(300)
