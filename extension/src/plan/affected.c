@@ -35,6 +35,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
@@ -254,22 +255,6 @@ affected_sublink_walker(Node *node, SublinkContext *search)
 	return expression_tree_walker(node, affected_sublink_walker, search);
 }
 
-/* Put the lateral subquery's columns into the comparison of an IN. */
-static Node *
-affected_test_mutator(Node *node, int *rtindex)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
-	{
-		Param *param = (Param *) node;
-
-		return (Node *) makeVar(*rtindex, param->paramid, param->paramtype, param->paramtypmod,
-		                        param->paramcollid, 0);
-	}
-	return expression_tree_mutator(node, affected_test_mutator, rtindex);
-}
-
 /* A test of an expression for NULL. */
 static Node *
 affected_is_null(Node *expression)
@@ -364,7 +349,7 @@ affected_sublink(AffectedLevel *level, Node *expression, bool condition)
 	    open != NULL || checkExprHasSubLink(sublink->testexpr) ||
 	    affected_reads_open(&level->open, sublink->testexpr, 0))
 		return;
-	test = affected_test_mutator(sublink->testexpr, &item->rtindex);
+	test = tree_sublink_columns(sublink->testexpr, item->rtindex);
 	if (sublink->subLinkType == ALL_SUBLINK)
 	{
 		BooleanTest *not_true = makeNode(BooleanTest);

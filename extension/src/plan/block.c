@@ -328,7 +328,8 @@ block_number_from(BlockContext *context, Query *query, Node *node, bool core)
 			block_number(context, rte->subquery, core && plan_query_simple(rte->subquery));
 		else if (rte->rtekind != RTE_FUNCTION && rte->rtekind != RTE_VALUES &&
 		         rte->rtekind != RTE_RESULT && rte->rtekind != RTE_TABLEFUNC)
-			context->reason = rte->rtekind == RTE_CTE ? "WITH RECURSIVE" : "FROM item of another kind";
+			context->reason =
+			    rte->rtekind == RTE_CTE ? "WITH RECURSIVE" : "FROM item of another kind";
 		else if (plan_reads_clock((Node *) rte->functions) ||
 		         plan_reads_clock((Node *) rte->values_lists) ||
 		         plan_reads_clock((Node *) rte->tablefunc))

@@ -26,6 +26,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -258,8 +259,7 @@ clock_compare(Oid operator, Node * left, Node *right, Oid collation)
 static Query *
 clock_next(RangeTblEntry *relation, Node *expression, OpExpr *comparison)
 {
-	Query *query = makeNode(Query);
-	RangeTblRef *item = makeNode(RangeTblRef);
+	Query *query;
 	SortGroupClause *sort = makeNode(SortGroupClause);
 	OpBtreeInterpretation *meaning = linitial(get_op_btree_interpretation(comparison->opno));
 	TargetEntry *entry = makeTargetEntry((Expr *) copyObject(expression), 1, "next", false);
@@ -270,27 +270,22 @@ clock_next(RangeTblEntry *relation, Node *expression, OpExpr *comparison)
 
 	rte->securityQuals = NIL;
 	rte->enrtuples = 0;
-	item->rtindex = 1;
 	entry->ressortgroupref = sort->tleSortGroupRef = 1;
 	sort->sortop = get_opfamily_member(meaning->opfamily_id, meaning->oplefttype,
 	                                   meaning->oplefttype, BTLessStrategyNumber);
 	sort->eqop = get_opfamily_member(meaning->opfamily_id, meaning->oplefttype, meaning->oplefttype,
 	                                 BTEqualStrategyNumber);
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = list_make1(rte);
+	query = tree_select(
+	    list_make1(rte),
+	    clock_compare(clock_operator(comparison->opno, equal ? BTGreaterEqualStrategyNumber
+	                                                         : BTGreaterStrategyNumber),
+	                  copyObject(expression), copyObject(lsecond(comparison->args)),
+	                  comparison->inputcollid));
 	query->targetList = list_make1(entry);
 	query->sortClause = list_make1(sort);
 	query->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1),
 	                                       false, FLOAT8PASSBYVAL);
 	query->limitOption = LIMIT_OPTION_COUNT;
-	query->jointree = makeFromExpr(
-	    list_make1(item),
-	    clock_compare(clock_operator(comparison->opno, equal ? BTGreaterEqualStrategyNumber
-	                                                         : BTGreaterStrategyNumber),
-	                  copyObject(expression), copyObject(lsecond(comparison->args)),
-	                  comparison->inputcollid));
 	return query;
 }
 

@@ -18,6 +18,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 
 typedef struct FullContext
@@ -91,14 +92,10 @@ static Node *
 full_not_exists(Query *query, JoinExpr *join, Bitmapset *left)
 {
 	FullContext context = {.relations = left, .outside = true};
-	Query *subquery = makeNode(Query);
+	Query *subquery = tree_select(copyObject(query->rtable), NULL);
 	SubLink *sublink = makeNode(SubLink);
 
-	subquery->commandType = CMD_SELECT;
-	subquery->querySource = QSRC_ORIGINAL;
-	subquery->canSetTag = true;
 	subquery->hasSubLinks = query->hasSubLinks;
-	subquery->rtable = copyObject(query->rtable);
 	subquery->jointree = makeFromExpr(list_make1(copyObject(join->larg)),
 	                                  full_mutator(copyObject(join->quals), &context));
 	plan_forget_joins(subquery);
@@ -185,7 +182,7 @@ full_union(Query *query, int branch)
 Query *
 plan_split_full(Query *query)
 {
-	Query *result = makeNode(Query);
+	Query *result;
 	List *branches;
 	ListCell *cell;
 
@@ -193,9 +190,7 @@ plan_split_full(Query *query)
 	    full_find((Node **) &query->jointree) == NULL)
 		return query;
 	branches = full_branches(copyObject(query));
-	result->commandType = CMD_SELECT;
-	result->querySource = QSRC_ORIGINAL;
-	result->canSetTag = true;
+	result = tree_select(NIL, NULL);
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
@@ -220,7 +215,6 @@ plan_split_full(Query *query)
 			            makeString(psprintf("c%d", lfirst_node(TargetEntry, column)->resno)));
 		result->rtable = lappend(result->rtable, rte);
 	}
-	result->jointree = makeFromExpr(NIL, NULL);
 	result->setOperations = full_union(result, list_length(branches));
 	return result;
 }

@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "plan/normalise.h"
+#include "plan/tree.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -28,9 +29,8 @@
 static Query *
 inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Oid child)
 {
-	Query *query = makeNode(Query);
 	RangeTblEntry *rte = copyObject(parent);
-	RangeTblRef *reference = makeNode(RangeTblRef);
+	Query *query = tree_select(list_make1(rte), NULL);
 
 	rte->relid = child;
 	rte->relkind = get_rel_relkind(child);
@@ -41,12 +41,6 @@ inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Oid child)
 	rte->requiredPerms = 0;
 	rte->selectedCols = NULL;
 	rte->securityQuals = NIL;
-	reference->rtindex = 1;
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = list_make1(rte);
-	query->jointree = makeFromExpr(list_make1(reference), NULL);
 	for (int i = 0; i < descriptor->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
@@ -107,11 +101,6 @@ inherit_rewrite(RangeTblEntry *rte)
 	targets = linitial_node(Query, branches)->targetList;
 	rte->subquery = list_length(branches) == 1 ? linitial_node(Query, branches)
 	                                           : setop_union_all(branches, targets);
+	tree_forget_relation(rte);
 	rte->rtekind = RTE_SUBQUERY;
-	rte->relid = InvalidOid;
-	rte->relkind = 0;
-	rte->rellockmode = 0;
-	rte->inh = false;
-	rte->requiredPerms = 0;
-	rte->selectedCols = NULL;
 }

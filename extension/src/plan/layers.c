@@ -17,6 +17,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "plan/normalise.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 
 /*
@@ -60,15 +61,12 @@ layers_nest(Query *query, bool keep_distinct)
 		entry->ressortgroupref = original->ressortgroupref;
 		entry->resjunk = original->resjunk;
 	}
-	if (!keep_distinct)
+	tree_copy_end(upper, query);
+	if (keep_distinct)
 	{
-		upper->distinctClause = query->distinctClause;
-		upper->hasDistinctOn = query->hasDistinctOn;
+		upper->distinctClause = NIL;
+		upper->hasDistinctOn = false;
 	}
-	upper->sortClause = query->sortClause;
-	upper->limitCount = query->limitCount;
-	upper->limitOffset = query->limitOffset;
-	upper->limitOption = query->limitOption;
 	return upper;
 }
 
@@ -133,8 +131,8 @@ static Query *
 layers_split_groups(Query *query)
 {
 	Query *lower = copyObject(query);
-	Query *upper = makeNode(Query);
-	RangeTblRef *reference = makeNode(RangeTblRef);
+	Query *upper;
+	List *targets = NIL;
 	SplitContext context = {0};
 	List *lower_having = NIL;
 	List *upper_having = NIL;
@@ -159,15 +157,12 @@ layers_split_groups(Query *query)
 			lower_having = lappend(lower_having, lfirst(cell));
 	}
 
-	upper->commandType = CMD_SELECT;
-	upper->querySource = QSRC_ORIGINAL;
-	upper->canSetTag = true;
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
 
 		entry->expr = (Expr *) split_mutator((Node *) entry->expr, &context);
-		upper->targetList = lappend(upper->targetList, entry);
+		targets = lappend(targets, entry);
 	}
 	upper_having = (List *) split_mutator((Node *) upper_having, &context);
 	if (context.dependent)
@@ -180,20 +175,14 @@ layers_split_groups(Query *query)
 	lower->limitCount = lower->limitOffset = NULL;
 	lower->hasSubLinks = checkExprHasSubLink((Node *) lower);
 
-	reference->rtindex = 1;
-	upper->rtable = list_make1(normalise_entry(lower));
-	upper->jointree = makeFromExpr(list_make1(reference),
-	                               upper_having ? (Node *) make_ands_explicit(upper_having) : NULL);
+	upper = tree_select(list_make1(normalise_entry(lower)),
+	                    upper_having ? (Node *) make_ands_explicit(upper_having) : NULL);
+	upper->targetList = targets;
 	upper->hasWindowFuncs = query->hasWindowFuncs;
 	upper->windowClause = query->windowClause;
 	upper->hasTargetSRFs = query->hasTargetSRFs;
 	upper->hasSubLinks = checkExprHasSubLink((Node *) upper);
-	upper->distinctClause = query->distinctClause;
-	upper->hasDistinctOn = query->hasDistinctOn;
-	upper->sortClause = query->sortClause;
-	upper->limitCount = query->limitCount;
-	upper->limitOffset = query->limitOffset;
-	upper->limitOption = query->limitOption;
+	tree_copy_end(upper, query);
 	return upper;
 }
 

@@ -27,6 +27,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "plan/normalise.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -164,32 +165,9 @@ normalise_entry(Query *query)
 Query *
 normalise_over(RangeTblEntry *rte, List *targets)
 {
-	Query *query = makeNode(Query);
-	RangeTblRef *reference = makeNode(RangeTblRef);
-	ListCell *cell;
+	Query *query = tree_select(list_make1(rte), NULL);
 
-	reference->rtindex = 1;
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = list_make1(rte);
-	query->jointree = makeFromExpr(list_make1(reference), NULL);
-	foreach (cell, targets)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Node *expression = (Node *) entry->expr;
-		Var *var;
-
-		if (entry->resjunk)
-			continue;
-		var = makeVar(1, entry->resno, exprType(expression), exprTypmod(expression),
-		              exprCollation(expression), 0);
-		query->targetList = lappend(query->targetList,
-		                            makeTargetEntry((Expr *) var, entry->resno,
-		                                            entry->resname ? pstrdup(entry->resname)
-		                                                           : psprintf("c%d", entry->resno),
-		                                            false));
-	}
+	query->targetList = tree_columns(targets);
 	return query;
 }
 

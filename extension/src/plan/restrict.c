@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "utils/lsyscache.h"
 
 /* Add an ephemeral relation to a query's range table; returns its index. */
@@ -196,9 +197,9 @@ plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows)
 Query *
 plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
 {
-	Query *query = makeNode(Query);
+	Query *query;
 	RangeTblEntry *inner = makeNode(RangeTblEntry);
-	RangeTblRef *item = makeNode(RangeTblRef);
+	List *targets = NIL;
 	List *names = NIL;
 	List *expressions = NIL;
 	ListCell *cell;
@@ -211,8 +212,7 @@ plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
 		                   exprCollation(expression), 0);
 		char *name = psprintf("c%d", column);
 
-		query->targetList =
-		    lappend(query->targetList, makeTargetEntry((Expr *) var, column, name, false));
+		targets = lappend(targets, makeTargetEntry((Expr *) var, column, name, false));
 		names = lappend(names, makeString(name));
 		if (column <= plan->key_count)
 			expressions = lappend(expressions, var);
@@ -221,13 +221,8 @@ plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
 	inner->subquery = copyObject(plan->inner);
 	inner->eref = makeAlias("inner", names);
 	inner->inFromCl = true;
-	item->rtindex = 1;
-
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = list_make1(inner);
-	query->jointree = makeFromExpr(list_make1(item), NULL);
+	query = tree_select(list_make1(inner), NULL);
+	query->targetList = targets;
 	if (plan->key_count > 0)
 		restrict_keys(query, expressions, plan->key_equality, with_nulls, rows);
 	return query;

@@ -23,6 +23,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "plan/normalise.h"
+#include "plan/tree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -38,7 +39,7 @@
 Query *
 setop_union_all(List *branches, List *targets)
 {
-	Query *query = makeNode(Query);
+	Query *query = tree_select(NIL, NULL);
 	List *types = NIL;
 	List *typmods = NIL;
 	List *collations = NIL;
@@ -46,28 +47,17 @@ setop_union_all(List *branches, List *targets)
 	ListCell *cell;
 	int number = 0;
 
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->jointree = makeFromExpr(NIL, NULL);
+	query->targetList = tree_columns(targets);
 	foreach (cell, targets)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 		Node *expression = (Node *) entry->expr;
-		Var *var;
 
 		if (entry->resjunk)
 			continue;
 		types = lappend_oid(types, exprType(expression));
 		typmods = lappend_int(typmods, exprTypmod(expression));
 		collations = lappend_oid(collations, exprCollation(expression));
-		var = makeVar(1, entry->resno, exprType(expression), exprTypmod(expression),
-		              exprCollation(expression), 0);
-		query->targetList = lappend(query->targetList,
-		                            makeTargetEntry((Expr *) var, entry->resno,
-		                                            entry->resname ? pstrdup(entry->resname)
-		                                                           : psprintf("c%d", entry->resno),
-		                                            false));
 	}
 	foreach (cell, branches)
 	{

@@ -19,6 +19,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "plan/normalise.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
@@ -49,22 +50,6 @@ sublink_single(const Query *subselect)
 	return subselect->hasAggs && subselect->groupClause == NIL && subselect->groupingSets == NIL &&
 	       subselect->havingQual == NULL && subselect->limitCount == NULL &&
 	       subselect->limitOffset == NULL && !subselect->hasTargetSRFs;
-}
-
-/* Replace a subquery's columns by those of the joined part. */
-static Node *
-sublink_param_mutator(Node *node, int *rtindex)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_SUBLINK)
-	{
-		Param *param = (Param *) node;
-
-		return (Node *) makeVar(*rtindex, param->paramid, param->paramtype, param->paramtypmod,
-		                        param->paramcollid, 0);
-	}
-	return expression_tree_mutator(node, sublink_param_mutator, rtindex);
 }
 
 /* Is this comparison with a column one by the equality it is grouped by? */
@@ -216,7 +201,7 @@ sublink_condition(SublinkContext *context, Node *condition)
 		return sublink_mutator(condition, context);
 	}
 	rtindex = sublink_join(context, subselect);
-	return sublink_param_mutator(sublink_mutator(sublink->testexpr, context), &rtindex);
+	return tree_sublink_columns(sublink_mutator(sublink->testexpr, context), rtindex);
 }
 
 /* Rewrite the subqueries in the expressions of a query. */

@@ -18,6 +18,7 @@
 #include "parser/parse_func.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "utils/lsyscache.h"
 
 typedef struct TermContext
@@ -45,12 +46,7 @@ term_replace_leaf(RangeTblEntry *rte, TermContext *context)
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
 	rte->enrname = plan_relation_name(rte->relid, context->sign);
 	rte->enrtuples = context->rows;
-	rte->relid = InvalidOid;
-	rte->relkind = 0;
-	rte->rellockmode = 0;
-	rte->inh = false;
-	rte->requiredPerms = 0;
-	rte->selectedCols = NULL;
+	tree_forget_relation(rte);
 	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
 	for (int i = 0; i < descriptor->natts; i++)
 	{
