@@ -21,6 +21,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
 #include "common/hashfn.h"
@@ -495,6 +496,18 @@ capture_rewind(Capture *capture, bool again)
 }
 
 /*
+ * Where the next record behind a record's end begins: the reader is given no
+ * position at the start of a page, where the page's header is.
+ */
+static XLogRecPtr
+capture_next_record(XLogRecPtr end)
+{
+	if (XLogSegmentOffset(end, wal_segment_size) == 0)
+		return end + SizeOfXLogLongPHD;
+	return end % XLOG_BLCKSZ == 0 ? end + SizeOfXLogShortPHD : end;
+}
+
+/*
  * Read the WAL from where the last call ended up to upto. Returns false at the
  * end of what is flushed.
  */
@@ -509,7 +522,7 @@ capture_read(Capture *capture, XLogRecPtr upto)
 		return true;
 	/* the reader keeps what it allocates, whenever it does */
 	old = MemoryContextSwitchTo(capture->context);
-	XLogBeginRead(reader, capture->position);
+	XLogBeginRead(reader, capture_next_record(capture->position));
 	while (capture->position < upto)
 	{
 		char *error;
