@@ -82,6 +82,9 @@ init_define_settings(void)
 	DefineCustomIntVariable(
 	    "freshet.max_cut_age", "Sets how long a cut may be held for a reader or subscriber.", NULL,
 	    &worker_max_cut_age, 3600, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+	    "freshet.cycle_delay", "Sets how long commits may gather while nobody waits for a view.",
+	    NULL, &worker_cycle_delay, 20, 1, 1000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("freshet");
 }
 

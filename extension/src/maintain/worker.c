@@ -38,7 +38,6 @@
  * and fewer, bigger cycles cost less. Subscribers are not kept waiting as long.
  */
 #define REST_LEAST_MS 1
-#define REST_MOST_MS 5
 #define REST_MOST_SUBSCRIBED_MS 2
 #define REST_RATIO 4
 /* A cycle this long was big enough. */
@@ -53,6 +52,7 @@
 #define MOST_FAILURES 5
 
 int worker_max_cut_age = 3600; /* GUC, seconds */
+int worker_cycle_delay = 20;   /* GUC, milliseconds */
 
 /* Leave for a reason the launcher is told. */
 static void
@@ -188,14 +188,17 @@ worker_sleep(Worker *worker, long timeout_ms, bool rest)
 static long
 worker_rest_ms(Worker *worker, int64 cycle_us)
 {
-	long most = pg_atomic_read_u32(&worker->database->watched) == 0 ? REST_MOST_MS
-	                                                                : REST_MOST_SUBSCRIBED_MS;
+	bool subscribed = pg_atomic_read_u32(&worker->database->watched) != 0;
+	long most = subscribed ? Min(worker_cycle_delay, REST_MOST_SUBSCRIBED_MS) : worker_cycle_delay;
+	int64 due = cycle_next_due_ms(worker);
 
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
+	if (due != 0)
+		most = Min(most, due - worker_now_ms());
 	if (cycle_us >= REST_BIG_CYCLE_US)
 		return REST_LEAST_MS;
-	return Min(Max(cycle_us * REST_RATIO / 1000, REST_LEAST_MS), most);
+	return Max(Min(cycle_us * REST_RATIO / 1000, most), REST_LEAST_MS);
 }
 
 /* Interrupts, settings, requests to leave. */

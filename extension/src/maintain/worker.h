@@ -127,5 +127,6 @@ extern void ahead_spoil_all(Worker *worker);
 
 extern int64 worker_now_ms(void);
 extern int worker_max_cut_age;
+extern int worker_cycle_delay;
 
 #endif /* FRESHET_WORKER_H */
