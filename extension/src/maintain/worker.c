@@ -40,6 +40,8 @@
 #define REST_LEAST_MS 1
 #define REST_MOST_SUBSCRIBED_MS 2
 #define REST_RATIO 4
+/* For this long after a reader has waited there is no rest, and cycles stay small. */
+#define READERS_MS 1000
 /* A cycle this long was big enough. */
 #define REST_BIG_CYCLE_US 10000
 /* Cuts have times of their own, a millisecond apart: how far they may run ahead */
@@ -192,6 +194,8 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	long most = subscribed ? Min(worker_cycle_delay, REST_MOST_SUBSCRIBED_MS) : worker_cycle_delay;
 	int64 due = cycle_next_due_ms(worker);
 
+	if (worker_now_ms() - worker->waited_ms < READERS_MS)
+		return 0;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
 	if (due != 0)
@@ -260,6 +264,7 @@ freshet_worker_main(Datum dboid)
 	{
 		TimestampTz begun_us;
 		int64 begun;
+		long rest_ms;
 		bool ahead;
 
 		worker_housekeeping(worker);
@@ -274,14 +279,16 @@ freshet_worker_main(Datum dboid)
 		ahead = ahead_run(worker);
 		if (cycle_wanted(worker))
 		{
+			if (pg_atomic_read_u32(&database->waiters) != 0)
+				worker->waited_ms = begun;
 			if (worker->cut->at_ms > begun + CLOCK_AHEAD_MS)
 				(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
 			if (worker_cycle(worker) == CYCLE_AGAIN)
 				continue;
 			frontier_drop_pins(database, begun - (int64) worker_max_cut_age * 1000);
-			if (pg_atomic_read_u32(&database->waiters) == 0)
-				worker_sleep(worker, worker_rest_ms(worker, GetCurrentTimestamp() - begun_us),
-				             true);
+			rest_ms = worker_rest_ms(worker, GetCurrentTimestamp() - begun_us);
+			if (rest_ms > 0 && pg_atomic_read_u32(&database->waiters) == 0)
+				worker_sleep(worker, rest_ms, true);
 		}
 		if (!cycle_wanted(worker) && !load_needed(worker))
 		{
