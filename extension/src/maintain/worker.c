@@ -192,16 +192,17 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 {
 	bool subscribed = pg_atomic_read_u32(&worker->database->watched) != 0;
 	long most = subscribed ? Min(worker_cycle_delay, REST_MOST_SUBSCRIBED_MS) : worker_cycle_delay;
-	int64 due = cycle_next_due_ms(worker);
+	int64 due;
 
 	if (worker_now_ms() - worker->waited_ms < READERS_MS)
 		return 0;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
-	if (due != 0)
-		most = Min(most, due - worker_now_ms());
 	if (cycle_us >= REST_BIG_CYCLE_US)
 		return REST_LEAST_MS;
+	due = cycle_next_due_ms(worker);
+	if (due != 0)
+		most = Min(most, due - worker_now_ms());
 	return Max(Min(cycle_us * REST_RATIO / 1000, most), REST_LEAST_MS);
 }
 

@@ -385,15 +385,14 @@ affected_versions(AffectedLevel *level, int rtindex)
 {
 	AffectedContext *context = level->context;
 	RangeTblRef *item = makeNode(RangeTblRef);
+	Node *version =
+	    (Node *) makeVar(rtindex, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
 
-	item->rtindex = plan_add_ephemeral(
-	    level->query, plan_versions_name(context->leaf->relid, context->sign),
-	    list_make1_oid(TIDOID), list_make1_int(-1), list_make1_oid(InvalidOid), context->rows);
+	item->rtindex =
+	    plan_add_ephemeral(level->query, plan_versions_name(context->leaf->relid, context->sign),
+	                       list_make1(version), context->rows);
 	level->items = lappend(level->items, item);
-	level->quals = lappend(
-	    level->quals, plan_version_equal((Node *) makeVar(rtindex, SelfItemPointerAttributeNumber,
-	                                                      TIDOID, -1, InvalidOid, 0),
-	                                     item->rtindex, 1));
+	level->quals = lappend(level->quals, plan_version_equal(version, item->rtindex, 1));
 }
 
 /* Go down to the leaf below a FROM item; returns what takes the item's place. */

@@ -17,7 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
-#include "plan/plan.h"
+#include "plan/normalise.h"
 #include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
 
@@ -151,70 +151,12 @@ full_branches(Query *query)
 	return list_concat(full_branches(query), full_branches(right));
 }
 
-/* UNION ALL of the first branches up to one. */
-static Node *
-full_union(Query *query, int branch)
-{
-	SetOperationStmt *operation;
-	RangeTblRef *item = makeNode(RangeTblRef);
-	ListCell *cell;
-
-	item->rtindex = branch;
-	if (branch == 1)
-		return (Node *) item;
-	operation = makeNode(SetOperationStmt);
-	operation->op = SETOP_UNION;
-	operation->all = true;
-	operation->larg = full_union(query, branch - 1);
-	operation->rarg = (Node *) item;
-	foreach (cell, query->targetList)
-	{
-		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
-
-		operation->colTypes = lappend_oid(operation->colTypes, exprType(expression));
-		operation->colTypmods = lappend_int(operation->colTypmods, exprTypmod(expression));
-		operation->colCollations = lappend_oid(operation->colCollations, exprCollation(expression));
-	}
-	return (Node *) operation;
-}
-
 /* A prepared select with its full joins split; the query itself if it has none. */
 Query *
 plan_split_full(Query *query)
 {
-	Query *result;
-	List *branches;
-	ListCell *cell;
-
 	if (query->setOperations || !plan_query_simple(query) ||
 	    full_find((Node **) &query->jointree) == NULL)
 		return query;
-	branches = full_branches(copyObject(query));
-	result = tree_select(NIL, NULL);
-	foreach (cell, query->targetList)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Node *expression = (Node *) entry->expr;
-		Var *var = makeVar(1, entry->resno, exprType(expression), exprTypmod(expression),
-		                   exprCollation(expression), 0);
-
-		result->targetList = lappend(
-		    result->targetList, makeTargetEntry((Expr *) var, entry->resno, entry->resname, false));
-	}
-	foreach (cell, branches)
-	{
-		RangeTblEntry *rte = makeNode(RangeTblEntry);
-		ListCell *column;
-
-		rte->rtekind = RTE_SUBQUERY;
-		rte->subquery = lfirst_node(Query, cell);
-		rte->eref = makeAlias("branch", NIL);
-		foreach (column, query->targetList)
-			rte->eref->colnames =
-			    lappend(rte->eref->colnames,
-			            makeString(psprintf("c%d", lfirst_node(TargetEntry, column)->resno)));
-		result->rtable = lappend(result->rtable, rte);
-	}
-	result->setOperations = full_union(result, list_length(branches));
-	return result;
+	return setop_union_all(full_branches(copyObject(query)), query->targetList);
 }

@@ -254,8 +254,7 @@ extern char *plan_versions_name(Oid relid, int sign);
 extern Query *plan_restrict_versions(const ViewPlan *plan, const PlanBlock *block, double rows);
 extern Query *plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows);
 extern Node *plan_version_equal(Node *version, int rtindex, int column);
-extern int plan_add_ephemeral(Query *query, const char *name, List *types, List *typmods,
-                              List *collations, double rows);
+extern int plan_add_ephemeral(Query *query, const char *name, List *expressions, double rows);
 
 /* name of the ephemeral relation of keys in plan_recompute_groups and plan_restrict_* */
 #define PLAN_KEYS_NAME "freshet keys"

@@ -21,24 +21,31 @@
 #include "plan/tree.h"
 #include "utils/lsyscache.h"
 
-/* Add an ephemeral relation to a query's range table; returns its index. */
+/*
+ * Add an ephemeral relation to a query's range table, with a column for each of
+ * these expressions; returns its index.
+ */
 int
-plan_add_ephemeral(Query *query, const char *name, List *types, List *typmods, List *collations,
-                   double rows)
+plan_add_ephemeral(Query *query, const char *name, List *expressions, double rows)
 {
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	List *names = NIL;
+	ListCell *cell;
 
-	for (int i = 0; i < list_length(types); i++)
-		names = lappend(names, makeString(psprintf("k%d", i + 1)));
+	foreach (cell, expressions)
+	{
+		Node *expression = lfirst(cell);
+
+		names = lappend(names, makeString(psprintf("k%d", list_length(names) + 1)));
+		rte->coltypes = lappend_oid(rte->coltypes, exprType(expression));
+		rte->coltypmods = lappend_int(rte->coltypmods, exprTypmod(expression));
+		rte->colcollations = lappend_oid(rte->colcollations, exprCollation(expression));
+	}
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
 	rte->enrname = pstrdup(name);
 	rte->enrtuples = rows;
 	rte->eref = makeAlias("keys", names);
 	rte->inFromCl = true;
-	rte->coltypes = types;
-	rte->coltypmods = typmods;
-	rte->colcollations = collations;
 	query->rtable = lappend(query->rtable, rte);
 	return list_length(query->rtable);
 }
@@ -73,21 +80,12 @@ restrict_block(const PlanBlock *block, double rows)
 {
 	Query *query = copyObject(block->query);
 	List *versions = plan_core_versions(query);
-	List *types = NIL;
-	List *typmods = NIL;
-	List *collations = NIL;
 	List *quals = NIL;
 	ListCell *cell;
 	int rtindex;
 	int column = 1;
 
-	foreach (cell, versions)
-	{
-		types = lappend_oid(types, TIDOID);
-		typmods = lappend_int(typmods, -1);
-		collations = lappend_oid(collations, InvalidOid);
-	}
-	rtindex = plan_add_ephemeral(query, PLAN_KEYS_NAME, types, typmods, collations, rows);
+	rtindex = plan_add_ephemeral(query, PLAN_KEYS_NAME, versions, rows);
 	foreach (cell, versions)
 		quals = lappend(quals, plan_version_equal(lfirst(cell), rtindex, column++));
 	restrict_join(query, rtindex, quals);
@@ -138,21 +136,12 @@ plan_restrict_versions(const ViewPlan *plan, const PlanBlock *block, double rows
 static void
 restrict_keys(Query *query, List *expressions, const Oid *equality, bool with_nulls, double rows)
 {
-	List *types = NIL;
-	List *typmods = NIL;
-	List *collations = NIL;
 	List *quals = NIL;
 	ListCell *cell;
 	int rtindex;
 	int column = 0;
 
-	foreach (cell, expressions)
-	{
-		types = lappend_oid(types, exprType(lfirst(cell)));
-		typmods = lappend_int(typmods, exprTypmod(lfirst(cell)));
-		collations = lappend_oid(collations, exprCollation(lfirst(cell)));
-	}
-	rtindex = plan_add_ephemeral(query, PLAN_KEYS_NAME, types, typmods, collations, rows);
+	rtindex = plan_add_ephemeral(query, PLAN_KEYS_NAME, expressions, rows);
 	foreach (cell, expressions)
 	{
 		Node *expression = lfirst(cell);
