@@ -82,26 +82,6 @@ worker_now_ms(void)
 	       ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY * 1000;
 }
 
-/* Does any of the view's relations appear among the changes? */
-static bool
-cycle_concerns(MaintainedView *view, List *changes)
-{
-	ListCell *cell;
-	ListCell *base;
-
-	if (view->plan->blind)
-		return true;
-	foreach (cell, changes)
-	{
-		RelationChange *change = lfirst(cell);
-
-		foreach (base, view->plan->relations)
-			if (((PlanRelation *) lfirst(base))->relid == change->relid)
-				return true;
-	}
-	return false;
-}
-
 /* May a recomputation that is due run now? */
 static bool
 cycle_may_rebuild(WorkerView *entry, int64 now)
@@ -127,7 +107,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		if (load_writers_done(&entry->writers))
 			view->adopted = false; /* once more, now that nothing is unseen */
 	}
-	concerned = cycle_concerns(view, changes) || (view->plan->timed && now >= view->passes_at_ms);
+	concerned = changed_concerns(view, changes) || (view->plan->timed && now >= view->passes_at_ms);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
 	if (view->adopted && !entry->dirty && plan_follows(view->plan))
@@ -201,126 +181,6 @@ cycle_lock(WorkerView *entry)
 	}
 	pg_atomic_write_u32(&entry->view->shared->locked, InvalidOid);
 	return cycle_lock_relation(entry->view->view, RowExclusiveLock, &patience_ms);
-}
-
-/* Read one change, if the relation is what it was when the WAL told of it. */
-static void
-cycle_read_change(Worker *worker, ViewCycle *cycle, RelationChange *change,
-                  QueryEnvironment *environment)
-{
-	RelFileNode watched;
-	Relation relation;
-
-	/* locked by another: then by none of the views that are to follow */
-	if (!ConditionalLockRelationOid(change->relid, AccessShareLock) ||
-	    (relation = try_relation_open(change->relid, NoLock)) == NULL)
-	{
-		change->whole = true;
-		return;
-	}
-	if (!capture_watches(worker->capture, change->relid, &watched) ||
-	    !RelFileNodeEquals(watched, relation->rd_node))
-		change->whole = true;
-	else
-	{
-		change_read(change, relation, cycle->old_cut->snapshot, cycle->new_cut->snapshot);
-		delta_register_change(environment, change);
-	}
-	relation_close(relation, NoLock);
-}
-
-/*
- * Of this change, rows were taken ahead: does some view have them folded
- * already (*folded), and does anybody need all of them one by one?
- */
-static bool
-cycle_needs_rows(Worker *worker, RelationChange *change, List *todo, bool *folded)
-{
-	bool result = false;
-	ListCell *cell;
-
-	*folded = false;
-	foreach (cell, worker->watched)
-		result |= ((WatchedRelation *) lfirst(cell))->relid == change->relid;
-	foreach (cell, todo)
-	{
-		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
-
-		if (!cycle_concerns(view, list_make1(change)))
-			continue;
-		if (ahead_groups(view, change) != NIL)
-			*folded = true;
-		else
-			result = true;
-	}
-	return result;
-}
-
-/* Read the changes of relations that views look at. */
-static void
-cycle_read_changes(Worker *worker, ViewCycle *cycle, List *todo)
-{
-	ListCell *cell;
-
-	foreach (cell, cycle->changes)
-	{
-		RelationChange *change = lfirst(cell);
-
-		if (change->read || change->whole)
-			continue;
-		if (change->ahead != NIL)
-		{
-			bool folded;
-			bool needed = cycle_needs_rows(worker, change, todo, &folded);
-
-			if (folded)
-			{
-				RelationChange *rest = palloc(sizeof(RelationChange));
-
-				*rest = *change;
-				cycle_read_change(worker, cycle, rest, cycle->rest_environment);
-				cycle->rest = lappend(cycle->rest, rest);
-			}
-			if (!needed)
-				continue;
-			change_add_ahead(change);
-		}
-		cycle_read_change(worker, cycle, change, cycle->environment);
-	}
-}
-
-/*
- * Has the view folded what was taken ahead of a change? Then it follows the
- * rest.
- */
-static bool
-cycle_follows_rest(MaintainedView *view, ViewCycle *cycle)
-{
-	ListCell *cell;
-
-	foreach (cell, cycle->rest)
-	{
-		RelationChange *rest = lfirst(cell);
-
-		if (rest->read && cycle_concerns(view, list_make1(rest)) && ahead_groups(view, rest) != NIL)
-			return true;
-	}
-	return false;
-}
-
-/* Let a view follow the rest of the changes. */
-static bool
-cycle_follow_rest(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
-{
-	ViewCycle rest = *cycle;
-	bool followed;
-
-	rest.changes = cycle->rest;
-	rest.environment = cycle->rest_environment;
-	delta_set_changes(rest.changes);
-	followed = view_follow(view, &rest, outcome);
-	delta_set_changes(cycle->changes);
-	return followed;
 }
 
 /* Tell readers about a view; behind views are not at the frontier. */
@@ -449,7 +309,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 {
 	MaintainedView *view = entry->view;
 	ViewOutcome outcome = {0};
-	bool rest = action == ACTION_FOLLOW && cycle_follows_rest(view, cycle);
+	bool rest = action == ACTION_FOLLOW && changed_follows_rest(view, cycle);
 	instr_time start;
 	instr_time end;
 
@@ -459,7 +319,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	INSTR_TIME_SET_CURRENT(start);
 	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))
 		action = ACTION_REBUILD;
-	else if (action == ACTION_FOLLOW && !(rest ? cycle_follow_rest(view, cycle, &outcome)
+	else if (action == ACTION_FOLLOW && !(rest ? changed_follow_rest(view, cycle, &outcome)
 	                                           : view_follow(view, cycle, &outcome)))
 		action = cycle_may_rebuild(entry, worker_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
 	if (action == ACTION_WAIT)
@@ -499,60 +359,6 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	pg_atomic_fetch_add_u64(&view->shared->rows_out, outcome.rows_out);
 	pg_atomic_fetch_add_u64(&view->shared->cycles, 1);
 	pg_atomic_write_u64(&view->shared->last_cycle_us, (uint64) INSTR_TIME_GET_MICROSEC(end));
-}
-
-/* Put the changes of relations that subscribers watch into the ring. */
-static void
-cycle_ring(List *changes)
-{
-	ListCell *cell;
-
-	foreach (cell, changes)
-	{
-		RelationChange *change = lfirst(cell);
-
-		if (change->whole || !change->read)
-		{
-			frontier_ring_whole(change->relid);
-			continue;
-		}
-		frontier_ring_add(change->relid, change->plus_tids, (int) change->plus_count);
-		frontier_ring_add(change->relid, change->minus_tids, (int) change->minus_count);
-	}
-}
-
-/*
- * Do relations that subscribers watch need a committed cut: because they
- * changed, were taken up, or became fully known?
- */
-static bool
-cycle_watched_changed(Worker *worker, List *changes)
-{
-	bool result = false;
-	ListCell *cell;
-	ListCell *other;
-
-	foreach (cell, worker->watched)
-	{
-		WatchedRelation *watched = lfirst(cell);
-
-		foreach (other, changes)
-			result |= ((RelationChange *) lfirst(other))->relid == watched->relid;
-		if (watched->writers != NIL)
-		{
-			/* what they wrote before is unknown until they have ended */
-			frontier_ring_whole(watched->relid);
-			if (load_writers_done(&watched->writers))
-				watched->fresh = true;
-		}
-		if (watched->fresh || watched->untaken)
-		{
-			/* places found in another file mean nothing in this one */
-			frontier_ring_whole(watched->relid);
-			result = true;
-		}
-	}
-	return result;
 }
 
 /* Run one cycle. The caller catches errors and calls cycle_failed. */
@@ -618,23 +424,10 @@ cycle_run(Worker *worker)
 		return CYCLE_AGAIN;
 	}
 
-	/* what we write ourselves is known from writing it */
-	foreach (cell, changes)
-	{
-		ListCell *other;
-
-		foreach (other, worker->views)
-		{
-			if (((WorkerView *) lfirst(other))->view->view !=
-			    ((RelationChange *) lfirst(cell))->relid)
-				continue;
-			changes = foreach_delete_current(changes, cell);
-			break;
-		}
-	}
+	changes = changed_by_others(worker, changes);
 
 	/* 2 */
-	watched = cycle_watched_changed(worker, changes);
+	watched = changed_watched(worker, changes);
 	foreach (cell, worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
@@ -707,8 +500,8 @@ cycle_run(Worker *worker)
 	cycle.environment = create_queryEnv();
 	cycle.rest_environment = create_queryEnv();
 	delta_set_changes(cycle.changes);
-	cycle_read_changes(worker, &cycle, todo);
-	cycle_ring(changes);
+	changed_read(worker, &cycle, todo);
+	changed_ring(changes);
 	foreach (cell, todo)
 	{
 		WorkerView *entry = lfirst(cell);

@@ -112,6 +112,15 @@ extern int64 cycle_next_due_ms(Worker *worker);
 extern bool cycle_pending(Worker *worker);
 extern bool cycle_wanted(Worker *worker);
 
+/* changed.c */
+extern bool changed_concerns(MaintainedView *view, List *changes);
+extern List *changed_by_others(Worker *worker, List *changes);
+extern void changed_read(Worker *worker, ViewCycle *cycle, List *todo);
+extern bool changed_follows_rest(MaintainedView *view, ViewCycle *cycle);
+extern bool changed_follow_rest(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
+extern void changed_ring(List *changes);
+extern bool changed_watched(Worker *worker, List *changes);
+
 /* load.c */
 extern void load_initialize(Worker *worker);
 extern bool load_catalogs(Worker *worker);
