@@ -7,10 +7,8 @@
  * pruning, freezing, locking and hint bits never change what a snapshot sees.
  * Commit records carry the invalidation messages of DDL, which may otherwise
  * arrive only after the transaction has become visible.
- * A place is a (relation, block, offset); bulk records give the whole block.
- * Places are kept per transaction, packed into 64 bits, and made unique
- * whenever the array would grow, so memory is bounded by the distinct places a
- * running transaction touched.
+ * The places (pending.h) are kept per transaction; bulk records give the whole
+ * block.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +16,6 @@
 
 #include "access/heapam_xlog.h"
 #include "access/rmgr.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
@@ -26,18 +23,14 @@
 #include "access/xlogutils.h"
 #include "common/hashfn.h"
 #include "cut/capture.h"
-#include "lib/qunique.h"
+#include "cut/pending.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /* A multi-insert of more rows than this gives its whole block. */
 #define PLACES_PER_RECORD 8
-/* The table of pending transactions is made smaller when it is that big, and that empty. */
-#define PENDING_LARGE 1024
-#define PENDING_SPARSE 16
 
 /* A transaction with so many places is a load, whose rows may be taken ahead. */
 #define AHEAD_PLACES 64
@@ -62,28 +55,6 @@ typedef struct WatchEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-typedef struct PendingEntry
-{
-	TransactionId xid; /* key: a transaction or subtransaction */
-	char status;
-	bool collected; /* handed out by capture_collect */
-	XLogRecPtr first_lsn;
-	uint64 *places;
-	int count;
-	int capacity;
-} PendingEntry;
-
-#define SH_PREFIX pending
-#define SH_ELEMENT_TYPE PendingEntry
-#define SH_KEY_TYPE TransactionId
-#define SH_KEY xid
-#define SH_HASH_KEY(tb, key) murmurhash32(key)
-#define SH_EQUAL(tb, a, b) ((a) == (b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 struct Capture
 {
 	MemoryContext context;
@@ -96,21 +67,10 @@ struct Capture
 	Oid *relids; /* by WatchEntry.index */
 	int relid_count;
 	int relid_capacity;
-	pending_hash *pending;
-	List *ahead;          /* of Ahead *, each of a pending transaction */
+	Pending *pending;
 	CaptureWanted wanted; /* while reading ahead */
 	void *wanted_context;
-	/* xids whose places capture_collect has handed out */
-	TransactionId *collected;
-	int collected_count;
-	int collected_capacity;
 };
-
-#define PLACE(index, block, offset)                                                                \
-	(((uint64) (index) << 48) | ((uint64) (block) << 16) | (uint64) (offset))
-#define PLACE_INDEX(place) ((uint16) ((place) >> 48))
-#define PLACE_BLOCK(place) ((BlockNumber) ((place) >> 16))
-#define PLACE_OFFSET(place) ((OffsetNumber) (place))
 
 /*
  * Create a capture that reads WAL from start on, which must be the start of a
@@ -128,11 +88,9 @@ capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invali
 	capture->position = start;
 	capture->invalidated = invalidated;
 	capture->watched = watch_create(context, 64, NULL);
-	capture->pending = pending_create(context, 64, NULL);
+	capture->pending = pending_create(context);
 	capture->relid_capacity = 64;
 	capture->relids = palloc(capture->relid_capacity * sizeof(Oid));
-	capture->collected_capacity = 64;
-	capture->collected = palloc(capture->collected_capacity * sizeof(TransactionId));
 	capture->reader = XLogReaderAllocate(wal_segment_size, NULL,
 	                                     XL_ROUTINE(.page_read = &read_local_xlog_page_no_wait,
 	                                                .segment_open = &wal_segment_open,
@@ -206,62 +164,6 @@ capture_watches(Capture *capture, Oid relid, RelFileNode *node)
 	return entry != NULL;
 }
 
-/* Order places: by relation, block and offset. */
-static int
-place_compare(const void *left, const void *right)
-{
-	uint64 a = *(const uint64 *) left;
-	uint64 b = *(const uint64 *) right;
-
-	return a < b ? -1 : a > b;
-}
-
-/* Sort an array of places and drop duplicates; returns how many are left. */
-static int
-places_unique(uint64 *places, int count)
-{
-	if (count < 2)
-		return count;
-	qsort(places, count, sizeof(uint64), place_compare);
-	return qunique(places, count, sizeof(uint64), place_compare);
-}
-
-/* Remember a place under the transaction that touched it. */
-static void
-capture_add(Capture *capture, PendingEntry *entry, uint64 place)
-{
-	if (entry->count > 0 && entry->places[entry->count - 1] == place)
-		return;
-	if (entry->count == entry->capacity)
-	{
-		entry->count = places_unique(entry->places, entry->count);
-		if (entry->count > entry->capacity / 2)
-		{
-			entry->capacity *= 2;
-			entry->places = repalloc_huge(entry->places, (Size) entry->capacity * sizeof(uint64));
-		}
-	}
-	entry->places[entry->count++] = place;
-}
-
-/* The pending entry of the record's transaction. */
-static PendingEntry *
-capture_pending(Capture *capture, TransactionId xid, XLogRecPtr lsn)
-{
-	bool found;
-	PendingEntry *entry = pending_insert(capture->pending, xid, &found);
-
-	if (!found)
-	{
-		entry->collected = false;
-		entry->first_lsn = lsn;
-		entry->count = 0;
-		entry->capacity = 8;
-		entry->places = MemoryContextAlloc(capture->context, entry->capacity * sizeof(uint64));
-	}
-	return entry;
-}
-
 /*
  * The watched relation a record's block belongs to, or NULL; its block number
  * goes to *block.
@@ -282,78 +184,46 @@ capture_record_block(Capture *capture, int block_id, BlockNumber *block)
 	return entry;
 }
 
-/* What is taken ahead of a transaction and a relation, or NULL. */
-static Ahead *
-capture_find_ahead(Capture *capture, TransactionId xid, uint16 index)
-{
-	ListCell *cell;
-
-	foreach (cell, capture->ahead)
-	{
-		Ahead *ahead = lfirst(cell);
-
-		if (ahead->xid == xid && ahead->index == index)
-			return ahead;
-	}
-	return NULL;
-}
-
-/* A version was removed, or written by a record that is not taken ahead. */
-static void
-capture_touch(Capture *capture, WatchEntry *watch, BlockNumber block, OffsetNumber offset)
-{
-	ListCell *cell;
-
-	foreach (cell, capture->ahead)
-	{
-		Ahead *ahead = lfirst(cell);
-
-		if (ahead->index == watch->index)
-			ahead_touch(ahead, block, offset);
-	}
-}
-
 /* Will the rows that a record inserted be taken ahead? */
 static bool
-capture_take(Capture *capture, WatchEntry *watch, PendingEntry *pending, BlockNumber block,
+capture_take(Capture *capture, WatchEntry *watch, PendingTransaction *pending, BlockNumber block,
              const OffsetNumber *offsets, int count, bool fresh)
 {
 	Ahead *ahead;
 
 	if (capture->wanted == NULL)
 		return false;
-	ahead = capture_find_ahead(capture, pending->xid, watch->index);
+	ahead = pending_find_ahead(capture->pending, pending->xid, watch->index);
 	if (ahead == NULL)
 	{
 		if (!fresh || pending->count < AHEAD_PLACES ||
 		    !capture->wanted(watch->relid, capture->wanted_context))
 			return false;
-		ahead =
-		    ahead_create(capture->context, pending->xid, watch->relid, watch->node, watch->index);
-		capture->ahead = lappend(capture->ahead, ahead);
+		ahead = pending_add_ahead(capture->pending, pending->xid, watch->relid, watch->node,
+		                          watch->index);
 	}
 	return ahead_queue(ahead, block, offsets, count, fresh);
 }
 
 /* Keep what a record says that inserted rows. */
 static void
-capture_insert(Capture *capture, WatchEntry *watch, PendingEntry *pending, BlockNumber block,
+capture_insert(Capture *capture, WatchEntry *watch, PendingTransaction *pending, BlockNumber block,
                const OffsetNumber *offsets, int count, bool fresh)
 {
-	if (capture->ahead != NIL || capture->wanted != NULL)
+	if (capture->pending->ahead != NIL || capture->wanted != NULL)
 	{
 		if (capture_take(capture, watch, pending, block, offsets, count, fresh))
 			return;
 		for (int i = 0; i < count; i++)
-			capture_touch(capture, watch, block, offsets[i]);
+			pending_touch(capture->pending, watch->index, block, offsets[i]);
 	}
 	if (count > PLACES_PER_RECORD)
 	{
-		capture_add(capture, pending, PLACE(watch->index, block, InvalidOffsetNumber));
+		pending_add(pending, PLACE(watch->index, block, InvalidOffsetNumber));
 		return;
 	}
 	for (int i = 0; i < count; i++)
-		capture_add(capture, pending, PLACE(watch->index, block, offsets[i]));
+		pending_add(pending, PLACE(watch->index, block, offsets[i]));
 }
 
 /* Keep what a heap or heap2 record says about watched relations. */
@@ -366,7 +236,7 @@ capture_record(Capture *capture)
 	char *data = XLogRecGetData(record);
 	BlockNumber block;
 	WatchEntry *watch = capture_record_block(capture, 0, &block);
-	PendingEntry *pending;
+	PendingTransaction *pending;
 
 	if (watch == NULL || !TransactionIdIsValid(xid))
 		return;
@@ -377,7 +247,7 @@ capture_record(Capture *capture)
 
 		if ((info & XLOG_HEAP_OPMASK) != XLOG_HEAP2_MULTI_INSERT)
 			return;
-		pending = capture_pending(capture, xid, record->ReadRecPtr);
+		pending = pending_transaction(capture->pending, xid, record->ReadRecPtr);
 		if (info & XLOG_HEAP_INIT_PAGE)
 		{
 			/* the rows of a page that was empty are numbered from its first */
@@ -396,15 +266,14 @@ capture_record(Capture *capture)
 	switch (info & XLOG_HEAP_OPMASK)
 	{
 		case XLOG_HEAP_INSERT:
-			pending = capture_pending(capture, xid, record->ReadRecPtr);
+			pending = pending_transaction(capture->pending, xid, record->ReadRecPtr);
 			capture_insert(capture, watch, pending, block, &((xl_heap_insert *) data)->offnum, 1,
 			               (info & XLOG_HEAP_INIT_PAGE) != 0);
 			break;
 		case XLOG_HEAP_DELETE:
-			pending = capture_pending(capture, xid, record->ReadRecPtr);
-			capture_add(capture, pending,
-			            PLACE(watch->index, block, ((xl_heap_delete *) data)->offnum));
-			capture_touch(capture, watch, block, ((xl_heap_delete *) data)->offnum);
+			pending = pending_transaction(capture->pending, xid, record->ReadRecPtr);
+			pending_add(pending, PLACE(watch->index, block, ((xl_heap_delete *) data)->offnum));
+			pending_touch(capture->pending, watch->index, block, ((xl_heap_delete *) data)->offnum);
 			break;
 		case XLOG_HEAP_UPDATE:
 		case XLOG_HEAP_HOT_UPDATE:
@@ -415,11 +284,11 @@ capture_record(Capture *capture)
 			/* block 1 is the old version's, if it is another one */
 			if (XLogRecHasBlockRef(record, 1))
 				XLogRecGetBlockTag(record, 1, NULL, NULL, &old_block);
-			pending = capture_pending(capture, xid, record->ReadRecPtr);
-			capture_add(capture, pending, PLACE(watch->index, block, update->new_offnum));
-			capture_add(capture, pending, PLACE(watch->index, old_block, update->old_offnum));
-			capture_touch(capture, watch, block, update->new_offnum);
-			capture_touch(capture, watch, old_block, update->old_offnum);
+			pending = pending_transaction(capture->pending, xid, record->ReadRecPtr);
+			pending_add(pending, PLACE(watch->index, block, update->new_offnum));
+			pending_add(pending, PLACE(watch->index, old_block, update->old_offnum));
+			pending_touch(capture->pending, watch->index, block, update->new_offnum);
+			pending_touch(capture->pending, watch->index, old_block, update->old_offnum);
 			break;
 		}
 		default:
@@ -489,7 +358,7 @@ capture_rewind(Capture *capture, bool again)
 	{
 		capture->position = capture->ddl_lsn;
 		/* a row taken once more would count twice */
-		capture_spoil_ahead(capture);
+		pending_spoil_ahead(capture->pending);
 	}
 	if (!again)
 		capture->ddl_lsn = InvalidXLogRecPtr;
@@ -599,17 +468,14 @@ capture_position(Capture *capture)
 List *
 capture_ahead(Capture *capture)
 {
-	return capture->ahead;
+	return capture->pending->ahead;
 }
 
 /* Nothing that was taken ahead counts. */
 void
 capture_spoil_ahead(Capture *capture)
 {
-	ListCell *cell;
-
-	foreach (cell, capture->ahead)
-		ahead_spoil(lfirst(cell));
+	pending_spoil_ahead(capture->pending);
 }
 
 /*
@@ -619,192 +485,17 @@ capture_spoil_ahead(Capture *capture)
 XLogRecPtr
 capture_restart_lsn(Capture *capture)
 {
-	XLogRecPtr result = capture->position;
-	pending_iterator iterator;
-	PendingEntry *entry;
-
-	pending_start_iterate(capture->pending, &iterator);
-	while ((entry = pending_iterate(capture->pending, &iterator)) != NULL)
-		if (!entry->collected && entry->first_lsn < result)
-			result = entry->first_lsn;
-	return result;
-}
-
-/* The blocks of what was taken ahead of a transaction in vain. */
-static int64
-capture_spoilt_places(Capture *capture, TransactionId xid, uint64 *places)
-{
-	int64 count = 0;
-	ListCell *cell;
-
-	foreach (cell, capture->ahead)
-	{
-		Ahead *ahead = lfirst(cell);
-		BlockNumber *blocks;
-		int64 block_count;
-
-		if (ahead->xid != xid || !ahead->spoilt)
-			continue;
-		block_count = ahead_blocks(ahead, NULL);
-		blocks = palloc_extended(Max(block_count, 1) * sizeof(BlockNumber), MCXT_ALLOC_HUGE);
-		(void) ahead_blocks(ahead, blocks);
-		for (int64 i = 0; i < block_count; i++)
-			places[count++] = PLACE(ahead->index, blocks[i], InvalidOffsetNumber);
-		pfree(blocks);
-	}
-	return count;
-}
-
-/* Add what was taken ahead to the change of its relation. */
-static List *
-capture_attach_ahead(List *changes, Ahead *ahead)
-{
-	RelationChange *change = NULL;
-	ListCell *cell;
-
-	foreach (cell, changes)
-		if (((RelationChange *) lfirst(cell))->relid == ahead->relid)
-			change = lfirst(cell);
-	if (change == NULL)
-	{
-		change = palloc0(sizeof(RelationChange));
-		change->relid = ahead->relid;
-		changes = lappend(changes, change);
-	}
-	change->ahead = lappend(change->ahead, ahead);
-	return changes;
+	return pending_restart_lsn(capture->pending, capture->position);
 }
 
 /*
  * What may have changed between the two snapshots, as a list of
- * RelationChange in the current memory context, one per relation, places
- * sorted. Transactions still running at the new one stay pending. The others
- * are forgotten by capture_finish, so that a cycle that fails is repeated with
- * the same places.
+ * RelationChange in the current memory context.
  */
 List *
 capture_collect(Capture *capture, Snapshot old_snapshot, Snapshot new_snapshot)
 {
-	List *result = NIL;
-	uint64 *places = NULL;
-	int64 count = 0;
-	int64 capacity = 0;
-	int64 spoilt;
-	List *taken = NIL;
-	ListCell *cell;
-	pending_iterator iterator;
-	PendingEntry *entry;
-
-	capture->collected_count = 0;
-	pending_start_iterate(capture->pending, &iterator);
-	while ((entry = pending_iterate(capture->pending, &iterator)) != NULL)
-	{
-		if (XidInMVCCSnapshot(entry->xid, new_snapshot))
-			continue;
-		entry->collected = true;
-		if (capture->collected_count == capture->collected_capacity)
-		{
-			capture->collected_capacity *= 2;
-			capture->collected = repalloc_huge(
-			    capture->collected, (Size) capture->collected_capacity * sizeof(TransactionId));
-		}
-		capture->collected[capture->collected_count++] = entry->xid;
-
-		/* finished before the old cut (read again after a restart), or aborted */
-		if (!XidInMVCCSnapshot(entry->xid, old_snapshot) || !TransactionIdDidCommit(entry->xid))
-			continue;
-
-		spoilt = 0;
-		foreach (cell, capture->ahead)
-		{
-			Ahead *other = lfirst(cell);
-
-			if (other->xid != entry->xid)
-				continue;
-			if (other->spoilt)
-				spoilt += ahead_blocks(other, NULL);
-			else
-				taken = lappend(taken, other);
-		}
-		if (count + entry->count + spoilt > capacity)
-		{
-			capacity = Max(Max(capacity * 2, count + entry->count + spoilt), 256);
-			places = places
-			             ? repalloc_huge(places, capacity * sizeof(uint64))
-			             : MemoryContextAllocHuge(CurrentMemoryContext, capacity * sizeof(uint64));
-		}
-		memcpy(places + count, entry->places, entry->count * sizeof(uint64));
-		count += entry->count;
-		if (spoilt > 0)
-			count += capture_spoilt_places(capture, entry->xid, places + count);
-	}
-	if (count == 0 && taken == NIL)
-		return NIL;
-	if (count > PG_INT32_MAX)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-		                errmsg("too many row versions changed between two cuts")));
-
-	if (count > 0)
-		count = places_unique(places, (int) count);
-	for (int64 i = 0; i < count;)
-	{
-		uint16 index = PLACE_INDEX(places[i]);
-		RelationChange *change = palloc0(sizeof(RelationChange));
-		int64 end = i;
-		BlockNumber whole_block = InvalidBlockNumber;
-
-		while (end < count && PLACE_INDEX(places[end]) == index)
-			end++;
-		change->relid = capture->relids[index];
-		change->places =
-		    MemoryContextAllocHuge(CurrentMemoryContext, (end - i) * sizeof(ItemPointerData));
-		for (; i < end; i++)
-		{
-			BlockNumber block = PLACE_BLOCK(places[i]);
-
-			/* offset 0 sorts first and stands for all others of its block */
-			if (block == whole_block)
-				continue;
-			if (PLACE_OFFSET(places[i]) == InvalidOffsetNumber)
-				whole_block = block;
-			ItemPointerSet(&change->places[change->place_count], block, PLACE_OFFSET(places[i]));
-			change->place_count++;
-		}
-		result = lappend(result, change);
-	}
-	if (places)
-		pfree(places);
-	foreach (cell, taken)
-		result = capture_attach_ahead(result, lfirst(cell));
-	return result;
-}
-
-/*
- * Each cycle walks through the whole table, so one that a burst of
- * transactions has made large does not stay so.
- */
-static void
-capture_shrink(Capture *capture)
-{
-	pending_hash *large = capture->pending;
-	pending_iterator iterator;
-	PendingEntry *entry;
-	bool found;
-
-	if (large->size < PENDING_LARGE || large->members > large->size / PENDING_SPARSE ||
-	    capture->collected_count > large->size / PENDING_SPARSE)
-		return;
-	capture->pending = pending_create(capture->context, Max(large->members, 64), NULL);
-	pending_start_iterate(large, &iterator);
-	while ((entry = pending_iterate(large, &iterator)) != NULL)
-	{
-		PendingEntry *copy = pending_insert(capture->pending, entry->xid, &found);
-		char status = copy->status;
-
-		*copy = *entry;
-		copy->status = status;
-	}
-	pending_destroy(large);
+	return pending_collect(capture->pending, capture->relids, old_snapshot, new_snapshot);
 }
 
 /*
@@ -814,28 +505,5 @@ capture_shrink(Capture *capture)
 void
 capture_finish(Capture *capture, bool keep)
 {
-	for (int i = 0; i < capture->collected_count; i++)
-	{
-		PendingEntry *entry = pending_lookup(capture->pending, capture->collected[i]);
-		ListCell *cell;
-
-		if (entry == NULL)
-			continue;
-		entry->collected = false;
-		if (keep)
-			continue;
-		foreach (cell, capture->ahead)
-		{
-			Ahead *ahead = lfirst(cell);
-
-			if (ahead->xid != entry->xid)
-				continue;
-			capture->ahead = foreach_delete_current(capture->ahead, cell);
-			ahead_free(ahead);
-		}
-		pfree(entry->places);
-		pending_delete_item(capture->pending, entry);
-	}
-	capture_shrink(capture);
-	capture->collected_count = 0;
+	pending_finish(capture->pending, keep);
 }
