@@ -204,6 +204,13 @@ extern void extended_forget_stream(Materialize *mz, const Stream *stream);
 extern void extended_free(Materialize *mz);
 extern bool extended_active(const Materialize *mz);
 
+/* ---- parameters as literals: parameter.c ---- */
+
+extern char *
+parameter_literal(Arena *arena, uint32_t type, bool binary, const char *bytes, uint32_t length);
+extern const char *parameter_replace(Arena *arena, const char *text, bool standard_strings,
+                                     char *const *values, int count);
+
 /* ---- cursors: cursor.c ---- */
 
 typedef struct Cursor Cursor;
