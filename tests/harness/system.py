@@ -99,14 +99,6 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def command_name(pid: int) -> str:
-    """What a process calls itself; empty if it has just ended."""
-    try:
-        return pathlib.Path("/proc", str(pid), "comm").read_text().strip()
-    except OSError:
-        return ""
-
-
 def cpu_seconds(pid: int) -> float:
     """The time a process has spent on a processor; in nanoseconds where the kernel tells, else in ticks."""
     try:

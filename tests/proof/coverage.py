@@ -203,18 +203,37 @@ def measure(connection) -> list[Row]:
     return rows
 
 
-def render(rows: list[Row]) -> str:
-    """The table of the README."""
-    kept = [row for row in rows if row.strategy != "–"]
-    cells = [("construct", "strategy", "reason", "exact")]
-    cells += [(row.what, row.strategy, row.reason.replace("|", "\\|"), "" if row.strategy == "–" else "yes" if row.exact else "NO")
-              for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
+def table(cells: list[tuple[str, ...]]) -> str:
+    """Lines of a table, the first its head."""
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    counts = ", ".join(f"{sum(row.strategy == letter for row in kept)} by {letter}" for letter in "ABC"
-                       if any(row.strategy == letter for row in kept))
-    return f"{len(kept)} of {len(rows)} constructs are kept fresh: {counts}.\n\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def every_construct(rows: list[Row]) -> str:
+    """The table of docs/coverage.md: how each construct is kept, and why so."""
+    return table([("construct", "strategy", "reason", "exact")] + [
+        (row.what, row.strategy, row.reason.replace("|", "\\|"), "" if row.strategy == "–" else "yes" if row.exact else "NO")
+        for row in rows])
+
+
+def by_strategy(rows: list[Row]) -> str:
+    """The README's: the constructs of each strategy."""
+    kept = [row for row in rows if row.strategy != "–"]
+    groups = [(strategy, [row.what for row in rows if row.strategy == strategy]) for strategy in "ABC–"]
+    lines = [f"| {strategy} | {len(names)} | {'; '.join(names)} |" for strategy, names in groups if names]
+    exact = sum(row.exact for row in kept)
+    return "\n".join([f"{len(kept)} of {len(rows)} constructs are kept fresh, {exact} of them exactly.", "",
+                      "| kept by | how many | constructs |", "|---|---|---|", *lines]) + "\n"
 
 
 MARKERS = re.compile(r"(<!-- coverage -->\n).*?(<!-- end of coverage -->)", re.DOTALL)
+
+# Which file has which table.
+TABLES = {"README.md": by_strategy, "docs/coverage.md": every_construct}
+
+
+def renew(text: str, table: str) -> str:
+    """The text with the table between its markers."""
+    return MARKERS.sub(lambda match: match[1] + table + match[2], text)
