@@ -10,17 +10,10 @@ import sys
 import pytest
 from harness import system
 
-from .application import ROWS, SCRIPTS, Application
+from .application import ROWS, SCRIPTS
 
 PROJECT = SCRIPTS / "django"
 VIEWS = "SELECT array_agg(matviewname::text ORDER BY matviewname) FROM pg_matviews WHERE schemaname = 'public'"
-
-
-@pytest.fixture
-def myapp(freshet):
-    application = Application(freshet)
-    yield application
-    application.close()
 
 
 @pytest.fixture

@@ -7,15 +7,14 @@ import time
 
 import pytest
 
-from .application import EVENTS, ROWS, Application
+from .application import EVENTS, ROWS
 
 
 @pytest.fixture
-def myapp(freshet):
-    application = Application(freshet)
-    application.execute(EVENTS)
-    yield application
-    application.close()
+def myapp(myapp):
+    """With the chapter's table."""
+    myapp.execute(EVENTS)
+    return myapp
 
 
 @pytest.fixture

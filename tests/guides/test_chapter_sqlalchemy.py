@@ -6,14 +6,7 @@ import urllib.request
 import pytest
 from harness import system
 
-from .application import EVENTS, ROWS, Application
-
-
-@pytest.fixture
-def myapp(freshet):
-    application = Application(freshet)
-    yield application
-    application.close()
+from .application import ROWS
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ import json
 import sys
 import urllib.request
 
-import pytest
 from harness import system
 
-from .application import Application
 from .pages import Reader
 
 STALE = '''
@@ -26,14 +24,6 @@ class StaleTest(TransactionTestCase):
             cursor.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY totals")
         self.assertEqual(Total.objects.count(), 1)
 '''
-
-
-@pytest.fixture
-def shop(freshet):
-    """The page makes its database itself."""
-    application = Application(freshet, "shop", "")
-    yield application
-    application.close()
 
 
 def test_the_page(shop, tmp_path):

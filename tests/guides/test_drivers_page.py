@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from harness import system
@@ -21,9 +22,8 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def shop(freshet):
     (script,) = [block.code for block in BLOCKS if block.language == "sql"]
-    application = Application(freshet, "shop", script)
-    yield application
-    application.close()
+    with closing(Application(freshet, "shop", script)) as application:
+        yield application
 
 
 def build(block, port: int) -> list[str]:

@@ -2,18 +2,7 @@
 
 import sys
 
-import pytest
-
-from .application import Application
 from .pages import Reader
-
-
-@pytest.fixture
-def shop(freshet):
-    """The page makes its database itself."""
-    application = Application(freshet, "shop", "")
-    yield application
-    application.close()
 
 
 def test_the_page(shop, tmp_path):

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from .application import SCRIPTS, Application
+from .application import SCRIPTS
 
 PROJECT = SCRIPTS.parent / "user_stats"
 
@@ -20,13 +20,6 @@ DEPENDENCIES = """
     JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid AND t.oid <> v.oid
     WHERE v.relnamespace = 'public'::regnamespace ORDER BY 1, 2
 """
-
-
-@pytest.fixture
-def myapp(freshet):
-    application = Application(freshet)
-    yield application
-    application.close()
 
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
