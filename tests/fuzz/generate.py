@@ -298,7 +298,7 @@ class Generator:
             kinds = [(self.plain, 20), (self.grouped, 20)] + kinds[2:]
         if depth > 0 and (self.exotic or self.chance(0.3)):
             kinds += [(self.set_operation, 4), (self.common, 2), (self.numbered, 2), (self.grouping_sets, 2),
-                      (self.recursive, 0.5)]
+                      (self.recursive, 1)]
         return self.random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0](depth)
 
     def block(self, depth: int) -> tuple[list[Item], list[Ref], list[Expr]]:
@@ -476,7 +476,22 @@ class Generator:
             return self.plain(depth)
         (seed, start), (step, left), (_, right) = (self.random.choice(numbers) for _ in range(3))
         right = right if any(name == right for name, _ in step.columns) else left
-        last = self.random.choice(("SELECT n, depth FROM chain", "SELECT depth, count(*) AS n FROM chain GROUP BY depth"))
-        return Text(f"WITH RECURSIVE chain(n, depth) AS (SELECT {start}, 0 FROM {seed.name} UNION SELECT s.{right} + 1, "
-                    f"depth + 1 FROM chain JOIN {step.name} s ON s.{left} = chain.n WHERE depth < 3) {last}"), \
+        last = self.random.choice(("SELECT n, depth FROM chain", "SELECT depth, count(*) AS n FROM chain GROUP BY depth",
+                                   "SELECT a.n, b.depth FROM chain a JOIN chain b ON b.n = a.n AND b.depth < a.depth"))
+        first = f"SELECT {start}, 0 FROM {seed.name}"
+        if self.chance(0.3):
+            other, column = self.random.choice(numbers)
+            first = f"({first} {self.random.choice(('UNION', 'UNION ALL', 'EXCEPT'))} SELECT {column}, 1 FROM {other.name})"
+        union = self.random.choice(("UNION", "UNION ALL"))
+        joined = self.random.choice(("JOIN", "JOIN", "JOIN", "LEFT JOIN"))
+        added = self.random.choice((0, 0, 1))
+        limit, more, where = 3 if union == "UNION" else 2, "", ""
+        if self.chance(0.3):
+            other, column = self.random.choice(numbers)
+            more = f" JOIN {other.name} m ON m.{column} = s.{right}"
+        if self.chance(0.2):
+            other, column = self.random.choice(numbers)
+            where = f" AND NOT EXISTS (SELECT FROM {other.name} x WHERE x.{column} = s.{right})"
+        return Text(f"WITH RECURSIVE chain(n, depth) AS ({first} {union} SELECT s.{right} + {added}, depth + 1 "
+                    f"FROM chain {joined} {step.name} s ON s.{left} = chain.n{more} WHERE depth < {limit}{where}) {last}"), \
             [("n", "bigint"), ("depth", "int")]

@@ -253,9 +253,30 @@ SHAPES = [
                                "GROUP BY customer"),
     Shape("windowed_left", "B", "SELECT c.region, o.id, sum(o.units) OVER (PARTITION BY c.region) AS units "
                                 "FROM customers c LEFT JOIN orders o ON o.customer = c.id"),
-    Shape("recursive", "C", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "
+    # recursions: parts of their own
+    Shape("recursive", "B", "WITH RECURSIVE chain(id, depth) AS (SELECT id, 0 FROM customers WHERE id < 3 "
                             "UNION SELECT c.id, depth + 1 FROM chain JOIN customers c ON c.id = chain.id + 1 "
                             "WHERE depth < 5) SELECT id, depth FROM chain"),
+    Shape("recursive_all", "A", "WITH RECURSIVE chain(id, depth, path) AS (SELECT customer, 0, note FROM orders WHERE id < 20 "
+                                "UNION ALL SELECT o.customer, depth + 1, path || o.note FROM orders o JOIN chain ON o.id = chain.id "
+                                "WHERE depth < 3) SELECT id, depth, left(path, 20) AS path FROM chain"),
+    Shape("recursive_two_tables", "A", "WITH RECURSIVE walk(id, units, depth) AS (SELECT id, units::bigint, 1 FROM orders WHERE flag "
+                                       "UNION ALL SELECT o.id, w.units + i.units, depth + 1 FROM walk w JOIN items i ON i.order_id = w.id, "
+                                       "orders o JOIN customers c ON c.id = o.customer WHERE o.units = i.units AND depth < 3) "
+                                       "SELECT depth, count(*) AS n, sum(units) AS units FROM walk GROUP BY depth"),
+    Shape("recursive_nulls", "B", "WITH RECURSIVE reach(a, b) AS (SELECT customer, units FROM orders "
+                                  "UNION SELECT r.a, o.units FROM reach r JOIN orders o ON o.customer = r.b) SELECT a, b FROM reach"),
+    Shape("recursive_over_groups", "B", "WITH RECURSIVE n AS (SELECT customer, count(*) AS n FROM orders GROUP BY customer), "
+                                        "up(id, n) AS (SELECT customer, n FROM n WHERE n > 1 UNION ALL SELECT up.id + 1, n.n FROM up "
+                                        "JOIN n ON n.customer = up.id + 1 WHERE up.id < 10) "
+                                        "SELECT c.region, u.id, u.n FROM customers c LEFT JOIN up u ON u.id = c.id"),
+    Shape("recursive_two", "A", "WITH RECURSIVE a(id, k) AS (SELECT id, 0 FROM customers UNION ALL SELECT id, k + 1 FROM a WHERE k < 2), "
+                                "b(id, k) AS (SELECT id, k FROM a WHERE id < 5 UNION ALL SELECT c.id, b.k FROM b JOIN customers c "
+                                "ON c.id = b.id + 7 WHERE c.region IS NOT NULL) SELECT a.id, a.k, b.k AS other FROM a JOIN b ON b.id = a.id"),
+    Shape("recursive_cycle", "C", "WITH RECURSIVE walk(id) AS (SELECT id FROM customers UNION ALL SELECT o.customer FROM walk "
+                                  "JOIN orders o ON o.id = walk.id) CYCLE id SET again USING path SELECT id, again FROM walk"),
+    Shape("recursive_images", "C", "WITH RECURSIVE up(credit, depth) AS (SELECT credit, 0 FROM customers UNION SELECT o.amount, depth + 1 "
+                                   "FROM up JOIN orders o ON o.units = up.credit WHERE depth < 3) SELECT credit = 1 AS one, depth FROM up"),
 ]
 
 

@@ -147,8 +147,11 @@ CONSTRUCTS = [
               "ON p.customer = c.id"),
     Construct("WITH, used twice", "WITH per AS (SELECT customer, sum(units) AS units FROM sale GROUP BY customer) "
               "SELECT a.customer, b.customer AS other FROM per a JOIN per b ON a.units = b.units AND a.customer < b.customer"),
-    Construct("WITH RECURSIVE", "WITH RECURSIVE up(id, top, depth) AS (SELECT id, id, 0 FROM region UNION SELECT r.id, up.top, depth + 1 "
+    Construct("WITH RECURSIVE, UNION", "WITH RECURSIVE up(id, top, depth) AS (SELECT id, id, 0 FROM region UNION SELECT r.id, up.top, depth + 1 "
               "FROM up JOIN region r ON r.above = up.id WHERE depth < 6) SELECT top, count(*) AS below FROM up GROUP BY top"),
+    Construct("WITH RECURSIVE, UNION ALL", "WITH RECURSIVE up(id, path, depth) AS (SELECT id, name, 0 FROM region WHERE above IS NULL "
+              "UNION ALL SELECT r.id, up.path || '/' || r.name, depth + 1 FROM up JOIN region r ON r.above = up.id WHERE depth < 6) "
+              "SELECT id, path, depth FROM up"),
     Construct("plain view as a table", "SELECT c.name, b.amount FROM big_sale b JOIN customer c ON c.id = b.customer"),
     Construct("fresh view as a table", "SELECT customer, n FROM {count} WHERE n > 9"),
     Construct("fresh view over a fresh view", "SELECT n, count(*) AS customers FROM {fresh} GROUP BY n"),

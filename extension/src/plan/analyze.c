@@ -203,6 +203,7 @@ plan_check_from(ViewPlan *plan, Query *query, Node *node)
 					return reason;
 				leaf = palloc(sizeof(PlanLeaf));
 				leaf->relid = rte->relid;
+				leaf->self = rte->ctename != NULL;
 				plan->leaves = lappend(plan->leaves, leaf);
 				return NULL;
 			case RTE_SUBQUERY:
@@ -280,7 +281,7 @@ plan_check_query(ViewPlan *plan, Query *query)
 }
 
 /* Does the inner query's delta have algebraic terms? NULL: yes. */
-static const char *
+const char *
 plan_check_terms(ViewPlan *plan)
 {
 	const char *reason;
@@ -288,8 +289,6 @@ plan_check_terms(ViewPlan *plan)
 	if (plan_reads_clock((Node *) plan->inner))
 		return "clock";
 	reason = plan_check_query(plan, plan->inner);
-	if (reason == NULL && plan->leaves == NIL)
-		reason = "no table";
 	if (reason == NULL && plan_special_var_walker((Node *) plan->inner, NULL))
 		reason = "system column or whole row";
 	if (reason)
@@ -395,7 +394,7 @@ plan_classify(ViewPlan *plan)
 
 	plan_reset_block(plan);
 	plan->strategy = PLAN_RECOMPUTE;
-	if (plan_check_limit(plan))
+	if (plan_check_limit(plan) || plan_check_recursion(plan))
 		return;
 	reason = plan_split(plan, plan->block);
 	if (reason != NULL)
@@ -409,6 +408,8 @@ plan_classify(ViewPlan *plan)
 		foreach (cell, plan->inner->targetList)
 			plan->keys = lappend(plan->keys, lfirst_node(TargetEntry, cell)->expr);
 	below = plan_check_terms(plan);
+	if (below == NULL && plan->leaves == NIL)
+		below = "no table";
 	if (below != NULL)
 	{
 		plan->inner = plan_distribute(plan_split_full(plan->inner));

@@ -304,7 +304,10 @@ inline_walker(Node *node, InlineContext *context)
 	return expression_tree_walker(node, inline_walker, context);
 }
 
-/* Inline the WITH queries of a query that are not recursive. */
+/*
+ * Inline the WITH queries of a query, and put recursive ones that stand by
+ * themselves into subqueries of their own.
+ */
 static void
 normalise_inline(Query *query)
 {
@@ -315,12 +318,17 @@ normalise_inline(Query *query)
 	foreach (cell, query->cteList)
 	{
 		CommonTableExpr *cte = lfirst_node(CommonTableExpr, cell);
-		InlineContext context = {.cte = cte, .depth = 0};
+		InlineContext context = {.cte = copyObject(cte), .depth = 0};
 
-		if (cte->cterecursive)
+		query->cteList = foreach_delete_current(query->cteList, cell);
+		if (cte->cterecursive && !recursion_alone(cte))
+		{
 			kept = lappend(kept, cte);
-		else
-			(void) query_tree_walker(query, inline_walker, &context, QTW_EXAMINE_RTES_AFTER);
+			continue;
+		}
+		if (cte->cterecursive)
+			context.cte->ctequery = (Node *) recursion_make(cte);
+		(void) query_tree_walker(query, inline_walker, &context, QTW_EXAMINE_RTES_AFTER);
 	}
 	query->cteList = kept;
 }
@@ -381,6 +389,11 @@ Query *
 normalise_query(Normalise *normalise, Query *query, bool top)
 {
 	check_stack_depth();
+	if (!top && recursion_block(query))
+	{
+		recursion_normalise(normalise, query);
+		return query;
+	}
 	normalise_inline(query);
 	if (normalise_closed(query))
 	{

@@ -3,7 +3,7 @@
  * normalise.h
  *	  What the files of the normalisation share: normalise.c (the walk and the
  *	  parts), layers.c (grouping, windows, DISTINCT and LIMIT on top of each
- *	  other), setop.c, inherit.c, grouping.c (grouping sets),
+ *	  other), setop.c, recursion.c, inherit.c, grouping.c (grouping sets),
  *	  distinct.c (aggregates over distinct values) and sublink.c.
  *
  * Every rewriting gives the same rows, by image, as what it replaces. Where that
@@ -42,7 +42,14 @@ extern Query *layers_collapse(Query *query);
 
 /* setop.c */
 extern Query *setop_rewrite(Normalise *normalise, Query *query);
+extern Query *setop_coerce(Query *branch, SetOperationStmt *operation);
 extern Query *setop_union_all(List *branches, List *targets);
+
+/* recursion.c */
+extern bool recursion_alone(const CommonTableExpr *cte);
+extern bool recursion_block(Query *query);
+extern Query *recursion_make(const CommonTableExpr *cte);
+extern void recursion_normalise(Normalise *normalise, Query *query);
 
 /* inherit.c */
 extern void inherit_rewrite(RangeTblEntry *rte);

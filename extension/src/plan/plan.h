@@ -58,6 +58,7 @@ typedef struct PlanRelation
 typedef struct PlanLeaf
 {
 	Oid relid; /* InvalidOid: a part that is not bound to its table yet */
+	bool self; /* the rows of a recursion itself (recursion.c) */
 } PlanLeaf;
 
 /* How an aggregate's state follows a deletion. */
@@ -128,6 +129,18 @@ typedef struct PlanPart
 	struct ViewPlan *plan;
 } PlanPart;
 
+/*
+ * A recursion, taken apart: rows to start with, and a step that leads from rows
+ * to more of them (recursion.c).
+ */
+typedef struct PlanRecursion
+{
+	bool all;               /* UNION ALL: rows count as often as they come */
+	struct ViewPlan *start; /* inner query and leaves alone */
+	struct ViewPlan *step;  /* likewise; one leaf is the recursion's own table */
+	int self;               /* that leaf, from 0 */
+} PlanRecursion;
+
 typedef struct ViewPlan
 {
 	Oid view;
@@ -166,6 +179,8 @@ typedef struct ViewPlan
 	List *keys;      /* with by_key: expressions of the query key_depth below */
 	int key_depth;   /* the keys' expressions are of the query so far below */
 
+	PlanRecursion *recursion; /* the block is a recursion; NULL: it is not */
+
 	int identity_count; /* columns that tell the rows apart; 0: not known */
 	AttrNumber *identity;
 
@@ -203,6 +218,7 @@ extern bool plan_equality_decides_image(Node *expression);
 extern void plan_identity(ViewPlan *plan);
 extern Query *plan_term(const ViewPlan *plan, int leaf, int sign, double rows);
 extern Query *plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows);
+extern Query *plan_term_among(const ViewPlan *plan, int leaf, int sign, double rows, int excluded);
 extern char *plan_relation_name(Oid relid, int sign);
 extern void plan_empty(Query *branch);
 
@@ -210,6 +226,7 @@ extern void plan_empty(Query *branch);
 extern bool plan_follows(const ViewPlan *plan);
 extern bool plan_keyed(const ViewPlan *plan);
 extern const char *plan_check_leaf(RangeTblEntry *rte);
+extern const char *plan_check_terms(ViewPlan *plan);
 
 /* group.c */
 extern PlanAggregate *plan_aggregate(Aggref *aggref, const char **reason);
@@ -233,6 +250,11 @@ extern Query *plan_clock_parameter(Query *query);
 extern bool plan_reads_clock(Node *node);
 extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf);
 extern Node *plan_clock_range(OpExpr *comparison);
+
+/* recursion.c */
+extern bool plan_check_recursion(ViewPlan *plan);
+extern Query *plan_recursion_step(const PlanRecursion *recursion, int sign, double rows);
+extern List *plan_recursion_columns(const PlanRecursion *recursion);
 
 /* order.c */
 extern bool plan_order_covers(List *targets, List *clauses);

@@ -88,7 +88,7 @@ setop_union_all(List *branches, List *targets)
 }
 
 /* A branch whose columns have the types of its operation. */
-static Query *
+Query *
 setop_coerce(Query *branch, SetOperationStmt *operation)
 {
 	Query *result = normalise_over(normalise_entry(branch), branch->targetList);

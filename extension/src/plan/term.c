@@ -23,7 +23,8 @@
 
 typedef struct TermContext
 {
-	int target; /* the leaf that is replaced by its changes */
+	int target;   /* the leaf that is replaced by its changes */
+	int excluded; /* leaves before this one are without their changes */
 	int sign;
 	double rows; /* how many changes the planner should expect */
 	int next;    /* number of the next leaf met */
@@ -61,7 +62,7 @@ term_replace_leaf(RangeTblEntry *rte, TermContext *context)
 	table_close(relation, AccessShareLock);
 }
 
-/* Restrict a leaf before the target to versions that are in both cuts. */
+/* Restrict a leaf to versions that are in both cuts. */
 static void
 term_exclude_changes(Query *query, int rtindex, Oid relid, TermContext *context)
 {
@@ -94,10 +95,10 @@ term_from(Query *query, Node *node, TermContext *context)
 
 		if (rte->rtekind == RTE_RELATION)
 		{
-			if (context->next < context->target)
-				term_exclude_changes(query, rtindex, rte->relid, context);
-			else if (context->next == context->target)
+			if (context->next == context->target)
 				term_replace_leaf(rte, context);
+			else if (context->next < context->excluded && rte->ctename == NULL)
+				term_exclude_changes(query, rtindex, rte->relid, context);
 			context->next++;
 		}
 		else if (rte->rtekind == RTE_SUBQUERY)
@@ -167,15 +168,23 @@ term_query(Query *query, TermContext *context)
 }
 
 /*
- * The delta query for the changes of one leaf (from 0) with one sign. Its
+ * The inner query with the changes of one leaf (from 0) and sign in the leaf's
+ * place, and the other leaves before number excluded without their changes. Its
  * columns are the inner query's. rows is the expected number of changes.
  */
 Query *
-plan_term(const ViewPlan *plan, int leaf, int sign, double rows)
+plan_term_among(const ViewPlan *plan, int leaf, int sign, double rows, int excluded)
 {
 	Query *query = copyObject(plan->inner);
-	TermContext context = {.target = leaf, .sign = sign, .rows = rows};
+	TermContext context = {.target = leaf, .excluded = excluded, .sign = sign, .rows = rows};
 
 	term_query(query, &context);
 	return query;
+}
+
+/* The delta query for the changes of one leaf with one sign, likewise. */
+Query *
+plan_term(const ViewPlan *plan, int leaf, int sign, double rows)
+{
+	return plan_term_among(plan, leaf, sign, rows, leaf);
 }

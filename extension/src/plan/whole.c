@@ -180,7 +180,7 @@ plan_check_limit(ViewPlan *plan)
 		plan->inner->limitOption = LIMIT_OPTION_WITH_TIES;
 		plan->ties = count;
 	}
-	leaf = palloc(sizeof(PlanLeaf));
+	leaf = palloc0(sizeof(PlanLeaf));
 	leaf->relid = rte->relid;
 	plan->leaves = list_make1(leaf);
 	plan->whole = true;
@@ -209,7 +209,7 @@ whole_leaf_walker(Node *node, List **leaves)
 			return false;
 		if (!normalise_part_entry(rte))
 			return true;
-		leaf = palloc(sizeof(PlanLeaf));
+		leaf = palloc0(sizeof(PlanLeaf));
 		leaf->relid = rte->relid;
 		*leaves = lappend(*leaves, leaf);
 		return false;

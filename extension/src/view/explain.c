@@ -217,24 +217,33 @@ explain_environment(const char *name, TupleDesc descriptor)
 	return environment;
 }
 
-/* The delta query for a leaf's changes. */
+/* Show a query over one leaf of these terms that starts from changes of it. */
 static void
-explain_leaf(Explain *explain, int leaf)
+explain_term(Explain *explain, const ViewPlan *terms, int leaf, Query *query, const char *changes)
 {
 	Oid types[3] = {INT4OID, OIDOID, TIDOID};
 	List *name = list_make2(makeString("freshet"), makeString("unchanged"));
 	Oid unchanged = LookupFuncName(name, 3, types, false);
-	Oid relid = ((PlanLeaf *) list_nth(explain->plan->leaves, leaf))->relid;
-	Query *query = plan_term(explain->plan, leaf, 1, EXPLAIN_ROWS);
+	Oid relid = ((PlanLeaf *) list_nth(terms->leaves, leaf))->relid;
 	Relation relation = table_open(relid, AccessShareLock);
 	TupleDesc descriptor = CreateTupleDescCopy(RelationGetDescr(relation));
 
 	table_close(relation, AccessShareLock);
 	explain_unchanged_walker((Node *) query, &unchanged);
-	explain_line(explain, 1, "delta query for changes of %s (table %d of %d):", explain_name(relid),
-	             leaf + 1, list_length(explain->plan->leaves));
 	explain_query(explain, query, explain_environment(plan_relation_name(relid, 1), descriptor),
-	              psprintf("changed rows of %s", quote_identifier(get_rel_name(relid))));
+	              changes);
+}
+
+/* The delta query for a leaf's changes. */
+static void
+explain_leaf(Explain *explain, const ViewPlan *terms, int leaf)
+{
+	Oid relid = ((PlanLeaf *) list_nth(terms->leaves, leaf))->relid;
+
+	explain_line(explain, 1, "delta query for changes of %s (table %d of %d):", explain_name(relid),
+	             leaf + 1, list_length(terms->leaves));
+	explain_term(explain, terms, leaf, plan_term(terms, leaf, 1, EXPLAIN_ROWS),
+	             psprintf("changed rows of %s", quote_identifier(get_rel_name(relid))));
 }
 
 /* Names for the relations of the view's query, for explain_expression. */
@@ -471,10 +480,32 @@ explain_keyed(Explain *explain)
 	}
 }
 
+/* A recursion: its terms, and its step. */
+static void
+explain_recursion(Explain *explain)
+{
+	const PlanRecursion *recursion = explain->plan->recursion;
+	ListCell *cell;
+
+	foreach (cell, recursion->start->leaves)
+		explain_leaf(explain, recursion->start, foreach_current_index(cell));
+	foreach (cell, recursion->step->leaves)
+		if (!((PlanLeaf *) lfirst(cell))->self)
+			explain_leaf(explain, recursion->step, foreach_current_index(cell));
+	explain_line(explain, 1, "query for each step, until nothing new comes:");
+	explain_term(explain, recursion->step, recursion->self,
+	             plan_recursion_step(recursion, 1, EXPLAIN_ROWS), "rows found last");
+}
+
 /* How a block follows its changes. */
 static void
 explain_block(Explain *explain)
 {
+	if (explain->plan->recursion != NULL)
+	{
+		explain_recursion(explain);
+		return;
+	}
 	if (explain->plan->whole)
 	{
 		explain_limit(explain);
@@ -485,7 +516,7 @@ explain_block(Explain *explain)
 	else
 		explain_identity(explain);
 	for (int leaf = 0; leaf < list_length(explain->plan->leaves); leaf++)
-		explain_leaf(explain, leaf);
+		explain_leaf(explain, explain->plan, leaf);
 	explain_keyed(explain);
 }
 

@@ -233,6 +233,15 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 		case 't':
 			query = plan_term(view->plan, leaf, sign, planned_rows);
 			break;
+		case 's':
+			query = plan_term(view->plan->recursion->start, leaf, sign, planned_rows);
+			break;
+		case 'u':
+			query = plan_term(view->plan->recursion->step, leaf, sign, planned_rows);
+			break;
+		case 'w':
+			query = plan_recursion_step(view->plan->recursion, sign, planned_rows);
+			break;
 		case 'k':
 			query = plan_recompute_groups(view->plan, false, planned_rows);
 			break;
@@ -524,7 +533,7 @@ view_close(ViewTarget *target, ViewOutcome *outcome)
 
 /*
  * Bring a view's own block from the cycle's old cut to its new one. False, and
- * nothing is done: to compute it anew is cheaper.
+ * nothing is done: to compute it anew is cheaper, or all that can be done.
  */
 static bool
 view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
@@ -536,6 +545,8 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	INSTR_TIME_SET_CURRENT(begun);
 	if (view->plan->whole && !view_leaves_changed(view))
 		return true;
+	if (view->plan->recursion != NULL && !recursion_can_follow(view))
+		return false;
 	if (keyed && !keyed_begin(view, cycle))
 	{
 		keyed_end(view);
@@ -547,7 +558,9 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	else
 	{
 		locator_open(target, false);
-		if (view->plan->grouped)
+		if (view->plan->recursion != NULL)
+			recursion_follow(view, cycle, target);
+		else if (view->plan->grouped)
 			groups_follow(view, cycle, target, outcome);
 		else
 			view_follow_rows(view, cycle, target);

@@ -130,6 +130,25 @@ part_index_groups(const ViewPlan *plan, const PlanPart *part)
 		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
 }
 
+/* The indexes by which the changes of a recursion's tables find the rows they lead on from. */
+static void
+part_index_recursion(const ViewPlan *plan, const PlanPart *part)
+{
+	ListCell *cell;
+
+	foreach (cell, plan_recursion_columns(part->plan->recursion))
+	{
+		TargetEntry *entry =
+		    list_nth_node(TargetEntry, part->plan->query->targetList, lfirst_int(cell) - 1);
+		TypeCacheEntry *type =
+		    lookup_type_cache(exprType((Node *) entry->expr), TYPECACHE_BTREE_OPFAMILY);
+
+		if (!part_unbounded((Node *) entry->expr) && OidIsValid(type->btree_opf))
+			hidden_ensure_index(part_prefix(part->number), plan->view,
+			                    psprintf("c%d", entry->resno));
+	}
+}
+
 /* The index in whose order a block with LIMIT reads its part. */
 static void
 part_index_order(const ViewPlan *plan, const PlanPart *part, const Query *block)
@@ -165,6 +184,8 @@ part_indexes(const ViewPlan *plan, const PlanPart *part)
 
 	if (part->plan->query->groupClause != NIL)
 		part_index_groups(plan, part);
+	if (part->plan->recursion != NULL)
+		part_index_recursion(plan, part);
 	if (plan->whole && ((PlanLeaf *) linitial(plan->leaves))->relid == part->relid)
 		part_index_order(plan, part, plan->block);
 	foreach (cell, plan->parts)

@@ -40,7 +40,9 @@ typedef struct ViewQuery
 								 * 'q' the view's whole query,
 								 * 'a' affected versions, 'r' rows of versions,
 								 * 'g' the block by key, 'h' with NULL keys,
-								 * 'p' the row the clock passes next */
+								 * 'p' the row the clock passes next,
+								 * 's' a term of a recursion's start, 'u' of its
+								 * step, 'w' its step from the rows found last */
 	const PlanBlock *block; /* of 'a', 'r' and 'p' */
 	PlannedStmt *planned;
 	MemoryContext context;
@@ -165,6 +167,10 @@ extern bool choice_enable_recompute;
 extern bool choice_by_keys(MaintainedView *view, ViewCycle *cycle, double cost);
 extern void choice_followed(MaintainedView *view, double cost, instr_time begun);
 extern void choice_recomputed(MaintainedView *view, ViewCycle *cycle, instr_time begun);
+
+/* recursion.c */
+extern bool recursion_can_follow(MaintainedView *view);
+extern void recursion_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target);
 
 /* passes.c */
 extern void passes_find(MaintainedView *view, ViewCycle *cycle);
