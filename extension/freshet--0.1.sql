@@ -113,9 +113,13 @@ GRANT SELECT ON freshet.views TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION freshet.start_worker() FROM PUBLIC;
 
 -- The anti-filter of the delta queries; true outside of the worker.
+CREATE FUNCTION freshet.unchanged_support(internal) RETURNS internal
+AS 'MODULE_PATHNAME', 'freshet_unchanged_support'
+LANGUAGE C STRICT;
 CREATE FUNCTION freshet.unchanged(sign int4, relation oid, version tid) RETURNS boolean
 AS 'MODULE_PATHNAME', 'freshet_unchanged'
-LANGUAGE C STRICT STABLE;
+LANGUAGE C STRICT STABLE
+SUPPORT freshet.unchanged_support;
 
 -- Looking at it
 

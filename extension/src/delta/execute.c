@@ -10,6 +10,7 @@
 #include "catalog/pg_type_d.h"
 #include "delta/execute.h"
 #include "executor/executor.h"
+#include "nodes/supportnodes.h"
 #include "plan/plan.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
@@ -197,4 +198,22 @@ freshet_unchanged(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = delta_change(relid);
 	change = fcinfo->flinfo->fn_extra;
 	PG_RETURN_BOOL(change == NULL || !change->read || !change_contains(change, sign, tid));
+}
+
+PG_FUNCTION_INFO_V1(freshet_unchanged_support);
+
+/*
+ * What the planner should know of freshet.unchanged: nearly every version is in
+ * both cuts. It would guess a third for each table, and begin a delta query of
+ * many tables at one that did not change.
+ */
+Datum
+freshet_unchanged_support(PG_FUNCTION_ARGS)
+{
+	Node *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (!IsA(request, SupportRequestSelectivity))
+		PG_RETURN_POINTER(NULL);
+	((SupportRequestSelectivity *) request)->selectivity = 1.0;
+	PG_RETURN_POINTER(request);
 }

@@ -188,7 +188,7 @@ view_unload(MaintainedView *view)
 static int
 view_magnitude(double rows, double *planned_rows)
 {
-	static const double limits[] = {32, 1024, 32768, 1048576};
+	static const double limits[] = {32, 256, 2048, 16384, 131072, 1048576};
 
 	for (int i = 0; i < lengthof(limits); i++)
 	{
