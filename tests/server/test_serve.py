@@ -63,17 +63,6 @@ def test_embedded_postgres_is_as_promised(freshet):
     assert one(connection, "SELECT count(*) FROM pg_extension WHERE extname = 'freshet'") == 1
 
 
-def test_a_new_database_has_the_extension(freshet):
-    connection = freshet.psycopg2()
-    connection.cursor().execute("CREATE DATABASE another")
-    try:
-        other = freshet.psycopg2(dbname="another")
-        assert one(other, "SELECT count(*) FROM pg_extension WHERE extname = 'freshet'") == 1
-        other.close()
-    finally:
-        connection.cursor().execute("DROP DATABASE another WITH (FORCE)")
-
-
 def test_sockets_and_key_belong_to_the_server_alone(freshet):
     for path, mode in (("run", 0o700), ("pgdata", 0o700), ("log", 0o700),
                        ("tls/server.key", 0o600)):

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
+#include "maintain/provide.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
 #include "maintain/worker.h"
@@ -73,6 +74,10 @@ init_define_settings(void)
 	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
 	                         "freshet.adopt and freshet.release change it for a view.",
 	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("freshet.create_extension",
+	                         "Makes the extension in a database at its first materialized view.",
+	                         "Whoever makes the view, the extension is the bootstrap superuser's.",
+	                         &provide_by_view, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable(
 	    "freshet.enable_recompute",
 	    "Runs a view's whole query where that is expected to be cheaper than to follow changes.",

@@ -11,6 +11,8 @@
  * done is done when the command is complete, by the invocation of the
  * ProcessUtility hook that ran it. An error can leave oids behind that were not
  * made or dropped in the end: so they are looked up before anything is done.
+ * While an extension is being created, ours cannot be made (provide.c): its
+ * matviews are then looked after when that is complete.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +36,7 @@
 #include "cut/frontier.h"
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
+#include "maintain/provide.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
 #include "miscadmin.h"
@@ -150,12 +153,14 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 static void
 utility_finish_relations(int created, int dropped)
 {
+	if (creating_extension && !catalog_installed())
+		return;
 	for (int i = created; i < utility_created.count; i++)
 	{
 		Oid oid = utility_created.oids[i];
 		char relkind = get_rel_relkind(oid);
 
-		if (relkind == RELKIND_MATVIEW && !IsBinaryUpgrade && catalog_installed())
+		if (relkind == RELKIND_MATVIEW && !IsBinaryUpgrade && provide_for_view(oid))
 			adopt_created(oid);
 		else if (relkind == RELKIND_INDEX &&
 		         get_rel_relkind(IndexGetRelation(oid, false)) == RELKIND_MATVIEW)
@@ -332,12 +337,16 @@ static void
 utility_commit_prepared(const UtilityCall *call)
 {
 	bool installed = catalog_installed();
-	uint64 before = installed ? catalog_invalidations() : 0;
+	uint64 before = catalog_invalidations();
+	bool changed;
 
 	utility_run(call);
 	wake_prepared();
-	if (!installed || catalog_invalidations() != before)
+	changed = catalog_invalidations() != before;
+	if (!installed || changed)
 		catalog_changed();
+	if (!installed && catalog_installed())
+		wake_start_worker_at_commit();
 }
 
 /* Does the command, and what Freshet has to do before or after it. */
@@ -380,6 +389,12 @@ utility_dispatch(const UtilityCall *call)
 			if (name != NULL &&
 			    (strcmp(name, "TRANSACTION") == 0 || strcmp(name, "transaction_isolation") == 0))
 				barrier_wait_transaction();
+			break;
+
+		case T_CreateExtensionStmt:
+			if (strcmp(((CreateExtensionStmt *) node)->extname, "freshet") == 0)
+				provide_lock();
+			utility_run(call);
 			break;
 
 		case T_CreatedbStmt:

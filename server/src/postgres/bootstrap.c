@@ -109,10 +109,7 @@ make_trusted_roles(PGconn *connection, char *const *roles, char *problem)
 	return true;
 }
 
-/*
- * At the first start make the trusted roles and the database, which gets the
- * extension from its template.
- */
+/* At the first start make the trusted roles and the database. */
 static bool
 ensure_database(PGconn *connection, const Config *config, char *problem)
 {
@@ -210,11 +207,8 @@ bootstrap(const Directory *directory, int port, const Config *config, bool beyon
 	PGconn *connection;
 	bool good;
 
-	if (!run_in(directory, port, "template1", CREATE_EXTENSION, problem))
-		return false;
 	connection = open_database(directory, port, "postgres", problem);
-	good = connection != NULL && run(connection, CREATE_EXTENSION, problem) &&
-	       ensure_database(connection, config, problem) &&
+	good = connection != NULL && ensure_database(connection, config, problem) &&
 	       ensure_passwords(connection, config, problem) &&
 	       (!beyond_loopback || check_superusers(connection, problem));
 	PQfinish(connection);

@@ -184,6 +184,14 @@ connect_step(Link *link)
 		watch(link, status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE);
 }
 
+/* Nobody reads what PostgreSQL says beside its answers. */
+static void
+ignore_notice(void *owner, const PGresult *notice)
+{
+	(void) owner;
+	(void) notice;
+}
+
 /* Start to connect. */
 static void
 start_to_connect(Link *link)
@@ -194,6 +202,7 @@ start_to_connect(Link *link)
 		fail(link, link->connection ? PQerrorMessage(link->connection) : "out of memory");
 		return;
 	}
+	PQsetNoticeReceiver(link->connection, ignore_notice, NULL);
 	link->state = LINK_CONNECTING;
 	uv_timer_start(&link->timer, timer_ran_out, LINK_PATIENCE_MS, 0);
 	watch(link, UV_WRITABLE);

@@ -130,6 +130,7 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 
 	add(&text, "# Written by freshet at every start; change postgresql.conf instead.\n");
 	add(&text, "shared_preload_libraries = 'freshet'\n");
+	add(&text, "freshet.create_extension = on\n");
 	add(&text, "max_connections = %d\n", config->max_connections);
 	add(&text, "shared_buffers = %lluMB\n", clamp(memory / 4, 32, 16384));
 	add(&text, "effective_cache_size = %lluMB\n", clamp(memory / 4 * 3, 128, 1024 * 1024));

@@ -43,6 +43,7 @@ materialize_close(void *self)
 	Materialize *mz = self;
 
 	source_cancel(mz);
+	extension_leave(mz);
 	cursor_forget_all(mz);
 	extended_free(mz);
 	stream_free(mz, mz->dropping != NULL ? mz->dropping : mz->run.stream);
@@ -179,11 +180,19 @@ materialize_backend_message(void *self, const WireMessage *message)
 	return flight_message(self, message);
 }
 
-/* End a run that waits for its client; PostgreSQL has nothing to cancel then. */
+/* Does the session wait for its client, or for the extension? */
+static bool
+is_waiting(const Materialize *mz)
+{
+	return mz->run.waiting || mz->link != NULL;
+}
+
+/* End such a wait; PostgreSQL has nothing to cancel then. */
 static void
 cancel_waiting(Materialize *mz)
 {
 	mz->run.waiting = false;
+	extension_leave(mz);
 	task_raise_cancelled(mz);
 }
 
@@ -208,18 +217,22 @@ cancel_flight(Materialize *mz)
 		mz->cancelling = session_cancel(mz->session, cancel_acted);
 }
 
-/* The catalog of sources has been looked after, or a cancel was asked for. */
+/* What the session waited for is there, or a cancel was asked for. */
 static void
 materialize_timer(void *self)
 {
 	Materialize *mz = self;
 
-	if (mz->ensured)
+	if (mz->resume != NULL)
 	{
-		mz->ensured = false;
-		source_ensured(mz);
+		void (*resume)(Materialize *) = mz->resume;
+
+		mz->resume = NULL;
+		if (mz->leaving)
+			session_timer(mz->session, CANCEL_AGAIN);
+		resume(mz);
 	}
-	else if (mz->cancelled && mz->run.waiting)
+	else if (mz->cancelled && is_waiting(mz))
 		cancel_waiting(mz);
 	else if (mz->run.stream != NULL && (mz->cancelled || (mz->leaving && stream_wait_ends(mz))))
 		cancel_flight(mz);
@@ -249,7 +262,7 @@ materialize_cancel(void *self)
 	Materialize *mz = self;
 
 	mz->cancelled = true;
-	if (mz->run.waiting)
+	if (is_waiting(mz))
 		cancel_waiting(mz);
 	else
 		cancel_flight(mz);

@@ -172,6 +172,11 @@ extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t leng
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
 extern uint64_t stream_clock(void);
 
+/* ---- the extension: extension.c ---- */
+
+extern void extension_ensure(Materialize *mz, void (*ensured)(Materialize *mz));
+extern void extension_leave(Materialize *mz);
+
 /* ---- tasks: task.c ---- */
 
 typedef enum TaskKind
@@ -251,7 +256,6 @@ typedef struct SourceMaking SourceMaking;
 
 extern void source_create(Materialize *mz, const MzSource *source, const SqlStatement *text);
 extern void source_drop(Materialize *mz, const MzDropSource *drop);
-extern void source_ensured(Materialize *mz);
 extern void source_cancel(Materialize *mz);
 
 /* ---- the session's state ---- */
@@ -300,8 +304,12 @@ struct Materialize
 	uint32_t *parameters;
 	MzStatement statement;
 	void (*then)(Materialize *mz);
+	void (*resume)(Materialize *mz); /* what was waited for is there: by the timer */
+	bool has_extension;              /* as far as is known */
+	void (*ensured)(Materialize *mz);
+	struct Link *link; /* SUBSCRIBE waits for the extension */
+	char *problem;
 	struct LoadgenRequest *ensuring; /* CREATE SOURCE waits for the catalog */
-	bool ensured;
 	SourceMaking *making;
 
 	Garbage *garbage;

@@ -332,21 +332,8 @@ create_checked(Materialize *mz)
 	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, create_done);
 }
 
-/* The catalog of sources was looked after; the session is told by a timer. */
-static void
-catalog_ensured(void *owner, const char *message)
-{
-	Materialize *mz = owner;
-
-	mz->ensuring = NULL;
-	mz->ensured = true;
-	mz->making->problem =
-	    message != NULL ? arena_copy(&mz->memory, message, strlen(message)) : NULL;
-	session_timer(mz->session, 1);
-}
-
 /* Go on with CREATE SOURCE: the catalog is there, or cannot be. */
-void
+static void
 source_ensured(Materialize *mz)
 {
 	const MzSource *source = &mz->statement.source;
@@ -389,6 +376,19 @@ source_ensured(Materialize *mz)
 		text_append(&sql, "current_schema()");
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, create_checked);
+}
+
+/* The catalog of sources was looked after; the session is told by a timer. */
+static void
+catalog_ensured(void *owner, const char *message)
+{
+	Materialize *mz = owner;
+
+	mz->ensuring = NULL;
+	mz->making->problem =
+	    message != NULL ? arena_copy(&mz->memory, message, strlen(message)) : NULL;
+	mz->resume = source_ensured;
+	session_timer(mz->session, 1);
 }
 
 /* The session ends while it waits for the catalog. */

@@ -185,15 +185,14 @@ open_subscribed(Materialize *mz)
 	flight_send(mz, FLIGHT_SYNC, open_prepared);
 }
 
-/* Make the extension's subscription; then is called if that worked. */
-void
-stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
+/* The extension is there: make the subscription. */
+static void
+open_subscribe(Materialize *mz)
 {
+	Stream *stream = mz->run.stream;
 	const MzSubscribe *subscribe = &stream->subscribe;
 	Text sql;
 
-	mz->run.stream = stream;
-	mz->then = then;
 	text_init(&sql, &mz->memory);
 	text_append(&sql, "SELECT freshet.subscribe(");
 	text_literal(&sql, stream->name);
@@ -219,6 +218,15 @@ stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
 	mz->flight.position = subscribe->position;
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, open_subscribed);
+}
+
+/* Make the extension's subscription; then is called if that worked. */
+void
+stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
+{
+	mz->run.stream = stream;
+	mz->then = then;
+	extension_ensure(mz, open_subscribe);
 }
 
 /* The run is over. */
