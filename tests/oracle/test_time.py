@@ -28,9 +28,65 @@ VIEWS = {
     "over_plain": "SELECT id FROM shown_events WHERE moment > now() - interval '1 second'",
     "days": "SELECT id FROM events WHERE day >= CURRENT_DATE - INTERVAL '90 days'",
     "ranked": "SELECT id, rank() OVER (PARTITION BY kind ORDER BY at, id) AS place FROM events WHERE at > now()",
+    # above groups, partitions, DISTINCT, LIMIT and set operations
+    "having_live": "SELECT kind, count(*) AS n FROM events GROUP BY kind HAVING max(at) > now() - interval '1 second'",
+    "having_rows": "SELECT kind, count(*) AS n FROM events GROUP BY kind HAVING count(*) FILTER (WHERE at <= now()) > 3",
+    "over_groups": "SELECT kind, n, last < now() AS ended FROM (SELECT kind, count(*) AS n, max(at) AS last FROM events "
+                   "GROUP BY kind) g",
+    "group_shown": "SELECT kind, CASE WHEN max(at) > now() THEN 'live' ELSE 'dead' END AS state FROM events GROUP BY kind",
+    "grouped_by": "SELECT kind, at > now() AS ahead, count(*) AS n FROM events GROUP BY kind, at > now()",
+    "joined_groups": "SELECT k.name, g.n FROM kinds k LEFT JOIN (SELECT kind, count(*) AS n, max(at) AS last FROM events "
+                     "GROUP BY kind) g ON g.kind = k.kind AND g.last > now() + interval '1 second'",
+    "collected_part": "SELECT kind, array_agg(id ORDER BY id) FILTER (WHERE at > now()) AS ids FROM events GROUP BY kind",
+    "distinct_kinds": "SELECT DISTINCT kind, at > now() AS ahead FROM events",
+    "distinct_on": "SELECT DISTINCT ON (kind) kind, id, at > now() AS ahead FROM events ORDER BY kind, at > now() DESC, id",
+    "distinct_count": "SELECT kind, count(DISTINCT day) AS n FROM events WHERE at > now() GROUP BY kind",
+    "united": "SELECT kind FROM events WHERE at > now() UNION SELECT kind FROM kinds WHERE kind > 5",
+    "united_all": "SELECT id, 1 AS side FROM events WHERE at > now() UNION ALL SELECT kind, 2 FROM kinds",
+    "except_recent": "SELECT kind FROM kinds EXCEPT SELECT kind FROM events WHERE at BETWEEN now() - interval '300 ms' AND now()",
+    "rollup": "SELECT kind, day, count(*) AS n FROM events WHERE at > now() GROUP BY ROLLUP (kind, day)",
+    "next_three": "SELECT id, at FROM events WHERE at > now() ORDER BY at, id LIMIT 3",
+    "top_groups": "SELECT kind, count(*) AS n FROM events WHERE at <= now() GROUP BY kind ORDER BY count(*) DESC, kind LIMIT 2",
+    "window_marked": "SELECT id, row_number() OVER (PARTITION BY kind ORDER BY at > now(), id) AS place, at > now() AS ahead "
+                     "FROM events",
+    "window_compared": "SELECT id, lag(at) OVER (PARTITION BY kind ORDER BY id) < now() AS follows FROM events",
+    "over_windows": "SELECT id, n FROM (SELECT id, at, row_number() OVER (PARTITION BY kind ORDER BY id) AS n FROM events) w "
+                    "WHERE n < 9 AND at > now()",
+    "scalar_count": "SELECT name, (SELECT count(*) FROM events WHERE at > now()) AS n FROM kinds",
+    "in_recent": "SELECT name FROM kinds WHERE kind IN (SELECT kind FROM events GROUP BY kind HAVING max(at) < now() + interval '3 seconds')",
+    "used_twice": "WITH live AS (SELECT kind, count(*) AS n FROM events WHERE at > now() GROUP BY kind) "
+                  "SELECT a.kind, b.kind AS other FROM live a JOIN live b ON a.n = b.n AND a.kind < b.kind",
+    # the time passed since
+    "younger": "SELECT id FROM events WHERE now() - at < interval '1 second'",
+    "older": "SELECT id FROM events WHERE interval '500 ms' <= now() - at",
+    "time_left": "SELECT id FROM events WHERE at - now() > interval '0'",
+    "local_age": "SELECT id FROM events WHERE LOCALTIMESTAMP - at::timestamp >= interval '-1 second'",
+    "seconds_old": "SELECT id FROM events WHERE extract(epoch FROM now() - at) < 1",
+    "old_style": "SELECT id FROM events WHERE date_part('epoch', now() - at)::int / 60 >= 0",
+    "whole_days": "SELECT id FROM events WHERE CURRENT_DATE - day < 90",
+    "days_ago": "SELECT id FROM events WHERE CURRENT_DATE - day = 7",
+    "days_field": "SELECT id FROM events WHERE extract(day FROM now() - day::timestamptz) > 30",
+    "aged": "SELECT id FROM events WHERE age(at) < interval '1 day'",
+    "aged_months": "SELECT id FROM events WHERE age(day) > interval '2 mons 10 days'",
+    "joined_age": "SELECT k.name, count(*) AS n FROM kinds k JOIN events e USING (kind) WHERE now() - e.at < interval '400 ms' GROUP BY k.name",
+    "grouped_age": "SELECT kind FROM events GROUP BY kind HAVING now() - max(at) < interval '-1 s'",
+    # other sides of the clock
+    "month_before": "SELECT id FROM events WHERE day > now() - interval '1 month 1 day'",
+    "epoch": "SELECT id FROM events WHERE extract(epoch FROM at) > extract(epoch FROM now() - interval '1 second')",
+    "epoch_ms": "SELECT id FROM events WHERE ms > (extract(epoch FROM now()) * 1000)::bigint",
+    "zone": "SELECT id FROM events WHERE at AT TIME ZONE 'Asia/Kathmandu' > now() AT TIME ZONE 'Asia/Kathmandu' - interval '1 second'",
+    "same_second": "SELECT id FROM events WHERE date_trunc('second', at) = date_trunc('second', now())",
+    "two_tables": "SELECT e.id FROM kinds k JOIN events e USING (kind) WHERE e.at + k.lasts < now()",
+    "constant": "SELECT id FROM kinds k JOIN events e USING (kind) WHERE now() > '2020-01-01' AND k.kind = 3",
+    "today_again": "SELECT id, age(CURRENT_DATE, day) > interval '1 month' AS old FROM events",
 }
-# What is not a comparison of a row with the clock is run anew from time to time.
-WHOLE = {"age": "SELECT id, age(CURRENT_DATE, day) > interval '1 month' AS old FROM events"}
+# Where the moment of the next change cannot be looked up, it is looked for with each second.
+LOOKED_FOR = {"outer_row": "SELECT k.name FROM kinds k WHERE EXISTS (SELECT FROM events e WHERE e.kind = k.kind AND k.since < now())",
+              "same_second_of": "SELECT id FROM events WHERE extract(second FROM at)::int = extract(second FROM now())::int",
+              "same_text": "SELECT id FROM events WHERE to_char(at, 'HH24:MI:SS') = to_char(now(), 'HH24:MI:SS')"}
+# What is not a comparison with the clock is run anew from time to time.
+WHOLE = {"passed": "SELECT id, CURRENT_DATE - day AS days FROM events",
+         "recent_rank": "SELECT id, rank() OVER (ORDER BY now() - at) AS place FROM events"}
 
 
 def wrong(connection, names) -> dict[str, int]:
@@ -42,19 +98,21 @@ def wrong(connection, names) -> dict[str, int]:
 @pytest.mark.parametrize("indexed", (True, False))
 def test_time_passes(database, indexed):  # noqa: F811
     connection = database()
-    connection.execute("CREATE TABLE kinds (kind int, name text)")
-    connection.execute("CREATE TABLE events (id int, kind int, at timestamptz, day date)")
+    connection.execute("CREATE TABLE kinds (kind int, name text, since timestamptz, lasts interval)")
+    connection.execute("CREATE TABLE events (id int, kind int, at timestamptz, day date, ms bigint)")
     connection.execute("CREATE VIEW shown_events AS SELECT id, at AS moment FROM events WHERE kind IS NOT NULL")
     if indexed:
         connection.execute("CREATE INDEX ON events (at)")
-    connection.execute("INSERT INTO kinds SELECT k, 'kind ' || k FROM generate_series(0, 6) k")
-    connection.execute("INSERT INTO events SELECT i, i % 5, now() + interval '97 ms' * (i - 30), CURRENT_DATE - i "
-                       "FROM generate_series(1, 120) i")
-    for name, query in (VIEWS | WHOLE).items():
+    connection.execute("INSERT INTO kinds SELECT k, 'kind ' || k, now() + interval '700 ms' * k, interval '200 ms' * k "
+                       "FROM generate_series(0, 6) k")
+    connection.execute("INSERT INTO events SELECT i, i % 5, now() + interval '97 ms' * (i - 30), CURRENT_DATE - i, "
+                       "(extract(epoch FROM now()) * 1000)::bigint + 97 * (i - 30) FROM generate_series(1, 120) i")
+    for name, query in (VIEWS | LOOKED_FOR | WHOLE).items():
         connection.execute(f"CREATE MATERIALIZED VIEW {name} AS {query}")
     connection.execute("SELECT count(*) FROM recent")
     kept = dict(connection.execute("SELECT view::text, strategy FROM freshet.views").fetchall())
-    assert kept == dict.fromkeys(VIEWS, "B") | dict.fromkeys(WHOLE, "C")
+    assert kept == dict.fromkeys(VIEWS | LOOKED_FOR, "B") | dict.fromkeys(WHOLE, "C"), connection.execute(
+        "SELECT view::text, reason FROM freshet.views WHERE strategy <> 'B'").fetchall()
 
     # nobody writes: the worker wakes by itself, before a reader asks
     for _ in range(4):
@@ -68,13 +126,17 @@ def test_time_passes(database, indexed):  # noqa: F811
         number = 1000 + step
         connection.execute(rng.choice((
             f"INSERT INTO events VALUES ({number}, {step % 7}, now() + interval '1 ms' * {rng.randint(-900, 900)}, "
-            f"CURRENT_DATE - {rng.randint(80, 100)})",
+            f"CURRENT_DATE - {rng.randint(80, 100)}, (extract(epoch FROM now()) * 1000)::bigint + {rng.randint(-900, 900)})",
             f"UPDATE events SET at = at + interval '31 ms' WHERE id % 11 = {rng.randint(0, 10)}",
             f"UPDATE events SET kind = {rng.randint(0, 6)}, at = NULL WHERE id % 23 = {rng.randint(0, 22)}",
             f"DELETE FROM events WHERE id % 31 = {rng.randint(0, 30)}",
             f"UPDATE kinds SET name = 'named {step}' WHERE kind = {rng.randint(0, 6)}")))
         assert not wrong(connection, VIEWS), step
     assert not wrong(connection, WHOLE)
+    deadline = time.monotonic() + 10
+    while wrong(connection, LOOKED_FOR) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not wrong(connection, LOOKED_FOR)
     assert not connection.execute("SELECT view FROM freshet.views WHERE error IS NOT NULL").fetchall()
     connection.close()
 

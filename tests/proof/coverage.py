@@ -158,6 +158,15 @@ CONSTRUCTS = [
     Construct("now() in WHERE", "SELECT id, day FROM sale WHERE day >= now() - interval '3000 days'"),
     Construct("CURRENT_DATE under a join and an aggregate", "SELECT c.region, count(*) AS n FROM sale s JOIN customer c ON c.id = s.customer "
               "WHERE s.day >= CURRENT_DATE - interval '3000 days' GROUP BY c.region"),
+    Construct("time passed since a row", "SELECT id, day FROM sale WHERE now() - day::timestamptz < interval '3000 days'"),
+    Construct("now() in HAVING", "SELECT customer, count(*) AS n FROM sale GROUP BY customer HAVING max(day) > now() - interval '3000 days'"),
+    Construct("now() in an aggregate's FILTER", "SELECT customer, count(*) AS n, count(*) FILTER (WHERE day > now() - interval '3000 days') "
+              "AS late FROM sale GROUP BY customer"),
+    Construct("now() under DISTINCT, UNION, LIMIT", "SELECT DISTINCT customer FROM sale WHERE day > now() - interval '3000 days' "
+              "UNION SELECT id FROM customer ORDER BY 1 LIMIT 40"),
+    Construct("now() compared with windows", "SELECT id, lag(day) OVER (PARTITION BY customer ORDER BY id) > now() - interval '3000 days' "
+              "AS late FROM sale"),
+    Construct("the clock itself shown", "SELECT id, extract(year FROM now()) - extract(year FROM day) AS years FROM sale"),
     Construct("partitioned table", "SELECT p.id, c.name FROM part p JOIN customer c ON c.id = p.customer"),
     Construct("inheritance", "SELECT customer, count(*) AS n FROM parent GROUP BY customer"),
     Construct("generated column, enum, domain, composite, range", "SELECT id, twice, feeling, both_, share, span FROM odd WHERE feeling > 'sad'"),

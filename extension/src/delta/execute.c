@@ -64,7 +64,7 @@ receiver_end(DestReceiver *self)
 {
 }
 
-/* The parameters of queries: the time of a cut, and of the other one of a cycle, in ms. */
+/* The parameters of queries: the time it is, and another one of the cycle, in ms. */
 ParamListInfo
 delta_times(int64 at_ms, int64 other_ms)
 {
@@ -84,15 +84,14 @@ delta_times(int64 at_ms, int64 other_ms)
 }
 
 /*
- * Run a planned query at a cut and hand its rows to a function. other is the
- * cut whose time is parameter 2; environment may be NULL. Returns the number of
- * rows.
+ * Run a planned query at a cut and hand its rows to a function, with two times as
+ * its parameters; environment may be NULL. Returns the number of rows.
  *
  * Relations are locked here, as for any kept plan.
  */
 uint64
-delta_execute_between(PlannedStmt *planned, const Cut *cut, const Cut *other,
-                      QueryEnvironment *environment, DeltaRow row, void *context)
+delta_execute_at(PlannedStmt *planned, const Cut *cut, int64 at_ms, int64 other_ms,
+                 QueryEnvironment *environment, DeltaRow row, void *context)
 {
 	RowReceiver receiver = {
 	    .base =
@@ -111,7 +110,7 @@ delta_execute_between(PlannedStmt *planned, const Cut *cut, const Cut *other,
 
 	cut_push(cut);
 	query = CreateQueryDesc(planned, "freshet", GetActiveSnapshot(), InvalidSnapshot,
-	                        &receiver.base, delta_times(cut->at_ms, other->at_ms), environment, 0);
+	                        &receiver.base, delta_times(at_ms, other_ms), environment, 0);
 	ExecutorStart(query, 0);
 	ExecutorRun(query, ForwardScanDirection, 0, true);
 	processed = query->estate->es_processed;
@@ -122,12 +121,12 @@ delta_execute_between(PlannedStmt *planned, const Cut *cut, const Cut *other,
 	return processed;
 }
 
-/* Likewise, of a query that reads the time of its own cut at the most. */
+/* Likewise, of a query that reads the time of its cut at the most. */
 uint64
 delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environment, DeltaRow row,
               void *context)
 {
-	return delta_execute_between(planned, cut, cut, environment, row, context);
+	return delta_execute_at(planned, cut, cut->at_ms, cut->at_ms, environment, row, context);
 }
 
 /* Let freshet.unchanged() and delta_change() see these changes. */

@@ -28,8 +28,8 @@ typedef void (*DeltaRow)(TupleTableSlot *slot, void *context);
 
 extern PlannedStmt *delta_plan(Query *query, const Cut *oldest);
 extern ParamListInfo delta_times(int64 at_ms, int64 other_ms);
-extern uint64 delta_execute_between(PlannedStmt *planned, const Cut *cut, const Cut *other,
-                                    QueryEnvironment *environment, DeltaRow row, void *context);
+extern uint64 delta_execute_at(PlannedStmt *planned, const Cut *cut, int64 at_ms, int64 other_ms,
+                               QueryEnvironment *environment, DeltaRow row, void *context);
 extern uint64 delta_execute(PlannedStmt *planned, const Cut *cut, QueryEnvironment *environment,
                             DeltaRow row, void *context);
 

@@ -107,7 +107,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		if (load_writers_done(&entry->writers))
 			view->adopted = false; /* once more, now that nothing is unseen */
 	}
-	concerned = changed_concerns(view, changes) || (view->plan->timed && now >= view->passes_at_ms);
+	concerned = changed_concerns(view, changes) || now >= passes_at_ms(view);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
 	if (view->adopted && !entry->dirty && plan_follows(view->plan))
@@ -293,6 +293,7 @@ cycle_settle(Worker *worker)
 	{
 		WorkerView *entry = lfirst(cell);
 
+		passes_settle(entry->view, true);
 		if (!entry->rebuilt)
 			continue;
 		entry->rebuilt = entry->dirty = false;
@@ -332,6 +333,12 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		if (view->retry_at_ms != 0)
 			catalog_view_set_error(view->view, NULL, NULL);
 		entry->rebuilt = true;
+	}
+	if (passes_loose(view) != view->loose)
+	{
+		/* which time its content is of is not stored */
+		view->loose = !view->loose;
+		catalog_view_set_adopted(view->view, true, view->loose ? 0 : entry->fingerprint);
 	}
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -445,7 +452,7 @@ cycle_run(Worker *worker)
 		if (action == ACTION_FOLLOW || action == ACTION_REBUILD || entry->view->depth > 1)
 			todo = lappend(todo, entry);
 		rebuilds |= action == ACTION_REBUILD;
-		timed |= action == ACTION_FOLLOW && entry->view->plan->timed;
+		timed |= action == ACTION_FOLLOW && passes_timed(entry->view);
 	}
 	/* a view over views alone has nothing to do by itself */
 	if (!rebuilds && !timed && changes == NIL)
@@ -603,7 +610,12 @@ cycle_failed(Worker *worker, ErrorData *error)
 	ahead_spoil_all(worker);
 	worker->culprit = NULL;
 	foreach (cell, worker->views)
-		((WorkerView *) lfirst(cell))->rebuilt = false;
+	{
+		WorkerView *entry = lfirst(cell);
+
+		entry->rebuilt = false;
+		passes_settle(entry->view, false);
+	}
 	if (culprit != NULL)
 		cycle_view_failed(worker, culprit, error);
 }
@@ -631,8 +643,8 @@ cycle_next_due_ms(Worker *worker)
 		}
 		else if (view->plan->clock)
 			due = view->clock_at_ms;
-		else if (view->plan->timed)
-			due = Max(view->passes_at_ms, 1);
+		else if (passes_timed(view))
+			due = Max(passes_at_ms(view), 1);
 		if (due != 0 && (result == 0 || due < result))
 			result = due;
 	}

@@ -452,7 +452,10 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		view->rebuild_us = entry->view->rebuild_us;
 		view->failures = entry->view->failures;
 		if (keep)
+		{
 			view->retry_at_ms = entry->view->retry_at_ms;
+			passes_take_over(view, entry->view);
+		}
 		view_unload(entry->view);
 	}
 	/* a changed view gets another chance at once, and an error is to be cleared */

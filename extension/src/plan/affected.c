@@ -233,7 +233,7 @@ typedef struct SublinkContext
 {
 	AffectedContext *context;
 	SubLink *found;
-	OpExpr *comparison; /* the leaf itself */
+	bool comparison; /* the leaf itself */
 } SublinkContext;
 
 /* Find the outermost subquery of an expression that contains the leaf, or the leaf. */
@@ -249,7 +249,7 @@ affected_sublink_walker(Node *node, SublinkContext *search)
 	}
 	if (affected_comparison(node, search->context->leaf))
 	{
-		search->comparison = (OpExpr *) node;
+		search->comparison = true;
 		return true;
 	}
 	return expression_tree_walker(node, affected_sublink_walker, search);
@@ -322,7 +322,7 @@ affected_sublink(AffectedLevel *level, Node *expression, bool condition)
 	affected_sublink_walker(expression, &search);
 	if (search.comparison)
 	{
-		level->quals = lappend(level->quals, plan_clock_range(search.comparison));
+		level->quals = lappend(level->quals, plan_clock_range(level->context->leaf->clock));
 		return;
 	}
 	sublink = search.found;

@@ -306,11 +306,9 @@ plan_check_clock(ViewPlan *plan)
 	plan->timed = false;
 	foreach (cell, plan->blocks)
 		foreach (leaf, ((PlanBlock *) lfirst(cell))->leaves)
-			plan->timed |= ((PlanBlockLeaf *) lfirst(leaf))->clock;
+			plan->timed |= ((PlanBlockLeaf *) lfirst(leaf))->clock != NULL;
 	if (plan->by_key)
 	{
-		Query *bottom = plan_key_query(plan->block, plan->key_depth);
-
 		/* what lies above the rows that the keys are taken from */
 		for (int depth = 0; depth < plan->key_depth; depth++)
 		{
@@ -320,8 +318,6 @@ plan_check_clock(ViewPlan *plan)
 			    plan_reads_clock((Node *) query->jointree))
 				return "clock above groups or partitions";
 		}
-		if (plan_reads_clock((Node *) bottom->targetList) || plan_reads_clock(bottom->havingQual))
-			return "clock over groups or partitions";
 	}
 	if (plan_reads_clock((Node *) plan->output) || plan_reads_clock(plan->having))
 		return "clock over groups";
@@ -390,7 +386,6 @@ plan_classify(ViewPlan *plan)
 	const char *top = "joins, filters and projections";
 	const char *below;
 	const char *reason;
-	ListCell *cell;
 
 	plan_reset_block(plan);
 	plan->strategy = PLAN_RECOMPUTE;
@@ -405,8 +400,9 @@ plan_classify(ViewPlan *plan)
 	}
 	plan->inner = plan_prepare(plan->inner);
 	if (plan->by_key)
-		foreach (cell, plan->inner->targetList)
-			plan->keys = lappend(plan->keys, lfirst_node(TargetEntry, cell)->expr);
+		for (int key = 0; key < plan->key_count; key++)
+			plan->keys =
+			    lappend(plan->keys, list_nth_node(TargetEntry, plan->inner->targetList, key)->expr);
 	below = plan_check_terms(plan);
 	if (below == NULL && plan->leaves == NIL)
 		below = "no table";
@@ -639,14 +635,6 @@ plan_view(Relation view)
 		plan->reason = "the query depends on the clock or on what functions read";
 		return plan;
 	}
-	if (plan_reads_clock((Node *) query))
-	{
-		plan_classify(plan);
-		if (plan_keyed(plan))
-			plan_settle_order(plan);
-		plan->clock |= plan->strategy == PLAN_RECOMPUTE;
-		return plan;
-	}
 	plan_normalise(plan);
 	plan_classify(plan);
 	plan_judge_parts(plan);
@@ -655,5 +643,6 @@ plan_view(Relation view)
 		keyed |= plan_keyed(((PlanPart *) lfirst(cell))->plan);
 	if (keyed)
 		plan_settle_order(plan);
+	plan->clock |= plan->strategy == PLAN_RECOMPUTE && plan_reads_clock((Node *) query);
 	return plan;
 }

@@ -277,7 +277,7 @@ block_sublinks_walker(Node *node, BlockContext *context)
 	if (IsA(node, Var) && ((Var *) node)->varattno < 0 &&
 	    !(context->determined && ((Var *) node)->varattno == SelfItemPointerAttributeNumber))
 		context->reason = "system column";
-	if (IsA(node, OpExpr) && plan_reads_clock((Node *) ((OpExpr *) node)->args))
+	if (plan_clock_comparison(node))
 	{
 		PlanBlockLeaf *leaf = palloc0(sizeof(PlanBlockLeaf));
 
@@ -289,7 +289,7 @@ block_sublinks_walker(Node *node, BlockContext *context)
 		}
 	}
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
-		context->reason = "clock in other than a comparison with a table's column";
+		context->reason = "clock in other than a comparison with rows";
 	if (IsA(node, Query))
 	{
 		block_number(context, (Query *) node, false);

@@ -6,13 +6,14 @@
  * now(), CURRENT_DATE and their like become parameter 1: the time of the cut
  * the query runs at. So a view equals its query at its cut, time included.
  *
- * Where the clock stands in comparisons with an expression over the rows of one
- * table, `expression >= CURRENT_DATE - interval '90 days'`, a comparison is one
- * more leaf of its block (PlanBlockLeaf.clock): it changes for the rows whose
- * expression lies between the clock's side at one cut and at the other. That is
- * a range which an index on the expression can serve, and the same index tells
- * for which row it changes next. Comparisons are marked by their location, which
- * means nothing once a query is parsed.
+ * A comparison of an expression over rows with one of the clock alone,
+ * `expression >= CURRENT_DATE - interval '90 days'`, is one more leaf of its block
+ * (PlanBlockLeaf.clock): it changes for the rows whose expression lies between the
+ * clock's side at one cut and at the other, whatever that side is. That is a range
+ * which an index on the expression can serve. Where the clock's side only grows,
+ * the same index tells for which row the comparison changes next. Comparisons are marked by their location, which means
+ * nothing once a query is parsed. The time passed since a column (elapsed.c) is
+ * compared likewise, with a range of its own.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,13 +26,17 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
-#include "plan/plan.h"
+#include "plan/normalise.h"
 #include "plan/tree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
 
-/* The time of the cut (1), or of the other cut of the cycle (2). */
+/* The time of the cut (1), of the other cut of the cycle (2), or PLAN_CLOCK_ROW. */
 static Node *
 clock_parameter(int number)
 {
@@ -74,6 +79,20 @@ clock_mutator(Node *node, void *context)
 	                            ((FuncExpr *) node)->funcid == F_STATEMENT_TIMESTAMP ||
 	                            ((FuncExpr *) node)->funcid == F_TRANSACTION_TIMESTAMP))
 		return clock_parameter(1);
+	if (IsA(node, FuncExpr) && (((FuncExpr *) node)->funcid == F_AGE_TIMESTAMPTZ ||
+	                            ((FuncExpr *) node)->funcid == F_AGE_TIMESTAMP))
+	{
+		/* age(x) is age(CURRENT_DATE, x) */
+		FuncExpr *age = (FuncExpr *) expression_tree_mutator(node, clock_mutator, context);
+		bool zoned = age->funcid == F_AGE_TIMESTAMPTZ;
+		Node *today = clock_function(F_DATE_TIMESTAMPTZ, DATEOID, clock_parameter(1));
+
+		age->funcid = zoned ? F_AGE_TIMESTAMPTZ_TIMESTAMPTZ : F_AGE_TIMESTAMP_TIMESTAMP;
+		age->args = lcons(zoned ? clock_function(F_TIMESTAMPTZ_DATE, TIMESTAMPTZOID, today)
+		                        : clock_function(F_TIMESTAMP_DATE, TIMESTAMPOID, today),
+		                  age->args);
+		return (Node *) age;
+	}
 	if (IsA(node, SQLValueFunction))
 	{
 		SQLValueFunction *function = (SQLValueFunction *) node;
@@ -131,9 +150,50 @@ plan_reads_clock(Node *node)
 	return clock_walker(node, NULL);
 }
 
-/* Does an expression only grow, if anything, while time passes (but for changes of the offset)? */
+/* Does an expression read rows of queries at least so many levels further out? */
 static bool
-clock_grows(Node *node)
+clock_rows_walker(Node *node, int *levels)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varlevelsup >= *levels;
+	return expression_tree_walker(node, clock_rows_walker, levels);
+}
+
+/* Does an expression read rows, of whichever query? */
+bool
+plan_reads_rows(Node *node)
+{
+	int levels = 0;
+
+	return clock_rows_walker(node, &levels);
+}
+
+/* Is this the name of the seconds since 1970? */
+static bool
+clock_epoch(Node *field)
+{
+	return IsA(field, Const) && !((Const *) field)->constisnull &&
+	       pg_strcasecmp(TextDatumGetCString(((Const *) field)->constvalue), "epoch") == 0;
+}
+
+/* Is this a positive number? */
+static bool
+clock_positive(Node *number)
+{
+	double value;
+
+	return plan_elapsed_number(number, &value) && value > 0;
+}
+
+/*
+ * Does an expression of the clock only grow, if anything, while time passes?
+ * Offsets of time zones and lengths of months may take it back, by half an hour
+ * at least.
+ */
+bool
+plan_clock_grows(Node *node)
 {
 	List *arguments;
 	Oid function;
@@ -144,7 +204,7 @@ clock_grows(Node *node)
 	if (IsA(node, Param))
 		return ((Param *) node)->paramkind == PARAM_EXTERN;
 	if (IsA(node, RelabelType))
-		return clock_grows((Node *) ((RelabelType *) node)->arg);
+		return plan_clock_grows((Node *) ((RelabelType *) node)->arg);
 	if (IsA(node, FuncExpr))
 	{
 		function = ((FuncExpr *) node)->funcid;
@@ -175,9 +235,44 @@ clock_grows(Node *node)
 		case F_DATE_MI_INTERVAL:
 		case F_DATE_PLI:
 		case F_DATE_MII:
+		case F_NUMERIC_ADD:
+		case F_NUMERIC_SUB:
+		case F_INT4_NUMERIC:
+		case F_INT8_NUMERIC:
+		case F_INT4_FLOAT8:
+		case F_INT8_FLOAT8:
+		case F_FLOAT8_NUMERIC:
+		case F_FLOOR_NUMERIC:
+		case F_FLOOR_FLOAT8:
+		case F_TRUNC_NUMERIC:
+		case F_TRUNC_FLOAT8:
+		case F_ROUND_NUMERIC:
+		case F_ROUND_FLOAT8:
+			break;
+		case F_NUMERIC_MUL:
+		case F_NUMERIC_DIV:
+		case F_FLOAT8MUL:
+		case F_FLOAT8DIV:
+			if (!clock_positive(lsecond(arguments)))
+				return false;
+			break;
+		case F_EXTRACT_TEXT_TIMESTAMPTZ:
+		case F_EXTRACT_TEXT_TIMESTAMP:
+		case F_DATE_PART_TEXT_TIMESTAMPTZ:
+		case F_DATE_PART_TEXT_TIMESTAMP:
+			if (!clock_epoch(linitial(arguments)))
+				return false;
+			clock = 1;
 			break;
 		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ:
+		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT:
 		case F_DATE_TRUNC_TEXT_TIMESTAMP:
+		case F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ:
+		case F_DATE_BIN_INTERVAL_TIMESTAMP_TIMESTAMP:
+		case F_TIMEZONE_TEXT_TIMESTAMPTZ:
+		case F_TIMEZONE_TEXT_TIMESTAMP:
+		case F_TIMEZONE_INTERVAL_TIMESTAMPTZ:
+		case F_TIMEZONE_INTERVAL_TIMESTAMP:
 		case F_INTERVAL_PL_TIMESTAMPTZ:
 		case F_INTERVAL_PL_TIMESTAMP:
 		case F_INTERVAL_PL_DATE:
@@ -191,8 +286,8 @@ clock_grows(Node *node)
 	{
 		Node *argument = lfirst(cell);
 
-		if (number++ == clock ? !clock_grows(argument)
-		                      : contain_var_clause(argument) || plan_reads_clock(argument) ||
+		if (number++ == clock ? !plan_clock_grows(argument)
+		                      : plan_reads_rows(argument) || plan_reads_clock(argument) ||
 		                            checkExprHasSubLink(argument))
 			return false;
 	}
@@ -210,10 +305,11 @@ clock_relation(Query *query, Node **expression)
 	for (;;)
 	{
 		Bitmapset *relations = pull_varnos(NULL, *expression);
+		int outer = 1;
 		RangeTblEntry *rte;
 		int rtindex;
 
-		if (bms_membership(relations) != BMS_SINGLETON || contain_vars_of_level(*expression, 1))
+		if (bms_membership(relations) != BMS_SINGLETON || clock_rows_walker(*expression, &outer))
 			return NULL;
 		rtindex = bms_singleton_member(relations);
 		rte = rt_fetch(rtindex, query->rtable);
@@ -255,74 +351,295 @@ clock_compare(Oid operator, Node * left, Node *right, Oid collation)
 	return (Node *) result;
 }
 
-/* SELECT expression FROM relation WHERE the clock has not passed it ORDER BY it LIMIT 1 */
-static Query *
-clock_next(RangeTblEntry *relation, Node *expression, OpExpr *comparison)
+/* What to put in the place of something. */
+typedef struct ClockReplace
 {
-	Query *query;
-	SortGroupClause *sort = makeNode(SortGroupClause);
-	OpBtreeInterpretation *meaning = linitial(get_op_btree_interpretation(comparison->opno));
-	TargetEntry *entry = makeTargetEntry((Expr *) copyObject(expression), 1, "next", false);
+	const Node *from; /* NULL: parameter PLAN_CLOCK_ROW */
+	Node *to;
+} ClockReplace;
+
+/* Replace a node of a tree. */
+static Node *
+clock_replace_mutator(Node *node, ClockReplace *replace)
+{
+	if (node == NULL)
+		return NULL;
+	if (replace->from != NULL ? node == replace->from
+	                          : IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN &&
+	                                ((Param *) node)->paramid == PLAN_CLOCK_ROW)
+		return copyObject(replace->to);
+	return expression_tree_mutator(node, clock_replace_mutator, replace);
+}
+
+/* A comparison with the clock for a row's expression. */
+Node *
+plan_clock_with_row(const PlanClockLeaf *leaf, Node *row)
+{
+	ClockReplace replace = {.to = row};
+
+	return clock_replace_mutator((Node *) leaf->comparison, &replace);
+}
+
+/* The comparison for a row, as it is before the clock passes it; infinite moments cannot be. */
+static Node *
+clock_before(const PlanClockLeaf *leaf, Node *row)
+{
+	Oid type = exprType(row);
+	NullIfExpr *finite = makeNode(NullIfExpr);
+	Datum infinity;
+	Node *comparison;
+
+	if (type == DATEOID)
+		infinity = DateADTGetDatum(DATEVAL_NOEND);
+	else
+		infinity = TimestampTzGetDatum(DT_NOEND);
+	finite->opno = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	set_opfuncid((OpExpr *) finite);
+	finite->opresulttype = type;
+	finite->args = list_make2(copyObject(row), makeConst(type, -1, InvalidOid, get_typlen(type),
+	                                                     infinity, false, get_typbyval(type)));
+	finite->location = -1;
+	comparison = plan_clock_with_row(leaf, (Node *) finite);
+	return leaf->before == PLAN_CLOCK_HOLDS
+	           ? comparison
+	           : (Node *) makeBoolExpr(NOT_EXPR, list_make1(comparison), -1);
+}
+
+/* Rows of one relation, which is 1 there. */
+static Query *
+clock_one_relation(RangeTblEntry *relation)
+{
 	RangeTblEntry *rte = copyObject(relation);
-	/* where equality is on the side of before, the value itself is still to be passed */
-	bool equal = meaning->strategy != BTGreaterStrategyNumber &&
-	             meaning->strategy != BTLessEqualStrategyNumber;
 
 	rte->securityQuals = NIL;
 	rte->enrtuples = 0;
+	return tree_select(list_make1(rte), NULL);
+}
+
+/* Drop the conditions of a FROM item that have subqueries or read the clock. */
+static bool
+clock_drop_quals_walker(Node *node, void *context)
+{
+	Node **quals;
+	List *kept = NIL;
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FromExpr))
+		quals = &((FromExpr *) node)->quals;
+	else if (IsA(node, JoinExpr))
+		quals = &((JoinExpr *) node)->quals;
+	else
+		return false;
+	foreach (cell, make_ands_implicit((Expr *) *quals))
+		if (!checkExprHasSubLink(lfirst(cell)) && !plan_reads_clock(lfirst(cell)))
+			kept = lappend(kept, lfirst(cell));
+	*quals = kept ? (Node *) make_ands_explicit(kept) : NULL;
+	return expression_tree_walker(node, clock_drop_quals_walker, context);
+}
+
+/*
+ * The joined rows of a query that stands by itself, or more of them; NULL: that
+ * cannot be told. Outer queries it depends on would have to be asked as well.
+ */
+static Query *
+clock_joined_rows(Query *query)
+{
+	Query *rows;
+	ListCell *cell;
+
+	if (!plan_query_simple(query) || !normalise_closed(query))
+		return NULL;
+	foreach (cell, query->rtable)
+		if (lfirst_node(RangeTblEntry, cell)->securityQuals != NIL)
+			return NULL;
+	rows = copyObject(query);
+	clock_drop_quals_walker((Node *) rows->jointree, NULL);
+	rows->hasSubLinks = rows->hasTargetSRFs = false;
+	return rows;
+}
+
+/*
+ * SELECT expression FROM rows WHERE the clock has not passed it ORDER BY it
+ * LIMIT 1
+ */
+static Query *
+clock_next(const PlanClockLeaf *leaf, Query *rows, Node *expression)
+{
+	SortGroupClause *sort = makeNode(SortGroupClause);
+	OpBtreeInterpretation *meaning = linitial(get_op_btree_interpretation(leaf->order));
+	/* where equality is on the side of before, the value itself is still to be passed */
+	bool equal = leaf->elapsed || (meaning->strategy != BTGreaterStrategyNumber &&
+	                               meaning->strategy != BTLessEqualStrategyNumber);
+	TargetEntry *entry;
+	Node *condition;
+
+	entry = makeTargetEntry((Expr *) expression, 1, "next", false);
 	entry->ressortgroupref = sort->tleSortGroupRef = 1;
 	sort->sortop = get_opfamily_member(meaning->opfamily_id, meaning->oplefttype,
 	                                   meaning->oplefttype, BTLessStrategyNumber);
 	sort->eqop = get_opfamily_member(meaning->opfamily_id, meaning->oplefttype, meaning->oplefttype,
 	                                 BTEqualStrategyNumber);
-	query = tree_select(
-	    list_make1(rte),
-	    clock_compare(clock_operator(comparison->opno, equal ? BTGreaterEqualStrategyNumber
-	                                                         : BTGreaterStrategyNumber),
-	                  copyObject(expression), copyObject(lsecond(comparison->args)),
-	                  comparison->inputcollid));
-	query->targetList = list_make1(entry);
-	query->sortClause = list_make1(sort);
-	query->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1),
-	                                       false, FLOAT8PASSBYVAL);
-	query->limitOption = LIMIT_OPTION_COUNT;
-	return query;
+	condition = clock_compare(
+	    clock_operator(leaf->order, equal ? BTGreaterEqualStrategyNumber : BTGreaterStrategyNumber),
+	    copyObject(expression), copyObject(leaf->low), leaf->collation);
+	if (leaf->elapsed && leaf->before != PLAN_CLOCK_TWICE)
+		condition = make_and_qual(condition, clock_before(leaf, expression));
+	rows->jointree->quals = make_and_qual(rows->jointree->quals, condition);
+	rows->targetList = list_make1(entry);
+	rows->sortClause = list_make1(sort);
+	rows->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1),
+	                                      false, FLOAT8PASSBYVAL);
+	rows->limitOption = LIMIT_OPTION_COUNT;
+	return rows;
+}
+
+/* Is there something that only a certain place of a query can compute? */
+static bool
+clock_bound_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Param:
+			return ((Param *) node)->paramkind != PARAM_EXTERN;
+		case T_SubLink:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+			return true;
+		default:
+			return expression_tree_walker(node, clock_bound_walker, context);
+	}
+}
+
+/*
+ * Is this a comparison with the clock that may become a leaf, wherever rows are
+ * at hand?
+ */
+bool
+plan_clock_comparison(Node *node)
+{
+	return IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
+	       plan_reads_clock((Node *) ((OpExpr *) node)->args) && !clock_bound_walker(node, NULL) &&
+	       !expression_returns_set(node) &&
+	       get_op_btree_interpretation(((OpExpr *) node)->opno) != NIL;
+}
+
+typedef struct ClockCollect
+{
+	List *comparisons;
+	bool other; /* the clock is read in another way as well */
+} ClockCollect;
+
+/* Collect comparisons with the clock. */
+static bool
+clock_collect_walker(Node *node, ClockCollect *collect)
+{
+	if (node == NULL)
+		return false;
+	if (plan_clock_comparison(node))
+	{
+		collect->comparisons = list_append_unique(collect->comparisons, node);
+		return false;
+	}
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+		collect->other = true;
+	return expression_tree_walker(node, clock_collect_walker, collect);
+}
+
+/*
+ * The comparisons with the clock in an expression, each once; false: it reads the
+ * clock in another way too.
+ */
+bool
+plan_clock_comparisons(Node *node, List **comparisons)
+{
+	ClockCollect collect = {.comparisons = *comparisons};
+
+	(void) clock_collect_walker(node, &collect);
+	*comparisons = collect.comparisons;
+	return !collect.other;
+}
+
+/*
+ * Take a comparison whose one side is the clock's alone. Its value may be any: it
+ * has to be known when the clock has none.
+ */
+static bool
+clock_compared(OpExpr *comparison, PlanClockLeaf *leaf)
+{
+	OpBtreeInterpretation *meaning = linitial(get_op_btree_interpretation(comparison->opno));
+
+	leaf->row = linitial(comparison->args);
+	leaf->clock = leaf->low = leaf->high = lsecond(comparison->args);
+	leaf->order = comparison->opno;
+	leaf->ordered = true;
+	return exprType(leaf->row) == meaning->oplefttype &&
+	       exprType(leaf->clock) == meaning->oprighttype &&
+	       OidIsValid(clock_operator(comparison->opno, BTGreaterEqualStrategyNumber)) &&
+	       !contain_nonstrict_functions(leaf->clock);
 }
 
 /*
  * Take a comparison of a query's rows with the clock as a leaf; false: it is not
- * understood. The comparison is turned so that the clock is on its right side.
+ * understood. The comparison is turned so that the clock is on its right side, or
+ * the time passed on its left one.
  */
 bool
 plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf)
 {
-	Node *expression;
+	PlanClockLeaf *clock;
+	ClockReplace replace;
 	RangeTblEntry *relation;
+	Query *rows;
+	Node *expression;
+	bool left_reads;
+	bool right_reads;
+	bool right_rows;
 
-	if (list_length(comparison->args) != 2)
+	if (!plan_clock_comparison((Node *) comparison))
 		return false;
-	if (plan_reads_clock(linitial(comparison->args)))
+	left_reads = plan_reads_clock(linitial(comparison->args));
+	right_reads = plan_reads_clock(lsecond(comparison->args));
+	right_rows = plan_reads_rows(lsecond(comparison->args));
+	if (left_reads && right_reads)
+		return false;
+	/* turn it so that the clock alone is on the right, or the time passed on the left */
+	if (left_reads ? !plan_reads_rows(linitial(comparison->args)) : right_rows)
 	{
 		if (!OidIsValid(get_commutator(comparison->opno)))
 			return false;
 		CommuteOpExpr(comparison);
 	}
-	expression = linitial(comparison->args);
-	if (plan_reads_clock(expression) || checkExprHasSubLink(expression) ||
-	    !clock_grows(lsecond(comparison->args)) ||
-	    get_op_btree_interpretation(comparison->opno) == NIL ||
-	    !OidIsValid(clock_operator(comparison->opno, BTGreaterEqualStrategyNumber)) ||
-	    exprType(expression) !=
-	        ((OpBtreeInterpretation *) linitial(get_op_btree_interpretation(comparison->opno)))
-	            ->oplefttype)
+	clock = palloc0(sizeof(PlanClockLeaf));
+	clock->collation = comparison->inputcollid;
+	if (plan_reads_clock(linitial(comparison->args)) ? !plan_elapsed(comparison, clock)
+	                                                 : !clock_compared(comparison, clock))
 		return false;
+	clock->grows = plan_clock_grows(clock->clock);
+	replace.from = clock->row;
+	replace.to = clock_parameter(PLAN_CLOCK_ROW);
+	((Param *) replace.to)->paramtype = exprType(clock->row);
+	((Param *) replace.to)->paramtypmod = exprTypmod(clock->row);
+	((Param *) replace.to)->paramcollid = exprCollation(clock->row);
+	clock->comparison = (OpExpr *) clock_replace_mutator((Node *) comparison, &replace);
+	clock->row = copyObject(clock->row);
+	clock->clock = copyObject(clock->clock);
+
+	expression = clock->row;
 	relation = clock_relation(query, &expression);
-	if (relation == NULL)
-		return false;
-	leaf->clock = true;
-	leaf->relid = relation->relid;
-	leaf->next = clock_next(relation, expression, comparison);
-	leaf->comparison = copyObject(comparison);
+	if (relation != NULL)
+		leaf->relid = relation->relid;
+	if (clock->grows && clock->ordered)
+	{
+		rows = relation != NULL ? clock_one_relation(relation) : clock_joined_rows(query);
+		if (rows != NULL)
+			clock->next = clock_next(clock, rows, expression);
+	}
+	leaf->clock = clock;
 	comparison->location = PLAN_CLOCK_LOCATION(leaf->number);
 	return true;
 }
@@ -338,33 +655,38 @@ clock_other_mutator(Node *node, void *context)
 	return expression_tree_mutator(node, clock_other_mutator, context);
 }
 
-/* The lesser or the greater of the clock's sides at the two cuts. */
+/* The lesser or the greater of a bound at the two cuts. */
 static Node *
-clock_bound(Node *clock, MinMaxOp which)
+clock_bound(Node *bound, MinMaxOp which, Oid collation)
 {
 	MinMaxExpr *result = makeNode(MinMaxExpr);
 
-	result->minmaxtype = exprType(clock);
+	result->minmaxtype = exprType(bound);
+	result->minmaxcollid = exprCollation(bound);
+	result->inputcollid = collation;
 	result->op = which;
-	result->args = list_make2(copyObject(clock), clock_other_mutator(clock, NULL));
+	result->args = list_make2(copyObject(bound), clock_other_mutator(bound, NULL));
 	result->location = -1;
 	return (Node *) result;
 }
 
 /* The condition that a comparison may differ between the two cuts of a cycle. */
 Node *
-plan_clock_range(OpExpr *comparison)
+plan_clock_range(const PlanClockLeaf *leaf)
 {
-	Node *expression = linitial(comparison->args);
-	Node *clock = lsecond(comparison->args);
+	Oid equality = lookup_type_cache(exprType(leaf->clock), TYPECACHE_EQ_OPR)->eq_opr;
+	Node *same = clock_compare(equality, copyObject(leaf->clock),
+	                           clock_other_mutator(leaf->clock, NULL), leaf->collation);
 
 	return (Node *) makeBoolExpr(
 	    AND_EXPR,
-	    list_make2(clock_compare(clock_operator(comparison->opno, BTGreaterEqualStrategyNumber),
-	                             copyObject(expression), clock_bound(clock, IS_LEAST),
-	                             comparison->inputcollid),
-	               clock_compare(clock_operator(comparison->opno, BTLessEqualStrategyNumber),
-	                             copyObject(expression), clock_bound(clock, IS_GREATEST),
-	                             comparison->inputcollid)),
+	    list_make3(
+	        makeBoolExpr(NOT_EXPR, list_make1(same), -1),
+	        clock_compare(clock_operator(leaf->order, BTGreaterEqualStrategyNumber),
+	                      copyObject(leaf->row), clock_bound(leaf->low, IS_LEAST, leaf->collation),
+	                      leaf->collation),
+	        clock_compare(clock_operator(leaf->order, BTLessEqualStrategyNumber),
+	                      copyObject(leaf->row),
+	                      clock_bound(leaf->high, IS_GREATEST, leaf->collation), leaf->collation)),
 	    -1);
 }

@@ -138,14 +138,18 @@ key_clauses(Query *query, List **clauses, bool *representative)
 	return *clauses ? NULL : "DISTINCT without columns";
 }
 
-/* The inner query: the keys of the rows below. */
+/*
+ * The inner query: the keys of the rows below, and the comparisons with the clock
+ * that the groups or partitions make with these rows.
+ */
 static Query *
-key_inner(Query *query, List *keys)
+key_inner(Query *query, List *keys, List *comparisons)
 {
 	Query *inner = copyObject(query);
 	ListCell *cell;
 
 	inner->targetList = NIL;
+	keys = list_concat_copy(keys, comparisons);
 	foreach (cell, keys)
 	{
 		int number = list_length(inner->targetList) + 1;
@@ -193,6 +197,7 @@ plan_split_keys(ViewPlan *plan, Query *query)
 	Query *bottom;
 	List *clauses;
 	List *keys = NIL;
+	List *comparisons = NIL;
 	bool representative;
 	const char *reason;
 	ListCell *cell;
@@ -230,7 +235,10 @@ plan_split_keys(ViewPlan *plan, Query *query)
 	}
 	if (checkExprHasSubLink(bottom->havingQual))
 		return "subquery over groups or partitions";
-	plan->inner = key_inner(bottom, keys);
+	if (!plan_clock_comparisons((Node *) bottom->targetList, &comparisons) ||
+	    !plan_clock_comparisons(bottom->havingQual, &comparisons))
+		return "clock over groups or partitions";
+	plan->inner = key_inner(bottom, keys, comparisons);
 	plan->by_key = true;
 	key_identity(plan, bottom, clauses);
 	return NULL;

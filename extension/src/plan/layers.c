@@ -13,6 +13,7 @@
 
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
@@ -73,6 +74,7 @@ layers_nest(Query *query, bool keep_distinct)
 typedef struct SplitContext
 {
 	List *keys;     /* expressions that are grouped by */
+	bool windows;   /* window functions are columns, not what they are computed from */
 	List *columns;  /* of TargetEntry *: what the upper query needs */
 	bool dependent; /* a subquery looks at what is grouped */
 } SplitContext;
@@ -105,7 +107,7 @@ split_mutator(Node *node, SplitContext *context)
 	if (node == NULL)
 		return NULL;
 	if (list_member(context->keys, node) || IsA(node, Aggref) || IsA(node, GroupingFunc) ||
-	    IsA(node, Var))
+	    IsA(node, Var) || (context->windows && IsA(node, WindowFunc)))
 		return split_column(context, node);
 	if (IsA(node, SubLink) && !normalise_closed((Query *) ((SubLink *) node)->subselect))
 		context->dependent = true;
@@ -123,9 +125,21 @@ layers_sublink_walker(Node *node, void *context)
 	return IsA(node, SubLink) || expression_tree_walker(node, layers_sublink_walker, context);
 }
 
+/* Is the clock read outside of aggregates and keys? */
+static bool
+layers_clock_walker(Node *node, List *keys)
+{
+	if (node == NULL || IsA(node, Aggref) || list_member(keys, node))
+		return false;
+	if (IsA(node, Param))
+		return plan_reads_clock(node);
+	return expression_tree_walker(node, layers_clock_walker, keys);
+}
+
 /*
  * Put everything that a grouped query does with its groups, beside a HAVING
- * without subqueries, over the grouping. NULL: its subqueries forbid it.
+ * without subqueries and the clock, over the grouping. NULL: its subqueries forbid
+ * it.
  */
 static Query *
 layers_split_groups(Query *query)
@@ -151,7 +165,8 @@ layers_split_groups(Query *query)
 	}
 	foreach (cell, make_ands_implicit((Expr *) query->havingQual))
 	{
-		if (layers_sublink_walker(lfirst(cell), NULL))
+		if (layers_sublink_walker(lfirst(cell), NULL) ||
+		    layers_clock_walker(lfirst(cell), context.keys))
 			upper_having = lappend(upper_having, lfirst(cell));
 		else
 			lower_having = lappend(lower_having, lfirst(cell));
@@ -206,6 +221,74 @@ layers_group_sublinks(Query *query)
 			return true;
 	}
 	return layers_sublink_walker(query->havingQual, NULL);
+}
+
+/* Does a grouped query compare its groups with the clock? */
+static bool
+layers_group_clock(Query *query)
+{
+	List *keys = get_sortgrouplist_exprs(query->groupClause, query->targetList);
+
+	return layers_clock_walker((Node *) query->targetList, keys) ||
+	       layers_clock_walker(query->havingQual, keys);
+}
+
+/* Does a column compare what windows show with the clock? */
+static bool
+layers_window_clock(TargetEntry *entry)
+{
+	return contain_window_function((Node *) entry->expr) && plan_reads_clock((Node *) entry->expr);
+}
+
+/*
+ * Put the columns that compare what windows show with the clock over the windows;
+ * a query without such is left as it is.
+ */
+static Query *
+layers_split_windows(Query *query)
+{
+	SplitContext context = {.windows = true};
+	List *targets = NIL;
+	bool found = false;
+	Query *lower;
+	Query *upper;
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (layers_window_clock(entry))
+		{
+			if (checkExprHasSubLink((Node *) entry->expr) ||
+			    expression_returns_set((Node *) entry->expr))
+				return query;
+			found = true;
+			continue;
+		}
+		entry = copyObject(entry);
+		entry->resno = list_length(context.columns) + 1;
+		entry->resjunk = false;
+		context.columns = lappend(context.columns, entry);
+	}
+	if (!found)
+		return query;
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
+
+		entry->expr = (Expr *) (layers_window_clock(lfirst(cell))
+		                            ? split_mutator((Node *) entry->expr, &context)
+		                            : split_column(&context, (Node *) entry->expr));
+		targets = lappend(targets, entry);
+	}
+	lower = copyObject(query);
+	lower->targetList = context.columns;
+	lower->sortClause = NIL;
+	upper = tree_select(list_make1(normalise_entry(lower)), NULL);
+	upper->targetList = targets;
+	tree_copy_end(upper, query);
+	return upper;
 }
 
 /* SELECT DISTINCT is a grouping by every column. */
@@ -280,8 +363,8 @@ layers_split(Normalise *normalise, Query *query)
 		query = layers_nest(query, true);
 	else if (distinct && (grouped || query->hasWindowFuncs || query->hasTargetSRFs))
 		query = layers_nest(query, false);
-	else if (grouped &&
-	         (query->hasWindowFuncs || query->hasTargetSRFs || layers_group_sublinks(query)))
+	else if (grouped && (query->hasWindowFuncs || query->hasTargetSRFs ||
+	                     layers_group_sublinks(query) || layers_group_clock(query)))
 	{
 		Query *upper = layers_split_groups(query);
 
@@ -296,6 +379,8 @@ layers_split(Normalise *normalise, Query *query)
 		if (upper != NULL)
 			return upper;
 	}
+	if (query->hasWindowFuncs)
+		query = layers_split_windows(query);
 
 	if (query->limitCount != NULL || query->limitOffset != NULL)
 		return layers_limit(normalise, query);
@@ -309,8 +394,8 @@ layers_split(Normalise *normalise, Query *query)
 }
 
 /*
- * A query that only filters and projects the groups of its one subquery is a
- * grouped query itself.
+ * A query that only filters and projects the groups of its one subquery, without
+ * the clock, is a grouped query itself.
  */
 Query *
 layers_collapse(Query *query)
@@ -326,7 +411,8 @@ layers_collapse(Query *query)
 	if (rte == NULL || rte->rtekind != RTE_SUBQUERY || query->hasSubLinks || query->hasTargetSRFs ||
 	    query->distinctClause != NIL || query->limitCount != NULL || query->limitOffset != NULL ||
 	    normalise_grouped(query) || query->hasWindowFuncs || query->rowMarks != NIL ||
-	    query->cteList != NIL)
+	    query->cteList != NIL || plan_reads_clock((Node *) query->targetList) ||
+	    plan_reads_clock((Node *) query->jointree))
 		return query;
 	lower = rte->subquery;
 	if (!normalise_grouped(lower) || lower->groupingSets != NIL || lower->hasWindowFuncs ||

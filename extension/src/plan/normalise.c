@@ -335,7 +335,7 @@ normalise_inline(Query *query)
 
 /*
  * Does a query only filter and project the rows of one subquery, whose windows
- * or DISTINCT ON have keys? Then they are one block: its rows are computed anew
+ * or DISTINCT ON have keys, without the clock? Then they are one block: its rows are computed anew
  * by key, and only those that are left are stored.
  */
 static bool
@@ -348,7 +348,9 @@ normalise_wraps(Query *query, const Query *subquery)
 	       (subquery->hasWindowFuncs || subquery->hasDistinctOn) && subquery->limitCount == NULL &&
 	       subquery->limitOffset == NULL && !query->hasSubLinks && !normalise_grouped(query) &&
 	       !query->hasWindowFuncs && query->distinctClause == NIL && query->limitCount == NULL &&
-	       query->limitOffset == NULL && query->rowMarks == NIL;
+	       query->limitOffset == NULL && query->rowMarks == NIL &&
+	       !plan_reads_clock((Node *) query->targetList) &&
+	       !plan_reads_clock((Node *) query->jointree);
 }
 
 /* Normalise the subqueries of a query's FROM clause or set operation. */

@@ -89,6 +89,38 @@ typedef struct PlanAggregate
 	Oid extreme_operator; /* "=" of min's and max's type */
 } PlanAggregate;
 
+/* What an elapsed time's comparison is for rows that the clock has not passed. */
+typedef enum PlanClockBefore
+{
+	PLAN_CLOCK_TWICE, /* it changes, and back */
+	PLAN_CLOCK_HOLDS,
+	PLAN_CLOCK_FAILS
+} PlanClockBefore;
+
+/*
+ * A comparison of rows with the clock (clock.c). Between two times it differs for
+ * those rows only whose expression lies between the lesser low and the greater
+ * high of both times, ends included.
+ */
+typedef struct PlanClockLeaf
+{
+	OpExpr *comparison; /* with parameter PLAN_CLOCK_ROW for the row's expression */
+	Node *row;          /* the row's expression, as in the comparison's query */
+	Node *clock;        /* what it is compared with */
+	Node *low;
+	Node *high;
+	Oid order; /* a comparison operator of the row's expression with low and high */
+	Oid collation;
+	bool grows;             /* the clock's side does, but for jumps back */
+	bool ordered;           /* rows change in the order of their expressions */
+	bool elapsed;           /* elapsed.c: low and high are not the clock's side itself */
+	PlanClockBefore before; /* of elapsed times */
+	Query *next;            /* the row the clock passes next; NULL: not to be told */
+} PlanClockLeaf;
+
+/* The parameter that stands for a row's expression in a PlanClockLeaf's comparison. */
+#define PLAN_CLOCK_ROW 3
+
 /* A relation's place in a block, and how its changes lead to the block's keys. */
 typedef struct PlanBlockLeaf
 {
@@ -97,10 +129,8 @@ typedef struct PlanBlockLeaf
 	bool core;
 	int variant; /* a leaf can need several queries: from 0 */
 
-	/* clock.c: not a relation, but a comparison of its rows with the clock */
-	bool clock;
-	OpExpr *comparison; /* the clock is on its right side */
-	Query *next;        /* the row the clock passes next */
+	PlanClockLeaf *clock; /* not NULL: not a relation, but a comparison with the clock; its
+	                       * relid is the one the comparison's rows are of, if one */
 } PlanBlockLeaf;
 
 /* The location that marks the comparison of a leaf. */
@@ -176,7 +206,8 @@ typedef struct ViewPlan
 	bool timed;      /* some leaf of a block is a comparison with the clock */
 	bool by_key;     /* the inner query gives keys alone, and the block is run for
 	               * the keys of its delta */
-	List *keys;      /* with by_key: expressions of the query key_depth below */
+	List *keys;      /* with by_key: expressions of the query key_depth below; what
+	               * the inner query has beside them is not read */
 	int key_depth;   /* the keys' expressions are of the query so far below */
 
 	PlanRecursion *recursion; /* the block is a recursion; NULL: it is not */
@@ -248,8 +279,17 @@ extern void plan_forget_joins(Query *query);
 /* clock.c */
 extern Query *plan_clock_parameter(Query *query);
 extern bool plan_reads_clock(Node *node);
+extern bool plan_reads_rows(Node *node);
+extern bool plan_clock_grows(Node *node);
+extern bool plan_clock_comparison(Node *node);
+extern bool plan_clock_comparisons(Node *node, List **comparisons);
 extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf);
-extern Node *plan_clock_range(OpExpr *comparison);
+extern Node *plan_clock_range(const PlanClockLeaf *leaf);
+extern Node *plan_clock_with_row(const PlanClockLeaf *leaf, Node *row);
+
+/* elapsed.c */
+extern bool plan_elapsed_number(Node *expression, double *value);
+extern bool plan_elapsed(OpExpr *comparison, PlanClockLeaf *leaf);
 
 /* recursion.c */
 extern bool plan_check_recursion(ViewPlan *plan);

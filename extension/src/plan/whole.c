@@ -120,8 +120,8 @@ whole_ordered_table(const Query *query, bool *unique)
 
 	if (rte == NULL || rte->rtekind != RTE_RELATION || !OidIsValid(rte->relid) ||
 	    query->sortClause == NIL || query->limitCount == NULL || query->jointree->quals != NULL ||
-	    rte->securityQuals != NIL || query->hasSubLinks || query->hasTargetSRFs ||
-	    query->rowMarks != NIL || plan_check_leaf(rte) != NULL)
+	    plan_reads_clock((Node *) query) || rte->securityQuals != NIL || query->hasSubLinks ||
+	    query->hasTargetSRFs || query->rowMarks != NIL || plan_check_leaf(rte) != NULL)
 		return false;
 	relation = relation_open(rte->relid, AccessShareLock);
 	foreach (cell, RelationGetIndexList(relation))
@@ -168,7 +168,7 @@ plan_check_limit(ViewPlan *plan)
 	if (rte == NULL || !(normalise_part_entry(rte) || whole_ordered_table(query, &unique)) ||
 	    query->jointree->quals != NULL || query->hasSubLinks || query->hasTargetSRFs ||
 	    query->rowMarks != NIL || query->distinctClause != NIL || normalise_grouped(query) ||
-	    query->hasWindowFuncs)
+	    query->hasWindowFuncs || plan_reads_clock((Node *) query))
 		return false;
 
 	plan->inner = copyObject(query);
@@ -223,7 +223,8 @@ plan_check_whole(ViewPlan *plan)
 {
 	List *leaves = NIL;
 
-	if (whole_leaf_walker((Node *) plan->block, &leaves) || leaves == NIL)
+	if (plan_reads_clock((Node *) plan->block) ||
+	    whole_leaf_walker((Node *) plan->block, &leaves) || leaves == NIL)
 		return false;
 	plan->inner = copyObject(plan->block);
 	plan->leaves = leaves;

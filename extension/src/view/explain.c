@@ -429,17 +429,20 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 	const char *reason;
 	int variants;
 	Query *query = plan_affected(block, leaf, 1, EXPLAIN_ROWS, &variants, &reason);
-	Var *passed;
 
 	TupleDescInitEntry(descriptor, 1, "k1", TIDOID, -1, 0);
 	if (leaf->clock)
 	{
-		explain_line(explain, 1,
-		             "query for the rows of %s that the clock passes:", explain_name(leaf->relid));
+		explain_line(explain, 1, "query for the rows%s that the clock passes:",
+		             OidIsValid(leaf->relid) ? psprintf(" of %s", explain_name(leaf->relid)) : "");
 		explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor), NULL);
-		passed = (Var *) linitial_node(TargetEntry, leaf->next->targetList)->expr;
-		if (IsA(passed, Var) && missing_worth(leaf->relid, list_make1_int(passed->varattno)))
-			explain_missing(explain, 2, leaf->relid, list_make1_int(passed->varattno));
+		if (leaf->clock->next != NULL)
+		{
+			Var *passed = (Var *) linitial_node(TargetEntry, leaf->clock->next->targetList)->expr;
+
+			if (IsA(passed, Var) && missing_worth(leaf->relid, list_make1_int(passed->varattno)))
+				explain_missing(explain, 2, leaf->relid, list_make1_int(passed->varattno));
+		}
 		return;
 	}
 	explain_line(explain, 1,

@@ -341,9 +341,10 @@ groups_recompute(Groups *groups)
 		environment = create_queryEnv();
 		delta_register(environment, PLAN_KEYS_NAME, groups->key_descriptor, stores[with_nulls],
 		               counts[with_nulls]);
-		delta_execute(view_query(groups->view, groups->cycle, with_nulls ? 'n' : 'k', -1, 1,
-		                         counts[with_nulls]),
-		              groups->cycle->new_cut, environment, groups_query_row, groups);
+		delta_execute_at(view_query(groups->view, groups->cycle, with_nulls ? 'n' : 'k', -1, 1,
+		                            counts[with_nulls]),
+		                 groups->cycle->new_cut, groups->view->new_time_ms,
+		                 groups->view->new_time_ms, environment, groups_query_row, groups);
 		tuplestore_end(stores[with_nulls]);
 	}
 	groups->refold = false;

@@ -133,7 +133,7 @@ keyed_changes(MaintainedView *view, ViewCycle *cycle, const PlanBlockLeaf *leaf,
 	RelationChange *change = delta_change(leaf->relid);
 
 	if (leaf->clock)
-		return cycle->new_cut->at_ms >= view->passes_at_ms ? 1 : 0;
+		return passes_due(view, cycle) ? 1 : 0;
 	if (change == NULL)
 		return 0;
 	return sign > 0 ? change->plus_count : change->minus_count;
@@ -147,23 +147,20 @@ keyed_affected(MaintainedView *view, ViewCycle *cycle, PlanBlock *block, int lea
 	PlanBlockLeaf *entry = list_nth(block->leaves, leaf);
 	RelationChange *change = delta_change(entry->relid);
 	int64 count = keyed_changes(view, cycle, entry, sign);
-	QueryEnvironment *environment;
+	const Cut *cut = sign > 0 ? cycle->new_cut : cycle->old_cut;
+	int64 old_ms = passes_old_ms(view, cycle);
+	int64 at_ms = sign > 0 ? view->new_time_ms : old_ms;
+	int64 other_ms = sign > 0 ? old_ms : view->new_time_ms;
+	QueryEnvironment *environment = NULL;
 
 	if (count == 0)
 		return;
-	if (entry->clock)
-	{
-		delta_execute_between(view_block_query(view, cycle, 'a', block, leaf, sign, count),
-		                      sign > 0 ? cycle->new_cut : cycle->old_cut,
-		                      sign > 0 ? cycle->old_cut : cycle->new_cut, NULL, keyed_versions_row,
-		                      sort);
-		return;
-	}
-	environment = keyed_versions_environment(change, sign);
-	delta_execute(view_block_query(view, cycle, 'a', block, leaf, sign, count),
-	              sign > 0 ? cycle->new_cut : cycle->old_cut, environment, keyed_versions_row,
-	              sort);
-	keyed_end_environment(environment, plan_versions_name(entry->relid, sign));
+	if (!entry->clock)
+		environment = keyed_versions_environment(change, sign);
+	delta_execute_at(view_block_query(view, cycle, 'a', block, leaf, sign, count), cut, at_ms,
+	                 other_ms, environment, keyed_versions_row, sort);
+	if (!entry->clock)
+		keyed_end_environment(environment, plan_versions_name(entry->relid, sign));
 }
 
 /* The tuples of a block's core versions that the cycle's changes can touch. */
@@ -205,19 +202,22 @@ keyed_signed_row(TupleTableSlot *slot, void *argument)
 
 /* Run a query for some keys at both cuts. */
 static void
-keyed_run(PlannedStmt *planned, ViewCycle *cycle, ViewKeys *keys, bool with_nulls,
-          ViewRowReceiver row, void *context)
+keyed_run(MaintainedView *view, PlannedStmt *planned, ViewCycle *cycle, ViewKeys *keys,
+          bool with_nulls, ViewRowReceiver row, void *context)
 {
 	KeyedRow receiver = {.row = row, .context = context};
 	QueryEnvironment *environment = create_queryEnv();
+	int64 old_ms = passes_old_ms(view, cycle);
 
 	delta_register(environment, PLAN_KEYS_NAME, keys->descriptor, keys->store[with_nulls],
 	               keys->count[with_nulls]);
 	receiver.sign = -1;
-	delta_execute(planned, cycle->old_cut, environment, keyed_signed_row, &receiver);
+	delta_execute_at(planned, cycle->old_cut, old_ms, old_ms, environment, keyed_signed_row,
+	                 &receiver);
 	tuplestore_rescan(keys->store[with_nulls]);
 	receiver.sign = 1;
-	delta_execute(planned, cycle->new_cut, environment, keyed_signed_row, &receiver);
+	delta_execute_at(planned, cycle->new_cut, view->new_time_ms, view->new_time_ms, environment,
+	                 keyed_signed_row, &receiver);
 }
 
 /* The rows of the inner query that come and go, by way of its blocks. */
@@ -233,8 +233,8 @@ keyed_block_rows(MaintainedView *view, ViewCycle *cycle, List *versions, ViewRow
 		ViewKeys *set = lfirst(keys);
 
 		if (set->count[0] > 0)
-			keyed_run(view_block_query(view, cycle, 'r', lfirst(cell), 0, 1, set->count[0]), cycle,
-			          set, false, row, context);
+			keyed_run(view, view_block_query(view, cycle, 'r', lfirst(cell), 0, 1, set->count[0]),
+			          cycle, set, false, row, context);
 	}
 }
 
@@ -401,7 +401,8 @@ keyed_rows(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *co
 	}
 	for (int with_nulls = 0; with_nulls < 2; with_nulls++)
 		if (view->values->count[with_nulls] > 0)
-			keyed_run(view_query(view, cycle, with_nulls ? 'h' : 'g', -1, 1,
+			keyed_run(view,
+			          view_query(view, cycle, with_nulls ? 'h' : 'g', -1, 1,
 			                     view->values->count[with_nulls]),
 			          cycle, view->values, with_nulls, row, context);
 }

@@ -259,7 +259,7 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 			                      &variants, &reason);
 			break;
 		case 'p':
-			query = copyObject(((PlanBlockLeaf *) list_nth(block->leaves, leaf))->next);
+			query = copyObject(((PlanBlockLeaf *) list_nth(block->leaves, leaf))->clock->next);
 			break;
 		case 'r':
 			query = plan_restrict_versions(view->plan, block, planned_rows);
@@ -545,6 +545,7 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	INSTR_TIME_SET_CURRENT(begun);
 	if (view->plan->whole && !view_leaves_changed(view))
 		return true;
+	passes_begin(view, cycle, false);
 	if (view->plan->recursion != NULL && !recursion_can_follow(view))
 		return false;
 	if (keyed && !keyed_begin(view, cycle))
@@ -601,6 +602,7 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 
 	INSTR_TIME_SET_CURRENT(begun);
 	locator_drop(view->view);
+	passes_begin(view, cycle, true);
 	target = view_open(view, outcome);
 	if (view->plan->grouped)
 		groups_rebuild(view, cycle, target, outcome);
@@ -650,12 +652,13 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 
 		/* the blocks above read it even where it stays as it is */
 		LockRelationOid(part->view, AccessShareLock);
-		if (!view_block_concerned(part))
+		if (!view_block_concerned(part) && !passes_due(part, cycle))
 			continue;
 		part->has_readers = true;
 		if (!view_follow_block(part, cycle, &part_outcome))
 			view_rebuild_block(part, cycle, &part_outcome);
 		view_publish(cycle, &part_outcome);
+		passes_find(part, cycle);
 	}
 	result = view_follow_block(view, cycle, outcome);
 	if (!result && view->parts != NIL)
@@ -663,7 +666,7 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		view_rebuild_block(view, cycle, outcome);
 		result = true;
 	}
-	if (result && view->plan->timed)
+	if (result)
 		passes_find(view, cycle);
 	view_leave(&environment);
 	return result;
@@ -687,10 +690,10 @@ view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		/* the block above is computed as a whole, too */
 		part->has_readers = false;
 		view_rebuild_block(part, cycle, &part_outcome);
+		passes_find(part, cycle);
 		outcome->rows_in += part_outcome.rows_in;
 	}
 	view_rebuild_block(view, cycle, outcome);
-	if (view->plan->timed)
-		passes_find(view, cycle);
+	passes_find(view, cycle);
 	view_leave(&environment);
 }

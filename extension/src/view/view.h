@@ -89,7 +89,13 @@ typedef struct MaintainedView
 	int ties;            /* runs one after the other in which a limit's end tied */
 	int64 ties_us;       /* what the view's query took then */
 	bool tied;           /* it did so too often: the query is left whole */
-	int64 passes_at_ms;  /* until then, time changes nothing (plan->timed) */
+
+	/* views that read the clock: see passes.c */
+	int64 passes_at_ms; /* until then, time changes nothing in its block */
+	int64 time_ms;      /* of its content; 0: the worker's cut's */
+	int64 new_time_ms;  /* likewise, once the cycle is committed */
+	bool looked_for;    /* changes are looked for with each second */
+	bool loose;         /* some of its blocks were so when that was last stored */
 
 	/* strategy B, while a cycle follows */
 	ViewChoice choice;
@@ -174,6 +180,14 @@ extern void recursion_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget 
 
 /* passes.c */
 extern void passes_find(MaintainedView *view, ViewCycle *cycle);
+extern bool passes_timed(const MaintainedView *view);
+extern bool passes_due(const MaintainedView *view, const ViewCycle *cycle);
+extern bool passes_loose(const MaintainedView *view);
+extern int64 passes_old_ms(const MaintainedView *view, const ViewCycle *cycle);
+extern void passes_begin(MaintainedView *view, const ViewCycle *cycle, bool anew);
+extern void passes_settle(MaintainedView *view, bool committed);
+extern void passes_take_over(MaintainedView *view, const MaintainedView *from);
+extern int64 passes_at_ms(const MaintainedView *view);
 
 /* part.c */
 extern bool part_bind(ViewPlan *plan, bool make);
