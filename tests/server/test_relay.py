@@ -266,6 +266,19 @@ def test_cancel(freshet, tls):
         assert fields(error)["C"] == "57014"
 
 
+def test_a_cancel_counts_though_its_client_does_not_wait(freshet):
+    """Eight times: on which of the server's threads a connection lives depends on where its packets arrive."""
+    for _ in range(8):
+        with Wire(freshet.ports["materialize"]) as wire:
+            wire.log_in()
+            wire.send(query("SELECT pg_sleep(30)"))
+            wait_until_asleep(freshet, wire.pid)
+            with Wire(freshet.ports["postgres"]) as other:
+                other.send(cancel(wire.pid, wire.key))
+            error = next(body for kind, body in wire.until("Z") if kind == "E")
+            assert fields(error)["C"] == "57014"
+
+
 def test_cancel_by_drivers(freshet):
     for connection, error in ((freshet.psycopg2(), psycopg2.errors.QueryCanceled),
                               (freshet.psycopg(), psycopg.errors.QueryCanceled)):

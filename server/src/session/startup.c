@@ -74,6 +74,9 @@ cancel_returned(Errand *errand)
 		else
 			cancel_backend(session, cancel->pid, cancel->key);
 	}
+	else if (!cancel->done)
+		cancel_send(loop_uv(cancel->home->loop), &cancel->home->server->backend, cancel->pid,
+		            cancel->key, NULL, NULL); /* many clients do not wait for the end */
 	free(cancel);
 }
 
@@ -118,7 +121,7 @@ cancel(Session *session, uint32_t pid, uint32_t key)
 	loop_post(there->loop, &session->cancel_errand->errand);
 }
 
-/* The client that asked to cancel is gone. */
+/* The client that asked to cancel is gone; what it asked for stands. */
 void
 startup_forget_cancel(Session *session)
 {
