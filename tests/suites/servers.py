@@ -19,6 +19,14 @@ SETTINGS = {
     "TimeZone": "'UTC'",
 }
 
+# Who proves what to enter; everybody else is trusted directly, and treated as Freshet treats them at the door.
+METHODS = {"pass_user": "password", "md5_user": "md5", "scram_user": "scram-sha-256", "ssl_user": "trust"}
+
+
+def rules(connection: str, address: str) -> str:
+    """METHODS as lines of pg_hba.conf."""
+    return "".join(f"{connection} all {role} {address} {method}\n" for role, method in METHODS.items())
+
 
 class Direct:
     """PostgreSQL without the extension."""
@@ -34,6 +42,9 @@ class Direct:
         for path in (certificate, key):
             path.chmod(0o600)
             system.own(path)
+        file = self.server.data / "pg_hba.conf"
+        file.write_text(rules("host", "127.0.0.1/32") + file.read_text())
+        self.certificate = certificate
         self.server.start()
         self.port = self.server.port
 
@@ -50,8 +61,13 @@ class Door:
     def __init__(self):
         self.server = Freshet().start(120)
         self.port = self.server.ports["postgres"]
+        self.certificate = self.server.data / "tls" / "server.crt"
+        # Freshet writes pg_hba.conf itself, and its sessions come by the socket
+        ours = self.server.data / "pgdata" / "suites_hba.conf"
+        ours.write_text(rules("local", "") + (self.server.data / "pgdata" / "pg_hba.conf").read_text())
+        system.own(ours)
         with self.server.psycopg("native") as connection:
-            for name, value in SETTINGS.items():
+            for name, value in (SETTINGS | {"hba_file": f"'{ours}'"}).items():
                 connection.execute(f"ALTER SYSTEM SET {name} = {value}")
         self.server.stop()
         self.server.start(120)
@@ -62,10 +78,10 @@ class Door:
 
 
 def prepare(side, databases, statements) -> None:
-    """Fresh databases on this side, with these statements run in the first of them."""
+    """Fresh databases on this side (but `postgres` as it is), with these statements run in the first of them."""
     dsn = f"host=127.0.0.1 port={side.port} user=postgres"
     with psycopg.connect(f"{dsn} dbname=postgres", autocommit=True) as connection:
-        for name in databases:
+        for name in set(databases) - {"postgres"}:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name}")
     with psycopg.connect(f"{dsn} dbname={databases[0]}", autocommit=True) as connection:
