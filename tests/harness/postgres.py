@@ -65,7 +65,7 @@ class Postgres:
         with open(self.log, "a") as log:
             system.own(self.log)
             process = subprocess.Popen(
-                system.as_pg_user([pg_bin("postgres"), "-D", str(self.data)]),
+                system.as_pg_user([pg_bin("postgres"), "-D", str(self.data)], nice=True),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd="/",
                 start_new_session=True)
         self._process = process

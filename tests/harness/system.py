@@ -8,6 +8,7 @@ import os
 import pathlib
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,12 +16,29 @@ import tempfile
 import time
 
 AS_ROOT = os.geteuid() == 0
+CAP_SYS_NICE = 23  # linux/capability.h
 PG_USER = "postgres" if AS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
 
 
-def as_pg_user(command: list[str]) -> list[str]:
-    """The command line that runs a PostgreSQL program as a user it accepts."""
-    return ["runuser", "-u", PG_USER, "--"] + command if AS_ROOT else command
+def as_pg_user(command: list[str], nice: bool = False) -> list[str]:
+    """The command line that runs a PostgreSQL program as a user it accepts.
+
+    nice: with CAP_SYS_NICE if root has it, as `freshet serve` started by root runs PostgreSQL.
+    """
+    if not AS_ROOT:
+        return command
+    if nice and root_may_nice():
+        return ["setpriv", "--reuid", PG_USER, "--regid", PG_USER, "--init-groups",
+                "--inh-caps=+sys_nice", "--ambient-caps=+sys_nice", "--", *command]
+    return ["runuser", "-u", PG_USER, "--", *command]
+
+
+def root_may_nice() -> bool:
+    """Are we root, and one that can give processes a larger share of the processors?"""
+    if not AS_ROOT:
+        return False
+    status = pathlib.Path("/proc/self/status").read_text()
+    return bool(int(re.search(r"CapPrm:\s*(\w+)", status).group(1), 16) >> CAP_SYS_NICE & 1)
 
 
 def temp_dir(name: str) -> pathlib.Path:

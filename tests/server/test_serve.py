@@ -63,6 +63,16 @@ def test_embedded_postgres_is_as_promised(freshet):
     assert one(connection, "SELECT count(*) FROM pg_extension WHERE extname = 'freshet'") == 1
 
 
+@pytest.mark.skipif(not system.root_may_nice(), reason="root without CAP_SYS_NICE cannot pass it on")
+def test_the_worker_has_a_larger_share_and_clients_an_equal_one(freshet):
+    connection = freshet.psycopg2()
+    worker = one(connection, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'freshet worker' "
+                             "AND datname = current_database()")
+    system.wait_until(lambda: os.getpriority(os.PRIO_PROCESS, worker) == -5, what="the worker's nice value")
+    client = one(connection, "SELECT pg_backend_pid()")
+    assert os.getpriority(os.PRIO_PROCESS, client) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def test_sockets_and_key_belong_to_the_server_alone(freshet):
     for path, mode in (("run", 0o700), ("pgdata", 0o700), ("log", 0o700),
                        ("tls/server.key", 0o600)):

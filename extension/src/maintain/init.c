@@ -90,6 +90,10 @@ init_define_settings(void)
 	DefineCustomIntVariable(
 	    "freshet.cycle_delay", "Sets how long commits may gather while nobody waits for a view.",
 	    NULL, &worker_cycle_delay, 20, 1, 1000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("freshet.worker_nice",
+	                        "Sets the nice value of the processes that keep views fresh.",
+	                        "Below 0, if the server's processes may.", &worker_nice, -5, -20, 19,
+	                        PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("freshet");
 }
 

@@ -42,8 +42,8 @@
 #define REST_RATIO 4
 /* For this long after a reader has waited there is no rest, and cycles stay small. */
 #define READERS_MS 1000
-/* A cycle this long was big enough. */
-#define REST_BIG_CYCLE_US 10000
+/* A cycle this long was big enough, and nobody shall wait for longer ones. */
+#define REST_BIG_CYCLE_US 60000
 /* Cuts have times of their own, a millisecond apart: how far they may run ahead */
 #define CLOCK_AHEAD_MS 5
 /* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
@@ -216,6 +216,7 @@ worker_housekeeping(Worker *worker)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+	priority_apply();
 	if (*(volatile int *) &worker->database->stop_requested != 0)
 		worker_leave(LAUNCHER_LEFT);
 }

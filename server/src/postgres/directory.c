@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -22,6 +21,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "postgres/owner.h"
 
 /* The layout described in directory.h. */
 #define LAYOUT "1\n"
@@ -221,9 +222,7 @@ leave_root(const Directory *directory, const char *user, char *problem)
 		         directory->root, account->pw_name, strerror(errno));
 		return false;
 	}
-	if (fchown(directory->lock, new_owner, new_group) != 0 ||
-	    initgroups(account->pw_name, new_group) != 0 || setgid(new_group) != 0 ||
-	    setuid(new_owner) != 0)
+	if (fchown(directory->lock, new_owner, new_group) != 0 || !owner_become(account))
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not become user \"%s\": %s", account->pw_name,
 		         strerror(errno));

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * priority.c
+ *	  The worker's share of the processors.
+ *
+ * One worker stands against all the backends that write. Where these keep every
+ * processor busy, an equal share for each process leaves the worker too little
+ * and views fall seconds behind; so the worker asks the kernel for more, which
+ * needs CAP_SYS_NICE or a limit RLIMIT_NICE that allows it. It can do with less:
+ * a refusal is no error.
+ *
+ * Every process of PostgreSQL is a session of its own. Linux with autogroups
+ * shares the processors between sessions first, and the nice value of a process
+ * counts within its session only; the session has one of its own, in /proc.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "maintain/worker.h"
+
+#define AUTOGROUP_FILE "/proc/self/autogroup"
+/* The kernel lets autogroups change ten times a second; others may change theirs. */
+#define AUTOGROUP_RETRY_MS 200
+
+int worker_nice = -5; /* GUC, as in nice(1) */
+
+/* Give this session a nice value; true unless that is worth another attempt. */
+static bool
+priority_set_autogroup(int nice)
+{
+	char value[16];
+	int length = snprintf(value, sizeof value, "%d", nice);
+	int fd = open(AUTOGROUP_FILE, O_WRONLY | O_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return true; /* a kernel without autogroups */
+	done = write(fd, value, length) == length || errno != EAGAIN;
+	close(fd);
+	return done;
+}
+
+/* Apply freshet.worker_nice if it has changed. Cheap, for every turn of the worker. */
+void
+priority_apply(void)
+{
+	static int applied = 0;
+	static int64 retry_at_ms = 0;
+
+	if (worker_nice == applied || worker_now_ms() < retry_at_ms)
+		return;
+	if (setpriority(PRIO_PROCESS, 0, worker_nice) != 0)
+		ereport(DEBUG1,
+		        (errmsg("could not set the worker's nice value to %d: %m", worker_nice),
+		         errhint("The server's processes need CAP_SYS_NICE or a limit on nice values that "
+		                 "allows it.")));
+	if (priority_set_autogroup(worker_nice))
+		applied = worker_nice;
+	else
+		retry_at_ms = worker_now_ms() + AUTOGROUP_RETRY_MS;
+}
