@@ -55,6 +55,10 @@ unix_socket_directories = '$DIR'
 max_prepared_transactions = 10
 max_worker_processes = 32
 fsync = off
+# specs hold processes at points, and commits between their record and the end of their transaction
+freshet.debug_points = on
+synchronous_standby_names = 'nobody'
+synchronous_commit = local
 log_line_prefix = '%m [%p] %b '
 EOF
 as_server "$BIN/pg_ctl" -D "$DIR/data" -l "$DIR/log" -w start >/dev/null ||

@@ -18,6 +18,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "cut/cut.h"
+#include "debug/point.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
@@ -156,6 +157,7 @@ cut_take(uint64 number, int64 previous_ms)
 	cut->current = true;
 	cut->completed = latest->snapXactCompletionCount;
 	cut->snapshot = snapshot_resolve(latest);
+	DEBUG_POINT("cut");
 	cut->lsn = cut_insert_position();
 	cut->restart_lsn = cut->lsn;
 	cut->at_ms =

@@ -13,6 +13,7 @@
 
 #include "access/relation.h"
 #include "maintain/worker.h"
+#include "maintain/yield.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
@@ -63,7 +64,7 @@ changed_read_one(Worker *worker, ViewCycle *cycle, RelationChange *change,
 	Relation relation;
 
 	/* locked by another: then by none of the views that are to follow */
-	if (!ConditionalLockRelationOid(change->relid, AccessShareLock) ||
+	if (!yield_lock(change->relid, AccessShareLock) ||
 	    (relation = try_relation_open(change->relid, NoLock)) == NULL)
 	{
 		change->whole = true;
@@ -212,19 +213,10 @@ changed_watched(Worker *worker, List *changes)
 
 		foreach (other, changes)
 			result |= ((RelationChange *) lfirst(other))->relid == watched->relid;
-		if (watched->writers != NIL)
-		{
-			/* what they wrote before is unknown until they have ended */
+		/* what was written unseen is unknown, and places in another file mean nothing */
+		if (watched->unsettled || watched->fresh || watched->untaken)
 			frontier_ring_whole(watched->relid);
-			if (load_writers_done(&watched->writers))
-				watched->fresh = true;
-		}
-		if (watched->fresh || watched->untaken)
-		{
-			/* places found in another file mean nothing in this one */
-			frontier_ring_whole(watched->relid);
-			result = true;
-		}
+		result |= watched->fresh || watched->untaken;
 	}
 	return result;
 }

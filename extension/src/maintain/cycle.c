@@ -25,7 +25,9 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "cut/retention.h"
+#include "debug/point.h"
 #include "maintain/worker.h"
+#include "maintain/yield.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -62,6 +64,8 @@
 #define LOCK_RETRY_MOST_MS 100
 /* One that met the lock of an index or the like, at its price, after this long. */
 #define LOCK_TIMEOUT_RETRY_MS 1000
+/* After giving way so often, one after the other, a view says so. */
+#define MOST_YIELDS 3
 /* A cycle waits at most this long for the locks of a view. */
 #define LOCK_PATIENCE_MS 20
 
@@ -99,15 +103,8 @@ static CycleAction
 cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 {
 	MaintainedView *view = entry->view;
-	bool concerned;
+	bool concerned = changed_concerns(view, changes) || now >= passes_at_ms(view);
 
-	if (entry->writers != NIL)
-	{
-		entry->dirty = true;
-		if (load_writers_done(&entry->writers))
-			view->adopted = false; /* once more, now that nothing is unseen */
-	}
-	concerned = changed_concerns(view, changes) || now >= passes_at_ms(view);
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
 	if (view->adopted && !entry->dirty && plan_follows(view->plan))
@@ -123,7 +120,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 static bool
 cycle_lock_relation(Oid relid, LOCKMODE mode, int *patience_ms)
 {
-	while (!ConditionalLockRelationOid(relid, mode))
+	while (!yield_lock(relid, mode))
 	{
 		if ((*patience_ms)-- <= 0)
 			return false;
@@ -253,7 +250,7 @@ cycle_record_behind(Worker *worker, Cut *cut)
 
 		if ((!entry->view->adopted || entry->dirty) && !entry->rebuilt)
 			cut->behind[cut->behind_count++] = entry->view->view;
-		else if (entry->writers != NIL)
+		else if (entry->unsettled)
 			cut->unsettled[cut->unsettled_count++] = entry->view->view;
 	}
 }
@@ -279,6 +276,7 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	}
 	foreach (cell, worker->watched)
 		((WatchedRelation *) lfirst(cell))->fresh = false;
+	DEBUG_POINT("shown");
 	frontier_ring_commit();
 	frontier_publish(worker->database, worker->cut, own);
 }
@@ -300,6 +298,7 @@ cycle_settle(Worker *worker)
 		entry->view->adopted = true;
 		entry->view->retry_at_ms = 0;
 		entry->view->failures = 0;
+		entry->yields = 0;
 		pg_atomic_write_u32(&entry->view->shared->wanted, 0);
 	}
 }
@@ -396,6 +395,7 @@ cycle_run(Worker *worker)
 	 */
 	if (worker->busy)
 		(void) GetTopTransactionId();
+	writers_settle(worker);
 	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
 	XLogFlush(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
@@ -459,6 +459,7 @@ cycle_run(Worker *worker)
 		todo = NIL;
 
 	/* 3 */
+	DEBUG_POINT("decided");
 	foreach (cell, todo)
 	{
 		WorkerView *entry = lfirst(cell);
@@ -478,6 +479,7 @@ cycle_run(Worker *worker)
 	{
 		MemoryContextSwitchTo(old);
 		AbortCurrentTransaction();
+		(void) yield_end();
 		capture_finish(worker->capture, true);
 		return CYCLE_AGAIN;
 	}
@@ -489,6 +491,7 @@ cycle_run(Worker *worker)
 			cut->at_ms = worker->cut->at_ms;
 		MemoryContextSwitchTo(old);
 		CommitTransactionCommand();
+		(void) yield_end();
 		capture_finish(worker->capture, false);
 		ahead_forget_ended(worker);
 		cycle_advance(worker, cut, own, false);
@@ -529,8 +532,11 @@ cycle_run(Worker *worker)
 		change_free(lfirst(cell));
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
+	DEBUG_POINT("applied");
 	CommitTransactionCommand();
+	(void) yield_end();
 
+	DEBUG_POINT("committed");
 	cycle_settle(worker);
 	capture_finish(worker->capture, false);
 	ahead_forget_ended(worker);
@@ -593,11 +599,39 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 }
 
 /*
+ * The view's computation was broken off for somebody who waited for a lock. It
+ * is tried again later and later; readers wait for it until it cannot be hidden
+ * any more that it does not get through.
+ */
+static void
+cycle_view_yielded(Worker *worker, WorkerView *entry)
+{
+	MaintainedView *view = entry->view;
+
+	view->adopted = false;
+	entry->dirty = true;
+	entry->locked_until_ms = worker_now_ms() + cycle_retry_ms(entry->yields++);
+	if (entry->yields >= MOST_YIELDS)
+	{
+		ErrorData given_way = {.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE};
+
+		given_way.message =
+		    psprintf("computing it was broken off %d times for others who waited for its locks",
+		             entry->yields);
+		cycle_view_failed(worker, entry, &given_way);
+		pfree(given_way.message);
+	}
+	else
+		cycle_show(worker, view, true, pg_atomic_read_u32(&view->shared->failed) != 0);
+}
+
+/*
  * After an error, outside of a transaction: nothing of the cycle has happened,
- * and the view that was being worked on falls behind.
+ * and the view that was being worked on falls behind. yielded: the error was
+ * only to give way to somebody.
  */
 void
-cycle_failed(Worker *worker, ErrorData *error)
+cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 {
 	WorkerView *culprit = worker->culprit;
 	ListCell *cell;
@@ -616,7 +650,9 @@ cycle_failed(Worker *worker, ErrorData *error)
 		entry->rebuilt = false;
 		passes_settle(entry->view, false);
 	}
-	if (culprit != NULL)
+	if (culprit != NULL && yielded)
+		cycle_view_yielded(worker, culprit);
+	else if (culprit != NULL)
 		cycle_view_failed(worker, culprit, error);
 }
 
@@ -635,7 +671,7 @@ cycle_next_due_ms(Worker *worker)
 
 		if (view->invalid)
 			continue; /* load_needed says when */
-		if (view->retry_at_ms != 0 || !view->adopted || entry->dirty || entry->writers != NIL)
+		if (view->retry_at_ms != 0 || !view->adopted || entry->dirty || entry->unsettled)
 		{
 			due = Max(Max(view->retry_at_ms, entry->locked_until_ms), 1);
 			if (pg_atomic_read_u32(&view->shared->wanted) == 0)
@@ -673,7 +709,7 @@ cycle_wanted(Worker *worker)
 	{
 		WatchedRelation *watched = lfirst(cell);
 
-		if (watched->fresh || watched->writers != NIL)
+		if (watched->fresh || watched->unsettled)
 			return true;
 	}
 	return false;

@@ -9,6 +9,7 @@
 
 #include "access/xlog.h"
 #include "cut/frontier.h"
+#include "debug/point.h"
 #include "fmgr.h"
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
@@ -94,6 +95,9 @@ init_define_settings(void)
 	                        "Sets the nice value of the processes that keep views fresh.",
 	                        "Below 0, if the server's processes may.", &worker_nice, -5, -20, 19,
 	                        PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("freshet.debug_points",
+	                         "Lets tests hold processes at certain points by advisory locks.", NULL,
+	                         &debug_points, false, PGC_SIGHUP, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("freshet");
 }
 

@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "common/hashfn.h"
+#include "debug/point.h"
 #include "nodes/nodes.h"
 #include "access/relation.h"
 #include "maintain/worker.h"
@@ -229,48 +230,6 @@ load_again(Worker *worker)
 	worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
 }
 
-/* Transactions that hold a lock with which one writes to the relation. */
-static List *
-load_writers(Worker *worker, Oid relid)
-{
-	LOCKTAG tag;
-	VirtualTransactionId *writers;
-	int count;
-	List *result = NIL;
-	MemoryContext old = MemoryContextSwitchTo(worker->context);
-
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-	writers = GetLockConflicts(&tag, ShareLock, &count);
-	for (int i = 0; i < count; i++)
-	{
-		VirtualTransactionId *writer = palloc(sizeof(VirtualTransactionId));
-
-		*writer = writers[i];
-		result = lappend(result, writer);
-	}
-	MemoryContextSwitchTo(old);
-	return result;
-}
-
-/* Have all these transactions ended? Those that have are forgotten. */
-bool
-load_writers_done(List **writers)
-{
-	ListCell *cell;
-
-	foreach (cell, *writers)
-	{
-		VirtualTransactionId *writer = lfirst(cell);
-
-		if (VirtualXactLock(*writer, false))
-		{
-			*writers = foreach_delete_current(*writers, cell);
-			pfree(writer);
-		}
-	}
-	return *writers == NIL;
-}
-
 /* Is this relation a view that we maintain ourselves? */
 static WorkerView *
 load_find(Worker *worker, Oid relid)
@@ -287,25 +246,24 @@ load_find(Worker *worker, Oid relid)
 	return NULL;
 }
 
-/*
- * Watch a base relation under its present file. Returns transactions that may
- * have written to it unseen.
- */
-static List *
+/* Watch a base relation under its present file. */
+static void
 load_watch(Worker *worker, Oid relid, RelFileNode node)
 {
 	RelFileNode watched;
 	bool known;
 
 	if (load_find(worker, relid) != NULL || node.relNode == InvalidOid)
-		return NIL;
+		return;
 	known = capture_watches(worker->capture, relid, &watched);
 	if (known && RelFileNodeEquals(watched, node))
-		return NIL;
+		return;
 	capture_watch(worker->capture, relid, node);
+	DEBUG_POINT("watched");
 	/* of a new file, capture_rewind sees everything */
 	load_new_file |= known;
-	return known ? NIL : load_writers(worker, relid);
+	if (!known)
+		writers_note(worker, relid);
 }
 
 /* Add a query and the way in which it is kept to a fingerprint. */
@@ -471,14 +429,11 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	foreach (cell, view->plan->relations)
 	{
 		PlanRelation *base = lfirst(cell);
-		List *writers = load_watch(worker, base->relid, base->node);
 
+		load_watch(worker, base->relid, base->node);
 		/* reading goes on from a cut that knew the relation: nothing is unseen */
 		if (from_cut && view->adopted)
-			continue;
-		old = MemoryContextSwitchTo(worker->context);
-		entry->writers = list_concat(entry->writers, writers);
-		MemoryContextSwitchTo(old);
+			writers_forget(worker, base->relid);
 	}
 	strategy = (char) plan_strategy(view->plan);
 	if (row->strategy == NULL || row->strategy[0] != strategy || row->reason == NULL ||
@@ -573,8 +528,7 @@ load_watched(Worker *worker)
 			if (!RelFileNodeEquals(watched->node, relation->rd_node))
 				watched->fresh = true;
 			watched->node = relation->rd_node;
-			watched->writers =
-			    list_concat(watched->writers, load_watch(worker, relids[i], relation->rd_node));
+			load_watch(worker, relids[i], relation->rd_node);
 			relation_close(relation, NoLock);
 		}
 		UnlockRelationOid(relids[i], AccessShareLock);
@@ -660,6 +614,7 @@ load_one(Worker *worker, ViewRow *row)
 	ErrorData *volatile error = NULL;
 	volatile bool loaded = false;
 
+	DEBUG_POINT("load");
 	StartTransactionCommand();
 	PG_TRY();
 	{

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "cut/cut.h"
 #include "cut/frontier.h"
+#include "debug/point.h"
 #include "maintain/launcher.h"
 #include "maintain/wake.h"
 #include "miscadmin.h"
@@ -63,6 +64,8 @@ wake_xact_callback(XactEvent event, void *arg)
 			if (wake_wrote)
 			{
 				wake_wrote = false;
+				if (MyBackendType == B_BACKEND)
+					DEBUG_POINT("visible");
 				database = frontier_database(MyDatabaseId, false);
 				if (catalog_take_changed())
 				{

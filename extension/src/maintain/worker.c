@@ -18,6 +18,7 @@
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
 #include "maintain/worker.h"
+#include "maintain/yield.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -147,16 +148,19 @@ worker_cycle(Worker *worker)
 	PG_CATCH();
 	{
 		ErrorData *error;
+		bool yielded;
 
-		if (worker->culprit == NULL && ++failures >= MOST_FAILURES)
-			PG_RE_THROW();
 		MemoryContextSwitchTo(worker->context);
 		error = CopyErrorData();
-		EmitErrorReport();
+		yielded = yield_end() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+		if (!yielded && worker->culprit == NULL && ++failures >= MOST_FAILURES)
+			PG_RE_THROW();
+		if (!yielded)
+			EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		cut_reset();
-		cycle_failed(worker, error);
+		cycle_failed(worker, error, yielded);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -259,6 +263,7 @@ freshet_worker_main(Datum dboid)
 	    AllocSetContextCreate(TopMemoryContext, "freshet cycle", ALLOCSET_DEFAULT_SIZES);
 	worker->generation = pg_atomic_read_u32(&database->catalog_generation) - 1;
 	load_initialize(worker);
+	yield_initialize();
 	frontier_ring_create(database);
 	worker_resume(worker);
 

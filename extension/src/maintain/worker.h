@@ -34,10 +34,9 @@ typedef struct WatchedRelation
 {
 	Oid relid;
 	RelFileNode node;
-	bool fresh;    /* taken up since the last cut */
-	bool untaken;  /* its lock could not be had: nothing is known */
-	List *writers; /* of VirtualTransactionId *: may have written
-								 * before it was watched */
+	bool fresh;     /* taken up since the last cut */
+	bool untaken;   /* its lock could not be had: nothing is known */
+	bool unsettled; /* somebody may have written to it before it was watched */
 } WatchedRelation;
 
 /*
@@ -59,8 +58,7 @@ typedef struct WorkerView
 {
 	MaintainedView *view;
 	uint64 fingerprint;    /* of the query, and of the files it reads and writes */
-	List *writers;         /* as in WatchedRelation; while there are any, the
-								 * view is rebuilt with every cut */
+	bool unsettled;        /* likewise to what it reads: rebuilt with every cut */
 	List *defined_by;      /* transactions that changed a function or a type it
 	                        * uses, and that no cut shows yet */
 	bool dirty;            /* something changed since its content was made */
@@ -68,6 +66,7 @@ typedef struct WorkerView
 	                        * once that is committed */
 	int64 locked_until_ms; /* somebody holds a lock: not before this time */
 	int locked_ms;         /* how long that is, growing */
+	int yields;            /* computations in a row broken off for others */
 } WorkerView;
 
 typedef struct Worker
@@ -81,6 +80,7 @@ typedef struct Worker
 	List *views;            /* of WorkerView *, those below others first */
 	List *unloaded;         /* of UnloadedView *; behind, like views that wait */
 	List *watched;          /* of WatchedRelation * */
+	List *unseen;           /* of UnseenWriters *; see writers.c */
 	List *ddl;              /* transactions that changed what we plan with, and
 	                         * that no cut shows yet */
 	List *committed;        /* of CommittedCut *, oldest first */
@@ -104,7 +104,7 @@ typedef enum CycleResult
 } CycleResult;
 
 extern CycleResult cycle_run(Worker *worker);
-extern void cycle_failed(Worker *worker, ErrorData *error);
+extern void cycle_failed(Worker *worker, ErrorData *error, bool yielded);
 extern void cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error);
 extern void cycle_record_error(Oid view, ErrorData *error);
 extern int64 cycle_retry_ms(int failures);
@@ -128,7 +128,11 @@ extern bool load_invalidated(const SharedInvalidationMessage *message, Transacti
 extern void load_view_again(MaintainedView *view);
 extern bool load_ddl(Worker *worker, Snapshot cut);
 extern bool load_needed(Worker *worker);
-extern bool load_writers_done(List **writers);
+
+/* writers.c */
+extern void writers_note(Worker *worker, Oid relid);
+extern void writers_forget(Worker *worker, Oid relid);
+extern void writers_settle(Worker *worker);
 
 /* ahead.c */
 extern bool ahead_run(Worker *worker);
