@@ -111,6 +111,17 @@ DELETE FROM staff WHERE id IN (5, 3);
 DELETE FROM edges WHERE a = 1;
 SELECT freshet.verify('mixed'), freshet.verify('tree'), freshet.verify('reach');
 
+-- one without an end is read no further than it has to be, and never stored
+CREATE MATERIALIZED VIEW endless_exists AS
+SELECT id FROM staff s WHERE id < 10 AND EXISTS (
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT FROM n WHERE i > s.id);
+CREATE MATERIALIZED VIEW endless_limit AS
+WITH RECURSIVE n(i) AS (SELECT min(id) FROM staff UNION ALL SELECT i + 1 FROM n)
+SELECT s.id, x FROM staff s, LATERAL (SELECT i AS x FROM n LIMIT 2) l WHERE s.id < 10;
+SELECT view::text, strategy, reason FROM freshet.views WHERE view::text ~ '^endless' ORDER BY 1;
+DELETE FROM staff WHERE id = 7;
+SELECT freshet.verify('endless_exists'), freshet.verify('endless_limit');
+
 SET client_min_messages = error;
 DROP SCHEMA recursion CASCADE;
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'freshet' AND c.relname ~ '^part';

@@ -390,12 +390,18 @@ normalise_children(Normalise *normalise, Query *query)
 Query *
 normalise_query(Normalise *normalise, Query *query, bool top)
 {
+	bool partial_before = normalise->partial;
+
 	check_stack_depth();
 	if (!top && recursion_block(query))
 	{
+		if (normalise->partial)
+			normalise->obstacle = "WITH RECURSIVE that may have no end and need not be read to it";
 		recursion_normalise(normalise, query);
 		return query;
 	}
+	if ((query->limitCount != NULL || query->limitOffset != NULL) && query->sortClause == NIL)
+		normalise->partial = true;
 	normalise_inline(query);
 	if (normalise_closed(query))
 	{
@@ -407,6 +413,7 @@ normalise_query(Normalise *normalise, Query *query, bool top)
 	normalise_children(normalise, query);
 	if (query->hasSubLinks)
 		sublink_rewrite(normalise, query);
+	normalise->partial = partial_before;
 	return query;
 }
 

@@ -20,6 +20,7 @@ typedef struct Normalise
 {
 	List *parts;          /* of PlanPart *, those below others first */
 	const char *obstacle; /* why the blocks may not equal the query; NULL: they do */
+	bool partial;         /* what is being normalised may be asked for some of its rows only */
 } Normalise;
 
 /* normalise.c */

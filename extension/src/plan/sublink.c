@@ -122,6 +122,7 @@ sublink_mutator(Node *node, SublinkContext *context)
 	{
 		SubLink *sublink = copyObject((SubLink *) node);
 		Query *subselect = castNode(Query, sublink->subselect);
+		bool partial_before = context->normalise->partial;
 
 		sublink->testexpr = sublink_mutator(sublink->testexpr, context);
 		if ((sublink->subLinkType == ANY_SUBLINK || sublink->subLinkType == ALL_SUBLINK ||
@@ -134,7 +135,10 @@ sublink_mutator(Node *node, SublinkContext *context)
 			if (!subselect->hasDistinctOn)
 				subselect->sortClause = NIL;
 		}
+		if (sublink->subLinkType == EXISTS_SUBLINK || sublink->subLinkType == ALL_SUBLINK)
+			context->normalise->partial = true;
 		subselect = normalise_query(context->normalise, subselect, false);
+		context->normalise->partial = partial_before;
 		sublink->subselect = (Node *) subselect;
 		if (!normalise_closed(subselect))
 			return (Node *) sublink;
