@@ -1,5 +1,6 @@
 """Views that compare rows with the clock stay right while time passes, with and without writes."""
 
+import datetime
 import random
 import time
 
@@ -158,4 +159,128 @@ def test_time_passes_while_the_server_is_down(pg):
     connection.execute("SELECT count(*) FROM ahead")
     assert not wrong(connection, ["ahead"])
     assert connection.execute("SELECT count(*) FROM ahead").fetchone()[0] < before
+    connection.close()
+
+
+@pytest.mark.timeout(60)
+def test_readers_after_the_moment_see_it(database):  # noqa: F811
+    """Promise 4 holds for time as well: whoever comes after the clock has passed a row does not see it."""
+    connection = database()
+    connection.execute("CREATE TABLE events (id int PRIMARY KEY, at timestamptz)")
+    connection.execute("CREATE INDEX ON events (at)")
+    connection.execute("INSERT INTO events SELECT i, now() + interval '11 ms' * i FROM generate_series(1, 400) i")
+    connection.execute("CREATE MATERIALIZED VIEW ahead AS SELECT id, at FROM events WHERE at > now()")
+    connection.execute("CREATE MATERIALIZED VIEW above AS SELECT count(*) AS n, min(at) AS next FROM ahead")
+    connection.execute("SELECT count(*) FROM ahead")
+    wrongly = []
+    seen = set()
+    deadline = time.monotonic() + 4
+    while time.monotonic() < deadline:
+        before = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+        first, left = connection.execute("SELECT min(at), count(*) FROM ahead").fetchone()
+        seen.add(left)
+        if first is not None and first < before - datetime.timedelta(milliseconds=1):
+            wrongly.append((first, before))
+        following = connection.execute("SELECT next FROM above").fetchone()[0]
+        if following is not None and following < before - datetime.timedelta(milliseconds=1):
+            wrongly.append((following, before, "above"))
+    assert not wrongly
+    assert len(seen) > 50
+    assert not wrong(connection, ["ahead", "above"])
+    connection.close()
+
+
+@pytest.mark.timeout(60)
+def test_moments_that_are_none(database):  # noqa: F811
+    """NULL and infinite moments, timestamps without a zone, and dates."""
+    views = {
+        "since": "SELECT id FROM moments WHERE at <= now()",
+        "until": "SELECT id FROM moments WHERE at > now() - interval '300 ms'",
+        "unzoned": "SELECT id FROM moments WHERE wall > LOCALTIMESTAMP",
+        "against_zone": "SELECT id FROM moments WHERE wall > now()",
+        "today": "SELECT id FROM moments WHERE day = CURRENT_DATE OR day > CURRENT_DATE + 5",
+        "finite_age": "SELECT id FROM moments WHERE CASE WHEN isfinite(at) THEN now() - at < interval '500 ms' END",
+        "last": "SELECT day, max(at) AS last FROM moments GROUP BY day HAVING max(at) > now() OR max(at) IS NULL",
+    }
+    connection = database()
+    connection.execute("SET TimeZone = 'Asia/Kathmandu'")
+    connection.execute("CREATE TABLE moments (id int, at timestamptz, wall timestamp, day date)")
+    connection.execute("INSERT INTO moments SELECT i, now() + interval '130 ms' * i, LOCALTIMESTAMP + interval '130 ms' * i, "
+                       "CURRENT_DATE + i % 8 FROM generate_series(-5, 25) i")
+    connection.execute("INSERT INTO moments VALUES (100, 'infinity', 'infinity', 'infinity'), "
+                       "(101, '-infinity', '-infinity', '-infinity'), (102, NULL, NULL, NULL)")
+    for name, query in views.items():
+        connection.execute(f"CREATE MATERIALIZED VIEW {name} AS {query}")
+    # others look at them from other zones
+    connection.execute("SET TimeZone = 'America/Caracas'")
+    for step in range(12):
+        assert not wrong(connection, views), step
+        if step % 3 == 2:
+            connection.execute("UPDATE moments SET at = now() + interval '200 ms', wall = wall + interval '1 s' WHERE id %% 6 = %s",
+                               (step % 6,))
+            connection.execute("INSERT INTO moments VALUES (%s, 'infinity', '-infinity', CURRENT_DATE)", (200 + step,))
+        time.sleep(0.15)
+    assert not connection.execute("SELECT view, error FROM freshet.views WHERE error IS NOT NULL").fetchall()
+    connection.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("jump", ("back", "ahead"))
+def test_time_zone_changes_its_offset(database, jump):  # noqa: F811
+    """Summer time ends, or begins, while nobody writes."""
+    connection = database()
+    moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(seconds=5)
+
+    def rule(wall: datetime.datetime) -> str:
+        return f"J{wall.replace(year=2001).timetuple().tm_yday}/{wall:%H:%M:%S}"
+
+    # standard time is UTC, summer time an hour ahead; the rules tell local time before the change
+    far = rule(moment - datetime.timedelta(days=100))
+    if jump == "back":
+        zone = f"STD0DST-1,{far},{rule(moment + datetime.timedelta(hours=1))}"
+    else:
+        zone = f"STD0DST-1,{rule(moment)},{far}"
+    connection.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
+    connection.execute("CREATE TABLE calls (id int PRIMARY KEY, wall timestamp, at timestamptz)")
+    connection.execute("CREATE INDEX ON calls (wall)")
+    connection.execute("INSERT INTO calls SELECT i, LOCALTIMESTAMP + interval '50 s' * i, now() + interval '1 s' * i "
+                       "FROM generate_series(-100, 200) i")
+    views = {
+        "upcoming": "SELECT id FROM calls WHERE wall > LOCALTIMESTAMP",
+        "passed": "SELECT count(*) AS n FROM calls WHERE wall <= LOCALTIMESTAMP - interval '10 minutes'",
+        "waited": "SELECT id FROM calls WHERE LOCALTIMESTAMP - wall < interval '20 minutes'",
+        "a_day_before": "SELECT id FROM calls WHERE at > now() - interval '1 day' + interval '86400 seconds'",
+    }
+    for name, query in views.items():
+        connection.execute(f"CREATE MATERIALIZED VIEW {name} AS {query}")
+    connection.execute("SET TimeZone = 'UTC'")
+    before = connection.execute("SELECT count(*) FROM upcoming").fetchone()[0]
+    assert datetime.datetime.now(datetime.timezone.utc) < moment
+    while datetime.datetime.now(datetime.timezone.utc) < moment + datetime.timedelta(milliseconds=1):
+        assert not wrong(connection, views)
+        time.sleep(0.2)
+    # an hour is 72 rows; the minute this test may take is not more than two
+    after = connection.execute("SELECT count(*) FROM upcoming").fetchone()[0]
+    assert (after - before if jump == "back" else before - after) in range(70, 75)
+    assert not wrong(connection, views)
+    connection.close()
+
+
+@pytest.mark.timeout(60)
+def test_subscribers_hear_of_time(database):  # noqa: F811
+    """A change that no transaction made reaches those who subscribe to the view."""
+    connection = database()
+    connection.execute("CREATE TABLE events (id int PRIMARY KEY, at timestamptz)")
+    connection.execute("INSERT INTO events SELECT i, now() + interval '600 ms' * i FROM generate_series(1, 3) i")
+    connection.execute("CREATE MATERIALIZED VIEW ahead AS SELECT id FROM events WHERE at > now()")
+    connection.execute("SELECT count(*) FROM ahead")
+    connection.execute("SELECT freshet.subscribe('s', 'ahead')")
+    heard = []
+    deadline = time.monotonic() + 20
+    while len(heard) < 6 and time.monotonic() < deadline:
+        connection.execute("CALL freshet.wait('s', 500, NULL, NULL, NULL)")
+        heard += connection.execute(
+            "SELECT mz_diff, id FROM freshet.changes('s') AS (mz_timestamp numeric, mz_diff bigint, id int)").fetchall()
+    assert sorted(heard[:3]) == [(1, 1), (1, 2), (1, 3)]
+    assert heard[3:] == [(-1, 1), (-1, 2), (-1, 3)]
     connection.close()

@@ -103,6 +103,7 @@ frontier_startup_shmem(void)
 		pg_atomic_init_u32(&view->locked, 0);
 		pg_atomic_init_u64(&view->lsn, 0);
 		pg_atomic_init_u64(&view->at_ms, 0);
+		pg_atomic_init_u64(&view->passes_at_ms, 0);
 		pg_atomic_init_u64(&view->rows_in, 0);
 		pg_atomic_init_u64(&view->rows_out, 0);
 		pg_atomic_init_u64(&view->cycles, 0);
@@ -277,6 +278,7 @@ frontier_view(Oid dboid, Oid view, bool create)
 		pg_atomic_write_u32(&free_entry->locked, InvalidOid);
 		pg_atomic_write_u64(&free_entry->lsn, 0);
 		pg_atomic_write_u64(&free_entry->at_ms, 0);
+		pg_atomic_write_u64(&free_entry->passes_at_ms, 0);
 		pg_atomic_write_u64(&free_entry->rows_in, 0);
 		pg_atomic_write_u64(&free_entry->rows_out, 0);
 		pg_atomic_write_u64(&free_entry->cycles, 0);
@@ -312,13 +314,14 @@ List *
 frontier_views_behind(Oid dboid)
 {
 	List *views = NIL;
+	int64 now_ms = frontier_now_ms();
 
 	for (int i = 0; i < frontier_shared->view_count; i++)
 	{
 		FrontierView *entry = &frontier_views[i];
 
-		if (entry->dboid == dboid && pg_atomic_read_u32(&entry->behind) != 0 &&
-		    pg_atomic_read_u32(&entry->failed) == 0)
+		if (entry->dboid == dboid && pg_atomic_read_u32(&entry->failed) == 0 &&
+		    (pg_atomic_read_u32(&entry->behind) != 0 || frontier_passed(entry, now_ms)))
 			views = lappend_oid(views, entry->view);
 	}
 	return views;

@@ -110,6 +110,7 @@ typedef struct FrontierView
 	                          * none */
 	pg_atomic_uint64 lsn;
 	pg_atomic_uint64 at_ms;
+	pg_atomic_uint64 passes_at_ms; /* when time alone changes it next; 0: it does not */
 	pg_atomic_uint64 rows_in;
 	pg_atomic_uint64 rows_out;
 	pg_atomic_uint64 cycles;
@@ -140,7 +141,8 @@ extern void frontier_startup_shmem(void);
  *
  * frontier_wait: returns once every transaction among the first "completed"
  * ones is visible in the frontier's cut, and, with a view that is behind, in
- * that view's own content. A failed view is never waited for. timeout_ms < 0:
+ * that view's own content, and time has changed in it what it was to change by
+ * now. A failed view is never waited for. timeout_ms < 0:
  * no limit. frontier_wait_since is also satisfied by a cut taken at since_ms
  * or later (0: no such cut).
  *

@@ -15,6 +15,9 @@
 extern LWLock *frontier_lock;
 extern int64 frontier_now_ms(void);
 
+/* wait.c */
+extern bool frontier_passed(FrontierView *view, int64 at_ms);
+
 /* watch.c */
 extern Size frontier_watch_size(void);
 extern void frontier_watch_startup(void);

@@ -25,6 +25,8 @@
 
 /* While waiting: how often a reader looks whether it is itself in the way. */
 #define LOOK_MS 50
+/* A worker that does not come to what time changes is not waited for longer. */
+#define CLOCK_MOST_MS 1000
 
 /* what this backend must give back when it ends */
 static bool exit_registered = false;
@@ -86,26 +88,38 @@ wait_frontier_satisfied(FrontierDatabase *database, uint64 completed, int64 sinc
 /*
  * Likewise, with a view that may be behind the frontier. What is said of the
  * view is read after the frontier: it is said before a cut is published at
- * which the view is behind.
+ * which the view is behind. clock_ms: what time was to change by then has
+ * changed; 0: that does not matter.
  */
 static bool
-wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms)
+wait_satisfied(FrontierDatabase *database, FrontierView *view, uint64 completed, int64 since_ms,
+               int64 clock_ms)
 {
 	bool satisfied = wait_frontier_satisfied(database, completed, since_ms);
 
 	pg_read_barrier();
-	if (view != NULL && view->dboid == database->dboid && pg_atomic_read_u32(&view->failed) == 0 &&
-	    pg_atomic_read_u32(&view->behind) != 0)
+	if (view == NULL || view->dboid != database->dboid || pg_atomic_read_u32(&view->failed) != 0)
+		return satisfied;
+	if (pg_atomic_read_u32(&view->behind) != 0)
 		return pg_atomic_read_u64(&view->completed) >= completed ||
 		       (since_ms > 0 && pg_atomic_read_u64(&view->at_ms) >= (uint64) since_ms);
-	return satisfied;
+	return satisfied && !frontier_passed(view, clock_ms);
 }
 
 /* Are the first "completed" transactions visible in the frontier's cut? */
 bool
 frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed)
 {
-	return wait_satisfied(database, view, completed, 0);
+	return wait_satisfied(database, view, completed, 0, 0);
+}
+
+/* Was time to change a view by then, and is it not known yet that it has? */
+bool
+frontier_passed(FrontierView *view, int64 at_ms)
+{
+	uint64 passes_at_ms = pg_atomic_read_u64(&view->passes_at_ms);
+
+	return passes_at_ms != 0 && passes_at_ms <= (uint64) at_ms;
 }
 
 /* Does the worker wait for a lock that this very transaction holds? */
@@ -188,6 +202,7 @@ wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int6
 	TimestampTz started = GetCurrentTimestamp();
 	Oid dboid = database->dboid;
 	TimestampTz looked = started;
+	int64 clock_ms = since_ms > 0 ? since_ms : frontier_now_ms();
 
 	/* the worker has met a lock already: no need to let it try again first */
 	if (view != NULL && pg_atomic_read_u32(&view->locked) != InvalidOid && wait_locked_out(view))
@@ -201,7 +216,9 @@ wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int6
 
 		if (database->dboid != dboid)
 			return FRONTIER_NO_WORKER;
-		if (wait_satisfied(database, view, completed, since_ms))
+		if (TimestampDifferenceExceeds(started, now, CLOCK_MOST_MS))
+			clock_ms = 0;
+		if (wait_satisfied(database, view, completed, since_ms, clock_ms))
 			return FRONTIER_FRESH;
 		if (wait_worker_missing(database))
 			return FRONTIER_NO_WORKER;
@@ -234,8 +251,11 @@ frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 compl
                     int64 since_ms, long timeout_ms)
 {
 	volatile FrontierWait outcome = FRONTIER_TIMEOUT;
+	int64 clock_ms = since_ms;
 
-	if (wait_satisfied(database, view, completed, since_ms))
+	if (view != NULL && since_ms == 0 && pg_atomic_read_u64(&view->passes_at_ms) != 0)
+		clock_ms = frontier_now_ms();
+	if (wait_satisfied(database, view, completed, since_ms, clock_ms))
 		return FRONTIER_FRESH;
 
 	wait_register_exit();

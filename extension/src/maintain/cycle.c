@@ -281,6 +281,47 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	frontier_publish(worker->database, worker->cut, own);
 }
 
+/* When time alone changes a view next, or one that it reads. */
+static int64
+cycle_passes_at_ms(Worker *worker, MaintainedView *view)
+{
+	int64 result = view->adopted ? passes_at_ms(view) : PG_INT64_MAX;
+	ListCell *cell;
+	ListCell *other;
+
+	if (view->depth <= 1)
+		return result;
+	foreach (cell, worker->views)
+	{
+		MaintainedView *below = ((WorkerView *) lfirst(cell))->view;
+
+		if (below->depth >= view->depth || !below->has_readers)
+			continue;
+		foreach (other, view->plan->relations)
+			if (((PlanRelation *) lfirst(other))->relid == below->view)
+				result = Min(result, cycle_passes_at_ms(worker, below));
+	}
+	return result;
+}
+
+/* Have readers wait for what time changes next. */
+static void
+cycle_publish_passes(Worker *worker)
+{
+	bool timed = false;
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+		timed |= passes_timed(((WorkerView *) lfirst(cell))->view);
+	foreach (cell, worker->views)
+	{
+		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
+		int64 passes = timed ? cycle_passes_at_ms(worker, view) : PG_INT64_MAX;
+
+		pg_atomic_write_u64(&view->shared->passes_at_ms, passes == PG_INT64_MAX ? 0 : passes);
+	}
+}
+
 /* The cycle is committed: what it rebuilt is up to date now. */
 static void
 cycle_settle(Worker *worker)
@@ -301,6 +342,7 @@ cycle_settle(Worker *worker)
 		entry->yields = 0;
 		pg_atomic_write_u32(&entry->view->shared->wanted, 0);
 	}
+	cycle_publish_passes(worker);
 }
 
 /* Bring one view to the new cut. */
