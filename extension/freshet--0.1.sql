@@ -135,6 +135,31 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 20;
 COMMENT ON FUNCTION freshet.explain(regclass) IS
 'how a materialized view is kept fresh: strategy, delta queries, indexes used and missing';
 
+-- Indexes that delta queries lacked and that were made, or could not be.
+CREATE TABLE freshet.made_index (
+	relation oid,
+	name name,
+	made_at timestamptz,
+	error text,
+	failures int NOT NULL DEFAULT 0,
+	retry_at timestamptz,
+	PRIMARY KEY (relation, name)
+);
+CREATE VIEW freshet.made_indexes AS
+SELECT m.relation::regclass AS relation,
+	m.name,
+	coalesce(i.indisvalid, false) AS valid,
+	m.made_at,
+	CASE WHEN pg_has_role(t.relowner, 'USAGE') THEN m.error END AS error,
+	m.retry_at
+FROM freshet.made_index m
+	JOIN pg_class t ON t.oid = m.relation
+	LEFT JOIN pg_class c ON c.relname = m.name AND c.relnamespace = t.relnamespace
+	LEFT JOIN pg_index i ON i.indexrelid = c.oid AND i.indrelid = m.relation;
+COMMENT ON VIEW freshet.made_indexes IS
+'the indexes that freshet.auto_index made or tried to make; one that is not valid is not there or not finished';
+GRANT SELECT ON freshet.made_indexes TO PUBLIC;
+
 -- Subscriptions: see docs/subscribe.md
 
 CREATE FUNCTION freshet.subscribe(name text, target text, snapshot boolean DEFAULT true,

@@ -102,6 +102,17 @@ def test_tpch(place):
     place.wait_for("SELECT md5(string_agg(o::text, '' ORDER BY o_orderkey)) <> '%s' FROM orders o" % before, True)
 
 
+def test_indexes_that_views_need_are_made(place):
+    place.run("CREATE SOURCE t FROM LOAD GENERATOR TPCH (SCALE FACTOR 0.01) FOR ALL TABLES")
+    place.wait_for(table(place, "orders"), 15000)
+    place.run("CREATE MATERIALIZED VIEW ordered AS SELECT c.c_name, o.o_totalprice FROM customer c"
+              " JOIN orders o ON o.o_custkey = c.c_custkey")
+    place.wait_for("SELECT max(indexdef) FROM pg_indexes JOIN freshet.made_indexes m ON m.name = indexname AND m.valid"
+                   " WHERE schemaname = '%s' AND m.relation = 'orders'::regclass" % place.schema,
+                   "CREATE INDEX orders_o_custkey_freshet_idx ON %s.orders USING btree (o_custkey)" % place.schema)
+    assert place.value("SELECT freshet.verify('ordered')") == 0
+
+
 def test_tpch_stands_still_without_an_interval(place):
     place.run("CREATE SOURCE t FROM LOAD GENERATOR TPCH (SCALE FACTOR 0.001) FOR TABLES (region, nation)")
     place.wait_for(table(place, "nation"), 25)

@@ -23,6 +23,7 @@
 #include "storage/lwlock.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
+#include "view/auto_index.h"
 #include "view/catalog.h"
 #include "view/view.h"
 
@@ -84,6 +85,11 @@ init_define_settings(void)
 	    "Runs a view's whole query where that is expected to be cheaper than to follow changes.",
 	    "Off is for tests: whatever can follow changes does.", &choice_enable_recompute, true,
 	    PGC_SIGHUP, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+	    "freshet.auto_index",
+	    "Makes indexes that views need to follow changes, and that are missing.",
+	    "A label of a table decides for it.", &auto_index_enabled, false, PGC_SIGHUP, 0, NULL, NULL,
+	    NULL);
 	barrier_define_settings();
 	DefineCustomIntVariable(
 	    "freshet.max_cut_age", "Sets how long a cut may be held for a reader or subscriber.", NULL,
@@ -117,6 +123,7 @@ _PG_init(void)
 	shmem_request_hook = init_request_shmem;
 	init_previous_startup = shmem_startup_hook;
 	shmem_startup_hook = init_startup_shmem;
+	auto_index_register();
 	cut_install_hooks();
 	wake_register();
 	barrier_register();

@@ -19,6 +19,7 @@
 #include "debug/point.h"
 #include "nodes/nodes.h"
 #include "access/relation.h"
+#include "maintain/indexer.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -718,6 +719,7 @@ load_catalogs(Worker *worker)
 	}
 	MemoryContextSwitchTo(old);
 	load_watched(worker);
+	indexer_catalogs_changed();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 

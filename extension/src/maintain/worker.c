@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "cut/retention.h"
 #include "maintain/barrier.h"
+#include "maintain/indexer.h"
 #include "maintain/launcher.h"
 #include "maintain/worker.h"
 #include "maintain/yield.h"
@@ -61,6 +62,7 @@ int worker_cycle_delay = 20;   /* GUC, milliseconds */
 static void
 worker_leave(LauncherOutcome outcome)
 {
+	indexer_stop();
 	launcher_report(outcome);
 	proc_exit(0);
 }
@@ -219,10 +221,12 @@ worker_housekeeping(Worker *worker)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+		indexer_tables_changed();
 	}
 	priority_apply();
 	if (*(volatile int *) &worker->database->stop_requested != 0)
 		worker_leave(LAUNCHER_LEFT);
+	indexer_look(worker_now_ms());
 }
 
 /* The worker's main function. */
@@ -292,6 +296,8 @@ freshet_worker_main(Datum dboid)
 				(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
 			if (worker_cycle(worker) == CYCLE_AGAIN)
 				continue;
+			if (worker->busy)
+				indexer_tables_changed();
 			frontier_drop_pins(database, begun - (int64) worker_max_cut_age * 1000);
 			rest_ms = worker_rest_ms(worker, GetCurrentTimestamp() - begun_us);
 			if (rest_ms > 0 && pg_atomic_read_u32(&database->waiters) == 0)

@@ -38,6 +38,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
+#include "view/auto_index.h"
 #include "view/catalog.h"
 #include "view/identity.h"
 #include "view/missing.h"
@@ -50,10 +51,11 @@ PG_FUNCTION_INFO_V1(freshet_explain);
 
 typedef struct Explain
 {
-	ReturnSetInfo *result;
+	ReturnSetInfo *result; /* NULL: only what is missing is asked for */
 	Relation view;
 	ViewPlan *plan;
-	List *names; /* for showing expressions of the view's query */
+	List *names;   /* for showing expressions of the view's query */
+	List *missing; /* of MissingIndex *, each once */
 } Explain;
 
 /* One line of the answer. */
@@ -67,6 +69,8 @@ explain_line(Explain *explain, int indent, const char *format, ...)
 	Datum value;
 	bool isnull = false;
 
+	if (explain->result == NULL)
+		return;
 	initStringInfo(&line);
 	appendStringInfoSpaces(&line, indent * 2);
 	for (;;)
@@ -133,21 +137,16 @@ explain_plan(Explain *explain, int indent, QueryDesc *query, const char *ephemer
 	}
 }
 
-/* The names of relations or indexes, with commas. */
+/* The names of relations, with commas. */
 static char *
-explain_names(List *relids, bool qualified)
+explain_names(List *relids)
 {
 	StringInfoData names;
 	ListCell *cell;
 
 	initStringInfo(&names);
 	foreach (cell, relids)
-	{
-		Oid relid = lfirst_oid(cell);
-
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-		                 qualified ? explain_name(relid) : quote_identifier(get_rel_name(relid)));
-	}
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", explain_name(lfirst_oid(cell)));
 	return names.data;
 }
 
@@ -156,14 +155,49 @@ static void
 explain_missing(Explain *explain, int indent, Oid relid, List *attributes)
 {
 	StringInfoData columns;
+	MissingIndex *missing;
+	char *error;
 	ListCell *cell;
 
+	foreach (cell, explain->missing)
+	{
+		missing = lfirst(cell);
+		if (missing->relid == relid && equal(missing->attributes, attributes))
+			break;
+	}
+	if (cell == NULL)
+	{
+		missing = palloc(sizeof(MissingIndex));
+		missing->relid = relid;
+		missing->attributes = attributes;
+		explain->missing = lappend(explain->missing, missing);
+	}
 	initStringInfo(&columns);
 	foreach (cell, attributes)
 		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
 		                 quote_identifier(get_attname(relid, lfirst_int(cell), false)));
 	explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);", explain_name(relid),
 	             columns.data);
+	if (explain->result == NULL || !auto_index_wanted(relid))
+		return;
+	error = auto_index_error(relid);
+	explain_line(explain, indent + 1, "freshet.auto_index %s",
+	             error ? "could not make it" : "makes it");
+}
+
+/* The indexes used, and which of them are ours. */
+static char *
+explain_used(List *indexes)
+{
+	StringInfoData names;
+	ListCell *cell;
+
+	initStringInfo(&names);
+	foreach (cell, indexes)
+		appendStringInfo(&names, "%s%s%s", names.len > 0 ? ", " : "",
+		                 quote_identifier(get_rel_name(lfirst_oid(cell))),
+		                 auto_index_made(lfirst_oid(cell)) ? " (made by freshet.auto_index)" : "");
+	return names.len > 0 ? names.data : pstrdup("none");
 }
 
 /* Which indexes a query uses, what it reads whole, and what it lacks. */
@@ -174,10 +208,10 @@ explain_indexes(Explain *explain, int indent, QueryDesc *query)
 	ListCell *cell;
 
 	missing_find(query, &report);
-	explain_line(explain, indent, "indexes used: %s",
-	             report.used == NIL ? "none" : explain_names(report.used, false));
+	if (explain->result != NULL)
+		explain_line(explain, indent, "indexes used: %s", explain_used(report.used));
 	if (report.whole != NIL)
-		explain_line(explain, indent, "read whole: %s", explain_names(report.whole, true));
+		explain_line(explain, indent, "read whole: %s", explain_names(report.whole));
 	foreach (cell, report.missing)
 	{
 		MissingIndex *missing = lfirst(cell);
@@ -199,7 +233,8 @@ explain_query(Explain *explain, Query *query, QueryEnvironment *environment, con
 
 	/* without the hooks: nothing is read, so there is nothing to wait for */
 	standard_ExecutorStart(description, EXEC_FLAG_EXPLAIN_ONLY);
-	explain_plan(explain, 2, description, ephemeral);
+	if (explain->result != NULL)
+		explain_plan(explain, 2, description, ephemeral);
 	if (environment)
 		explain_indexes(explain, 2, description);
 	standard_ExecutorEnd(description);
@@ -610,7 +645,7 @@ explain_whole(Explain *explain)
 		explain_line(explain, 1,
 		             "run anew: from time to time, and when a relation watched changes");
 	explain_line(explain, 1, "relations watched: %s",
-	             watched == NIL ? "none" : explain_names(watched, true));
+	             watched == NIL ? "none" : explain_names(watched));
 	if (took > 0)
 		explain_line(explain, 1, "last run: %.3f ms", took / 1000.0);
 	explain_line(explain, 1, "query:");
@@ -658,6 +693,21 @@ explain_maintained(Explain *explain, ViewRow *row)
 	}
 	identity_restore(&before);
 	explain_state(explain, row);
+}
+
+/* See auto_index.h. In the caller's transaction. */
+List *
+explain_missing_indexes(Oid view)
+{
+	Explain explain = {.view = try_relation_open(view, AccessShareLock)};
+	ViewRow *row = catalog_view(view);
+
+	if (explain.view == NULL)
+		return NIL;
+	if (row != NULL && row->maintain && explain.view->rd_rel->relkind == RELKIND_MATVIEW)
+		explain_maintained(&explain, row);
+	relation_close(explain.view, AccessShareLock);
+	return explain.missing;
 }
 
 /* freshet.explain(regclass) */
