@@ -118,6 +118,7 @@ SELECT id FROM staff s WHERE id < 10 AND EXISTS (
 CREATE MATERIALIZED VIEW endless_limit AS
 WITH RECURSIVE n(i) AS (SELECT min(id) FROM staff UNION ALL SELECT i + 1 FROM n)
 SELECT s.id, x FROM staff s, LATERAL (SELECT i AS x FROM n LIMIT 2) l WHERE s.id < 10;
+SELECT freshet.verify('endless_exists'), freshet.verify('endless_limit');
 SELECT view::text, strategy, reason FROM freshet.views WHERE view::text ~ '^endless' ORDER BY 1;
 DELETE FROM staff WHERE id = 7;
 SELECT freshet.verify('endless_exists'), freshet.verify('endless_limit');
