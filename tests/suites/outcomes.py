@@ -8,7 +8,7 @@ _RANK = {"passed": 0, "skipped": 1, "failed": 2}
 _outcomes: dict[str, str] = {}
 
 # SQLAlchemy's plugin puts the server's version into the names of classes.
-_VERSION = re.compile(r"(_postgresql\+[a-z0-9]+)_[0-9]+_[0-9]+(?=::)")
+_VERSION = re.compile(r"(_postgresql\+[a-z0-9_]+?)_[0-9]+_[0-9]+(?=::)")
 
 
 def pytest_runtest_logreport(report):

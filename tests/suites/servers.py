@@ -77,13 +77,15 @@ class Door:
         self.server.remove()
 
 
-def prepare(side, databases, statements) -> None:
-    """Fresh databases on this side (but `postgres` as it is), with these statements run in the first of them."""
+def prepare(side, databases, statements, setting=None) -> None:
+    """Fresh databases on this side (but `postgres` as it is), with this setting, and these statements run in the first of them."""
     dsn = f"host=127.0.0.1 port={side.port} user=postgres"
     with psycopg.connect(f"{dsn} dbname=postgres", autocommit=True) as connection:
         for name in set(databases) - {"postgres"}:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name}")
+            if setting:
+                connection.execute(f"ALTER DATABASE {name} SET {setting}")
     with psycopg.connect(f"{dsn} dbname={databases[0]}", autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
