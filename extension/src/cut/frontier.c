@@ -121,6 +121,15 @@ frontier_now_ms(void)
 	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
 }
 
+/* Have a callback run when the backend ends, whatever way; registered says whether it will. */
+void
+frontier_at_exit(bool *registered, pg_on_exit_callback callback)
+{
+	if (!*registered)
+		before_shmem_exit(callback, (Datum) 0);
+	*registered = true;
+}
+
 /* The entry of a database, or NULL. */
 FrontierDatabase *
 frontier_database(Oid dboid, bool create)

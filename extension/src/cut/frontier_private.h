@@ -10,10 +10,12 @@
 #define FRESHET_FRONTIER_PRIVATE_H
 
 #include "cut/frontier.h"
+#include "storage/ipc.h"
 
 /* frontier.c: guards the arrays of databases, views and watches */
 extern LWLock *frontier_lock;
 extern int64 frontier_now_ms(void);
+extern void frontier_at_exit(bool *registered, pg_on_exit_callback callback);
 
 /* wait.c */
 extern bool frontier_passed(FrontierView *view, int64 at_ms);

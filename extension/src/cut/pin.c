@@ -37,16 +37,6 @@ pin_backend_exit(int code, Datum arg)
 	pin_count = 0;
 }
 
-/* Registers pin_backend_exit once. */
-static void
-pin_register_exit(void)
-{
-	if (exit_registered)
-		return;
-	before_shmem_exit(pin_backend_exit, (Datum) 0);
-	exit_registered = true;
-}
-
 /* See frontier.h. */
 int
 frontier_pin(FrontierDatabase *database, TransactionId *xmin)
@@ -55,7 +45,7 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 	bool full = true;
 	int64 now = frontier_now_ms();
 
-	pin_register_exit();
+	frontier_at_exit(&exit_registered, pin_backend_exit);
 	SpinLockAcquire(&database->lock);
 	for (int i = 0; i < FRONTIER_MAX_PINS; i++)
 	{

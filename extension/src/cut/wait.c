@@ -41,16 +41,6 @@ wait_backend_exit(int code, Datum arg)
 	waiting_for = NULL;
 }
 
-/* Registers wait_backend_exit once. */
-static void
-wait_register_exit(void)
-{
-	if (exit_registered)
-		return;
-	before_shmem_exit(wait_backend_exit, (Datum) 0);
-	exit_registered = true;
-}
-
 /* How many transactions have completed since the server started. */
 uint64
 frontier_completed_now(void)
@@ -258,7 +248,7 @@ frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 compl
 	if (wait_satisfied(database, view, completed, since_ms, clock_ms))
 		return FRONTIER_FRESH;
 
-	wait_register_exit();
+	frontier_at_exit(&exit_registered, wait_backend_exit);
 	Assert(waiting_for == NULL);
 	waiting_for = database;
 	pg_atomic_fetch_add_u32(&database->waiters, 1);

@@ -65,16 +65,6 @@ watch_backend_exit(int code, Datum arg)
 		frontier_unwatch(watching, linitial_oid(watch_list));
 }
 
-/* Registers watch_backend_exit once. */
-static void
-watch_register_exit(void)
-{
-	if (exit_registered)
-		return;
-	before_shmem_exit(watch_backend_exit, (Datum) 0);
-	exit_registered = true;
-}
-
 /* What an earlier worker has taken up, the present one has not. */
 void
 frontier_watch_forget_worker(FrontierDatabase *database)
@@ -143,7 +133,7 @@ frontier_watch(FrontierDatabase *database, Oid relation)
 	MemoryContext old;
 	bool added = false;
 
-	watch_register_exit();
+	frontier_at_exit(&exit_registered, watch_backend_exit);
 	Assert(watch_list == NIL || watching == database);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	watch_list = lappend_oid(watch_list, relation);

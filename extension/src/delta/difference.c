@@ -19,20 +19,20 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
+#include "delta/difference.h"
+#include "delta/image.h"
+#include "delta/sorted.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/tuplesort.h"
-#include "delta/difference.h"
-#include "delta/image.h"
 
 /* Columns of a sorted row before the row's own. */
 #define SORTED_HASH 0
 #define SORTED_COUNT 1
 #define SORTED_ROW 2
+static const SortedColumn difference_columns[SORTED_ROW] = {{"hash", INT8OID}, {"count", INT8OID}};
 
 /* A row among those of one hash. */
 typedef struct GroupRow
@@ -86,32 +86,14 @@ difference_create(MemoryContext parent, TupleDesc descriptor, int memory_kb)
 	return difference;
 }
 
-/* The description of sorted rows: hash, multiplicity, and the row's columns. */
-static TupleDesc
-difference_sorted_descriptor(TupleDesc descriptor)
-{
-	TupleDesc result = CreateTemplateTupleDesc(descriptor->natts + SORTED_ROW);
-
-	TupleDescInitEntry(result, SORTED_HASH + 1, "hash", INT8OID, -1, 0);
-	TupleDescInitEntry(result, SORTED_COUNT + 1, "count", INT8OID, -1, 0);
-	for (int i = 0; i < descriptor->natts; i++)
-		TupleDescCopyEntry(result, SORTED_ROW + i + 1, descriptor, i + 1);
-	return result;
-}
-
 /* Set up the sort, the first time the bag is too small. */
 static void
 difference_start_sort(Difference *difference)
 {
-	TupleDesc descriptor = difference_sorted_descriptor(difference->descriptor);
-	AttrNumber key = SORTED_HASH + 1;
-	Oid operator= Int8LessOperator;
-	Oid collation = InvalidOid;
-	bool nulls_first = false;
+	TupleDesc descriptor =
+	    sorted_descriptor(difference_columns, SORTED_ROW, difference->descriptor);
 
-	difference->sort =
-	    tuplesort_begin_heap(descriptor, 1, &key, &operator, & collation, &nulls_first,
-	                         difference->memory_kb, NULL, TUPLESORT_RANDOMACCESS);
+	difference->sort = sorted_begin(descriptor, difference->memory_kb, TUPLESORT_RANDOMACCESS);
 	difference->sorted = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
 	difference->row = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsVirtual);
 	difference->other = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
@@ -129,7 +111,6 @@ difference_spill(Difference *difference)
 	ResourceOwner owner = CurrentResourceOwner;
 	TupleTableSlot *stored;
 	TupleTableSlot *wide;
-	int natts = difference->descriptor->natts;
 	int64 multiplicity;
 
 	CurrentResourceOwner = difference->owner;
@@ -147,10 +128,7 @@ difference_spill(Difference *difference)
 		wide->tts_isnull[SORTED_HASH] = false;
 		wide->tts_values[SORTED_COUNT] = Int64GetDatum(multiplicity);
 		wide->tts_isnull[SORTED_COUNT] = false;
-		memcpy(wide->tts_values + SORTED_ROW, stored->tts_values, sizeof(Datum) * natts);
-		memcpy(wide->tts_isnull + SORTED_ROW, stored->tts_isnull, sizeof(bool) * natts);
-		ExecStoreVirtualTuple(wide);
-		tuplesort_puttupleslot(difference->sort, wide);
+		sorted_put(difference->sort, wide, SORTED_ROW, stored);
 	}
 	ExecDropSingleTupleTableSlot(wide);
 	ExecClearTuple(stored);
@@ -207,20 +185,6 @@ difference_begin(Difference *difference)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Present the sorted row at hand without its first columns. */
-static void
-difference_unwrap(Difference *difference)
-{
-	TupleTableSlot *row = difference->row;
-	int natts = difference->descriptor->natts;
-
-	slot_getallattrs(difference->sorted);
-	ExecClearTuple(row);
-	memcpy(row->tts_values, difference->sorted->tts_values + SORTED_ROW, sizeof(Datum) * natts);
-	memcpy(row->tts_isnull, difference->sorted->tts_isnull + SORTED_ROW, sizeof(bool) * natts);
-	ExecStoreVirtualTuple(row);
-}
-
 /* Put the row at hand into the group, or add to the one it equals. */
 static void
 difference_group_add(Difference *difference, int64 multiplicity)
@@ -262,7 +226,7 @@ difference_next_group(Difference *difference)
 	MemoryContextReset(difference->group_context);
 	caller = MemoryContextSwitchTo(difference->group_context);
 	difference->group_count = difference->group_next = 0;
-	difference_unwrap(difference);
+	sorted_show(difference->sorted, SORTED_ROW, difference->row);
 	hash = difference->sorted->tts_values[SORTED_HASH];
 	do
 	{
@@ -272,7 +236,7 @@ difference_next_group(Difference *difference)
 		difference->ahead =
 		    tuplesort_gettupleslot(difference->sort, true, false, difference->sorted, NULL);
 		if (difference->ahead)
-			difference_unwrap(difference);
+			sorted_show(difference->sorted, SORTED_ROW, difference->row);
 	} while (difference->ahead && difference->sorted->tts_values[SORTED_HASH] == hash);
 
 	MemoryContextSwitchTo(caller);

@@ -23,6 +23,7 @@
 #include "parser/parse_agg.h"
 #include "parser/parsetree.h"
 #include "plan/plan.h"
+#include "plan/tree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -151,19 +152,6 @@ plan_clock_walker(Node *node, void *context)
 	return expression_tree_walker(node, plan_clock_walker, context);
 }
 
-/* Does an expression use system columns or whole rows? */
-static bool
-plan_special_var_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varattno <= 0;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, plan_special_var_walker, context, 0);
-	return expression_tree_walker(node, plan_special_var_walker, context);
-}
-
 /* Can the changes of this relation be known version by version? NULL: yes. */
 const char *
 plan_check_leaf(RangeTblEntry *rte)
@@ -289,7 +277,7 @@ plan_check_terms(ViewPlan *plan)
 	if (plan_reads_clock((Node *) plan->inner))
 		return "clock";
 	reason = plan_check_query(plan, plan->inner);
-	if (reason == NULL && plan_special_var_walker((Node *) plan->inner, NULL))
+	if (reason == NULL && tree_special((Node *) plan->inner, NULL))
 		reason = "system column or whole row";
 	if (reason)
 		plan->leaves = NIL;

@@ -417,19 +417,6 @@ normalise_query(Normalise *normalise, Query *query, bool top)
 	return query;
 }
 
-/* Does an expression use whole rows or system columns? */
-static bool
-normalise_special_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varattno <= 0;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, normalise_special_walker, context, 0);
-	return expression_tree_walker(node, normalise_special_walker, context);
-}
-
 /* Normalise a view's query: sets the plan's block and parts. */
 void
 plan_normalise(ViewPlan *plan)
@@ -437,7 +424,7 @@ plan_normalise(ViewPlan *plan)
 	Normalise normalise = {0};
 
 	/* a part's rows are not of the type of the subquery's */
-	if (normalise_special_walker((Node *) plan->query, NULL))
+	if (tree_special((Node *) plan->query, NULL))
 	{
 		plan->block = copyObject(plan->query);
 		return;

@@ -109,3 +109,16 @@ tree_forget_relation(RangeTblEntry *rte)
 	rte->requiredPerms = 0;
 	rte->selectedCols = NULL;
 }
+
+/* Does an expression use system columns or whole rows? */
+bool
+tree_special(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varattno <= 0;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, tree_special, context, 0);
+	return expression_tree_walker(node, tree_special, context);
+}

@@ -17,5 +17,6 @@ extern List *tree_columns(List *targets);
 extern Node *tree_sublink_columns(Node *node, int rtindex);
 extern void tree_copy_end(Query *upper, const Query *query);
 extern void tree_forget_relation(RangeTblEntry *rte);
+extern bool tree_special(Node *node, void *context);
 
 #endif /* FRESHET_TREE_H */

@@ -230,6 +230,21 @@ apply_check(ViewTarget *target, TM_Result result)
 		                       RelationGetRelationName(target->relation))));
 }
 
+/* Note that the version at a tid is about to go. */
+static void
+apply_note_gone(ViewTarget *target, ItemPointer tid)
+{
+	if (target->change != NULL)
+	{
+		TupleTableSlot *row = apply_fetch(target, tid);
+
+		apply_record(target, row, -1);
+		ExecClearTuple(row);
+	}
+	else
+		apply_note(target, tid);
+}
+
 /* Delete the version at a tid. */
 void
 apply_delete(ViewTarget *target, ItemPointer tid)
@@ -237,15 +252,7 @@ apply_delete(ViewTarget *target, ItemPointer tid)
 	TM_FailureData failure;
 	ItemPointerData where = *tid;
 
-	if (target->change != NULL)
-	{
-		TupleTableSlot *row = apply_fetch(target, &where);
-
-		apply_record(target, row, -1);
-		ExecClearTuple(row);
-	}
-	else
-		apply_note(target, &where);
+	apply_note_gone(target, &where);
 	apply_check(target, table_tuple_delete(target->relation, &where, target->estate->es_output_cid,
 	                                       SnapshotSelf, InvalidSnapshot, true, &failure, false));
 	target->deleted++;
@@ -291,15 +298,7 @@ apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPoint
 	bool update_indexes;
 	ItemPointerData where = *tid;
 
-	if (target->change != NULL)
-	{
-		TupleTableSlot *old = apply_fetch(target, &where);
-
-		apply_record(target, old, -1);
-		ExecClearTuple(old);
-	}
-	else
-		apply_note(target, &where);
+	apply_note_gone(target, &where);
 	apply_copy_row(target->slot, row);
 	apply_check(target, table_tuple_update(
 	                        target->relation, &where, target->slot, target->estate->es_output_cid,

@@ -415,9 +415,33 @@ catalog_view_maintained(Oid view)
 	return maintained;
 }
 
-/* Replaces some columns of a view's row; no row: nothing happens. */
+/* Columns of a view's row that are to be replaced. */
+typedef struct ViewUpdate
+{
+	Datum values[Natts_view];
+	bool nulls[Natts_view];
+	bool replace[Natts_view];
+} ViewUpdate;
+
+/* Sets a column. */
 static void
-catalog_view_update(Oid view, Datum *values, bool *nulls, bool *replace)
+catalog_set(ViewUpdate *update, int attribute, Datum value)
+{
+	update->values[attribute - 1] = value;
+	update->replace[attribute - 1] = true;
+}
+
+/* Sets a text column; NULL is NULL. */
+static void
+catalog_set_text(ViewUpdate *update, int attribute, const char *text)
+{
+	catalog_set(update, attribute, text == NULL ? (Datum) 0 : CStringGetTextDatum(text));
+	update->nulls[attribute - 1] = text == NULL;
+}
+
+/* Replaces columns of a view's row; no row: nothing happens. */
+static void
+catalog_view_update(Oid view, ViewUpdate *update)
 {
 	Relation relation = catalog_open(&catalog_place.view, RowExclusiveLock);
 	SysScanDesc scan = catalog_scan(relation, view);
@@ -425,8 +449,8 @@ catalog_view_update(Oid view, Datum *values, bool *nulls, bool *replace)
 
 	if (HeapTupleIsValid(tuple))
 	{
-		HeapTuple changed =
-		    heap_modify_tuple(tuple, RelationGetDescr(relation), values, nulls, replace);
+		HeapTuple changed = heap_modify_tuple(tuple, RelationGetDescr(relation), update->values,
+		                                      update->nulls, update->replace);
 
 		CatalogTupleUpdate(relation, &tuple->t_self, changed);
 		heap_freetuple(changed);
@@ -480,15 +504,11 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 void
 catalog_view_set_maintain(Oid view, bool maintain)
 {
-	Datum values[Natts_view] = {0};
-	bool nulls[Natts_view] = {0};
-	bool replace[Natts_view] = {0};
+	ViewUpdate update = {0};
 
-	values[Anum_view_maintain - 1] = BoolGetDatum(maintain);
-	replace[Anum_view_maintain - 1] = true;
-	values[Anum_view_adopted - 1] = BoolGetDatum(false);
-	replace[Anum_view_adopted - 1] = true;
-	catalog_view_update(view, values, nulls, replace);
+	catalog_set(&update, Anum_view_maintain, BoolGetDatum(maintain));
+	catalog_set(&update, Anum_view_adopted, BoolGetDatum(false));
+	catalog_view_update(view, &update);
 	catalog_view_changed(view);
 }
 
@@ -499,50 +519,33 @@ catalog_view_set_maintain(Oid view, bool maintain)
 void
 catalog_view_set_adopted(Oid view, bool adopted, uint64 fingerprint)
 {
-	Datum values[Natts_view] = {0};
-	bool nulls[Natts_view] = {0};
-	bool replace[Natts_view] = {0};
+	ViewUpdate update = {0};
 
-	values[Anum_view_adopted - 1] = BoolGetDatum(adopted);
-	replace[Anum_view_adopted - 1] = true;
-	values[Anum_view_fingerprint - 1] = Int64GetDatum((int64) fingerprint);
-	replace[Anum_view_fingerprint - 1] = true;
-	catalog_view_update(view, values, nulls, replace);
-}
-
-/* Sets a text column of a row to be written; NULL is NULL. */
-static void
-catalog_set_text(int attribute, const char *text, Datum *values, bool *nulls, bool *replace)
-{
-	replace[attribute - 1] = true;
-	nulls[attribute - 1] = text == NULL;
-	values[attribute - 1] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+	catalog_set(&update, Anum_view_adopted, BoolGetDatum(adopted));
+	catalog_set(&update, Anum_view_fingerprint, Int64GetDatum((int64) fingerprint));
+	catalog_view_update(view, &update);
 }
 
 /* How the view is maintained, and why so. */
 void
 catalog_view_set_strategy(Oid view, const char *strategy, const char *reason)
 {
-	Datum values[Natts_view] = {0};
-	bool nulls[Natts_view] = {0};
-	bool replace[Natts_view] = {0};
+	ViewUpdate update = {0};
 
-	catalog_set_text(Anum_view_strategy, strategy, values, nulls, replace);
-	catalog_set_text(Anum_view_reason, reason, values, nulls, replace);
-	catalog_view_update(view, values, nulls, replace);
+	catalog_set_text(&update, Anum_view_strategy, strategy);
+	catalog_set_text(&update, Anum_view_reason, reason);
+	catalog_view_update(view, &update);
 }
 
 /* Why the view is not at the frontier; NULL: it has recovered. */
 void
 catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 {
-	Datum values[Natts_view] = {0};
-	bool nulls[Natts_view] = {0};
-	bool replace[Natts_view] = {0};
+	ViewUpdate update = {0};
 
-	catalog_set_text(Anum_view_error, error, values, nulls, replace);
-	catalog_set_text(Anum_view_sqlstate, sqlstate, values, nulls, replace);
-	catalog_view_update(view, values, nulls, replace);
+	catalog_set_text(&update, Anum_view_error, error);
+	catalog_set_text(&update, Anum_view_sqlstate, sqlstate);
+	catalog_view_update(view, &update);
 }
 
 /* Removes the row of a view, if there is one. */

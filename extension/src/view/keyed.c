@@ -184,40 +184,24 @@ keyed_versions(MaintainedView *view, ViewCycle *cycle, PlanBlock *block)
 	return keys;
 }
 
-typedef struct KeyedRow
-{
-	ViewRowReceiver row;
-	void *context;
-	int sign;
-} KeyedRow;
-
-/* Hand a row on with its sign. */
-static void
-keyed_signed_row(TupleTableSlot *slot, void *argument)
-{
-	KeyedRow *row = argument;
-
-	row->row(slot, row->sign, row->context);
-}
-
 /* Run a query for some keys at both cuts. */
 static void
 keyed_run(MaintainedView *view, PlannedStmt *planned, ViewCycle *cycle, ViewKeys *keys,
           bool with_nulls, ViewRowReceiver row, void *context)
 {
-	KeyedRow receiver = {.row = row, .context = context};
+	SignedRow receiver = {.row = row, .context = context};
 	QueryEnvironment *environment = create_queryEnv();
 	int64 old_ms = passes_old_ms(view, cycle);
 
 	delta_register(environment, PLAN_KEYS_NAME, keys->descriptor, keys->store[with_nulls],
 	               keys->count[with_nulls]);
 	receiver.sign = -1;
-	delta_execute_at(planned, cycle->old_cut, old_ms, old_ms, environment, keyed_signed_row,
+	delta_execute_at(planned, cycle->old_cut, old_ms, old_ms, environment, view_signed_row,
 	                 &receiver);
 	tuplestore_rescan(keys->store[with_nulls]);
 	receiver.sign = 1;
 	delta_execute_at(planned, cycle->new_cut, view->new_time_ms, view->new_time_ms, environment,
-	                 keyed_signed_row, &receiver);
+	                 view_signed_row, &receiver);
 }
 
 /* The rows of the inner query that come and go, by way of its blocks. */

@@ -302,15 +302,8 @@ view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign
 	return view_block_query(view, cycle, kind, NULL, leaf, sign, rows);
 }
 
-typedef struct SignedRow
-{
-	ViewRowReceiver row;
-	void *context;
-	int sign;
-} SignedRow;
-
 /* Hand a row on with its sign. */
-static void
+void
 view_signed_row(TupleTableSlot *slot, void *argument)
 {
 	SignedRow *signed_row = argument;

@@ -20,6 +20,7 @@
 
 #include "catalog/pg_type.h"
 #include "delta/image.h"
+#include "delta/sorted.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -31,6 +32,7 @@
 #define MERGE_HASH 0
 #define MERGE_SIGN 1
 #define MERGE_COLUMNS 2
+static const SortedColumn merge_columns[MERGE_COLUMNS] = {{"hash", INT8OID}, {"sign", INT4OID}};
 
 /* A row of a run with the same hash. */
 typedef struct MergeRow
@@ -72,12 +74,8 @@ merge_begin(ViewTarget *target)
 	TupleDesc view = RelationGetDescr(target->relation);
 
 	merge->target = target;
-	merge->descriptor = CreateTemplateTupleDesc(MERGE_COLUMNS + view->natts);
-	TupleDescInitEntry(merge->descriptor, MERGE_HASH + 1, "hash", INT8OID, -1, 0);
-	TupleDescInitEntry(merge->descriptor, MERGE_SIGN + 1, "sign", INT4OID, -1, 0);
-	for (int i = 0; i < view->natts; i++)
-		TupleDescCopyEntry(merge->descriptor, MERGE_COLUMNS + i + 1, view, i + 1);
-	merge->sort = rebuild_begin_sort(merge->descriptor, MERGE_HASH + 1);
+	merge->descriptor = sorted_descriptor(merge_columns, MERGE_COLUMNS, view);
+	merge->sort = sorted_begin(merge->descriptor, maintenance_work_mem, TUPLESORT_NONE);
 	merge->put = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsVirtual);
 	merge->in_place = target->identity_count > 0 &&
 	                  apply_update_in_place(target, target->identity_count, target->identity);
@@ -97,24 +95,19 @@ merge_row(TupleTableSlot *row, int sign, void *argument)
 {
 	Merge *merge = argument;
 	TupleTableSlot *slot = merge->put;
-	int natts = merge->descriptor->natts - MERGE_COLUMNS;
 
-	slot_getallattrs(row);
 	ExecClearTuple(slot);
 	slot->tts_values[MERGE_HASH] = Int64GetDatum((int64) locator_hash(merge->target, row));
 	slot->tts_values[MERGE_SIGN] = Int32GetDatum(sign);
 	slot->tts_isnull[MERGE_HASH] = slot->tts_isnull[MERGE_SIGN] = false;
-	memcpy(slot->tts_values + MERGE_COLUMNS, row->tts_values, natts * sizeof(Datum));
-	memcpy(slot->tts_isnull + MERGE_COLUMNS, row->tts_isnull, natts * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(merge->sort, slot);
+	sorted_put(merge->sort, slot, MERGE_COLUMNS, row);
 }
 
 /* Show a row of the run in one of the two slots. */
 static TupleTableSlot *
 merge_show(Merge *merge, int which, MergeRow *row)
 {
-	rebuild_show(merge->sorted[which], MERGE_COLUMNS, row->tuple, merge->row[which]);
+	sorted_show_tuple(merge->sorted[which], MERGE_COLUMNS, row->tuple, merge->row[which]);
 	return merge->row[which];
 }
 
@@ -276,7 +269,7 @@ merge_end(Merge *merge)
 	while (tuplestore_gettupleslot(merge->inserts, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		rebuild_show_slot(slot, MERGE_COLUMNS, merge->row[0]);
+		sorted_show(slot, MERGE_COLUMNS, merge->row[0]);
 		apply_insert(merge->target, merge->row[0]);
 	}
 	apply_flush(merge->target);

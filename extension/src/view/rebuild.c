@@ -14,9 +14,9 @@
 
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "delta/image.h"
+#include "delta/sorted.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -25,14 +25,13 @@
 #include "utils/tuplesort.h"
 #include "view/view.h"
 
-/* "<" of int8 */
-#define INT8_LESS_OPERATOR 412
-
 /* leading columns of the sort */
 #define SORT_HASH 0
 #define SORT_TID 1 /* NULL: a wanted row */
 #define SORT_ORDINAL 2
 #define SORT_COLUMNS 3
+static const SortedColumn rebuild_columns[SORT_COLUMNS] = {
+    {"hash", INT8OID}, {"tid", TIDOID}, {"ordinal", INT8OID}};
 
 struct Rebuild
 {
@@ -46,18 +45,6 @@ struct Rebuild
 	Tuplestorestate *inserts;
 };
 
-/* Begin a sort of rows by a hash in their column key. */
-Tuplesortstate *
-rebuild_begin_sort(TupleDesc descriptor, AttrNumber key)
-{
-	Oid less = INT8_LESS_OPERATOR;
-	Oid collation = InvalidOid;
-	bool nulls_first = false;
-
-	return tuplesort_begin_heap(descriptor, 1, &key, &less, &collation, &nulls_first,
-	                            maintenance_work_mem, NULL, TUPLESORT_NONE);
-}
-
 /* Begin a rebuild of the target's view, in the current memory context. */
 Rebuild *
 rebuild_begin(ViewTarget *target)
@@ -69,13 +56,8 @@ rebuild_begin(ViewTarget *target)
 	places_clear(target->known);
 	rebuild->target = target;
 	rebuild->context = CurrentMemoryContext;
-	rebuild->descriptor = CreateTemplateTupleDesc(SORT_COLUMNS + view->natts);
-	TupleDescInitEntry(rebuild->descriptor, SORT_HASH + 1, "hash", INT8OID, -1, 0);
-	TupleDescInitEntry(rebuild->descriptor, SORT_TID + 1, "tid", TIDOID, -1, 0);
-	TupleDescInitEntry(rebuild->descriptor, SORT_ORDINAL + 1, "ordinal", INT8OID, -1, 0);
-	for (int i = 0; i < view->natts; i++)
-		TupleDescCopyEntry(rebuild->descriptor, SORT_COLUMNS + i + 1, view, i + 1);
-	rebuild->sort = rebuild_begin_sort(rebuild->descriptor, SORT_HASH + 1);
+	rebuild->descriptor = sorted_descriptor(rebuild_columns, SORT_COLUMNS, view);
+	rebuild->sort = sorted_begin(rebuild->descriptor, maintenance_work_mem, TUPLESORT_NONE);
 	rebuild->slot = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsMinimalTuple);
 	rebuild->put = MakeSingleTupleTableSlot(rebuild->descriptor, &TTSOpsVirtual);
 	rebuild->row = MakeSingleTupleTableSlot(view, &TTSOpsVirtual);
@@ -87,19 +69,14 @@ static void
 rebuild_put(Rebuild *rebuild, TupleTableSlot *row, ItemPointer tid, int64 ordinal)
 {
 	TupleTableSlot *slot = rebuild->put;
-	int natts = rebuild->descriptor->natts - SORT_COLUMNS;
 
-	slot_getallattrs(row);
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_HASH] = Int64GetDatum((int64) image_hash(row));
 	slot->tts_values[SORT_TID] = PointerGetDatum(tid);
 	slot->tts_isnull[SORT_TID] = tid == NULL;
 	slot->tts_values[SORT_ORDINAL] = Int64GetDatum(ordinal);
 	slot->tts_isnull[SORT_HASH] = slot->tts_isnull[SORT_ORDINAL] = false;
-	memcpy(slot->tts_values + SORT_COLUMNS, row->tts_values, natts * sizeof(Datum));
-	memcpy(slot->tts_isnull + SORT_COLUMNS, row->tts_isnull, natts * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(rebuild->sort, slot);
+	sorted_put(rebuild->sort, slot, SORT_COLUMNS, row);
 }
 
 /* A row the view must have. ordinal is the caller's name for it. */
@@ -118,27 +95,6 @@ typedef struct RunRow
 	bool matched;
 } RunRow;
 
-/* Show the view's columns of a sorted row: those behind the leading ones. */
-void
-rebuild_show_slot(TupleTableSlot *sorted, int leading, TupleTableSlot *row)
-{
-	int natts = row->tts_tupleDescriptor->natts;
-
-	slot_getallattrs(sorted);
-	ExecClearTuple(row);
-	memcpy(row->tts_values, sorted->tts_values + leading, natts * sizeof(Datum));
-	memcpy(row->tts_isnull, sorted->tts_isnull + leading, natts * sizeof(bool));
-	ExecStoreVirtualTuple(row);
-}
-
-/* Likewise, of a sorted tuple that is first put into a slot. */
-void
-rebuild_show(TupleTableSlot *sorted, int leading, MinimalTuple tuple, TupleTableSlot *row)
-{
-	ExecStoreMinimalTuple(tuple, sorted, false);
-	rebuild_show_slot(sorted, leading, row);
-}
-
 /* Match wanted and existing rows that share a hash. */
 static void
 rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left_sorted,
@@ -152,7 +108,7 @@ rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left
 	{
 		RunRow *want = lfirst(cell);
 
-		rebuild_show(left_sorted, SORT_COLUMNS, want->tuple, left);
+		sorted_show_tuple(left_sorted, SORT_COLUMNS, want->tuple, left);
 		while (first < list_length(existing) && ((RunRow *) list_nth(existing, first))->matched)
 			first++;
 		for (int i = first; i < list_length(existing); i++)
@@ -161,7 +117,7 @@ rebuild_run(Rebuild *rebuild, List *wanted, List *existing, TupleTableSlot *left
 
 			if (have->matched)
 				continue;
-			rebuild_show(right_sorted, SORT_COLUMNS, have->tuple, right);
+			sorted_show_tuple(right_sorted, SORT_COLUMNS, have->tuple, right);
 			if (!image_equal(left, right))
 				continue;
 			have->matched = want->matched = true;
@@ -266,7 +222,7 @@ rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context)
 		bool isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		rebuild_show_slot(left_sorted, SORT_COLUMNS, rebuild->row);
+		sorted_show(left_sorted, SORT_COLUMNS, rebuild->row);
 		if (placed)
 		{
 			ItemPointerData tid;

@@ -26,7 +26,6 @@
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
 #include "plan/plan.h"
-#include "utils/tuplesort.h"
 #include "view/apply.h"
 
 /* A delta query kept planned, for one leaf, sign and order of magnitude. */
@@ -53,6 +52,14 @@ typedef struct ViewKeys ViewKeys;
 
 /* Takes a row that comes (+1) or goes (-1). */
 typedef void (*ViewRowReceiver)(TupleTableSlot *row, int sign, void *context);
+
+/* For view_signed_row, which hands the rows of a query on with this sign. */
+typedef struct SignedRow
+{
+	ViewRowReceiver row;
+	void *context;
+	int sign;
+} SignedRow;
 
 /* What is known about following by keys and running a block as a whole (choice.c). */
 typedef struct ViewChoice
@@ -147,6 +154,7 @@ extern PlannedStmt *
 view_query(MaintainedView *view, ViewCycle *cycle, char kind, int leaf, int sign, double rows);
 extern PlannedStmt *view_block_query(MaintainedView *view, ViewCycle *cycle, char kind,
                                      const PlanBlock *block, int leaf, int sign, double rows);
+extern void view_signed_row(TupleTableSlot *slot, void *argument);
 extern void view_delta(MaintainedView *view, ViewCycle *cycle, ViewRowReceiver row, void *context);
 
 /* keyed.c */
@@ -208,10 +216,6 @@ extern void rebuild_row(Rebuild *rebuild, TupleTableSlot *row, int64 ordinal);
 extern void rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context);
 
 /* what merge.c shares with it: rows behind leading columns, sorted by a hash */
-extern Tuplesortstate *rebuild_begin_sort(TupleDesc descriptor, AttrNumber key);
-extern void
-rebuild_show(TupleTableSlot *sorted, int leading, MinimalTuple tuple, TupleTableSlot *row);
-extern void rebuild_show_slot(TupleTableSlot *sorted, int leading, TupleTableSlot *row);
 
 /* merge.c: apply rows that come and go */
 typedef struct Merge Merge;
