@@ -37,7 +37,6 @@ CREATE TABLE freshet.view (
 	reason text,
 	error text,
 	sqlstate text,
-	retry_at timestamptz,
 	fingerprint int8 NOT NULL DEFAULT 0
 );
 CREATE FUNCTION freshet.view_restored() RETURNS trigger

@@ -17,7 +17,7 @@
 #include "storage/spin.h"
 
 /* The name of a database's slot, into a buffer of NAMEDATALEN. */
-void
+static void
 retention_slot_name(Oid dboid, char *name)
 {
 	snprintf(name, NAMEDATALEN, "freshet_%u", dboid);

@@ -16,7 +16,6 @@
 
 #include "cut/cut.h"
 
-extern void retention_slot_name(Oid dboid, char *name);
 extern bool retention_acquire(Oid dboid);
 extern bool retention_covers(const Cut *cut);
 extern void retention_hold(TransactionId xmin, XLogRecPtr restart_lsn);

@@ -54,11 +54,13 @@ receiver_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+/* The rows' description is known to whoever asked for them. */
 static void
 receiver_startup(DestReceiver *self, int operation, TupleDesc descriptor)
 {
 }
 
+/* There is nothing to do at the end, nor to free. */
 static void
 receiver_end(DestReceiver *self)
 {

@@ -36,7 +36,7 @@
  * security expanded; NULL if the relation has none. Locks what it reads with
  * AccessShareLock.
  */
-Query *
+static Query *
 plan_view_query(Relation view)
 {
 	RuleLock *rules = view->rd_rules;

@@ -227,7 +227,6 @@ typedef struct ViewPlan
 } ViewPlan;
 
 extern ViewPlan *plan_view(Relation view);
-extern Query *plan_view_query(Relation view);
 
 /* definition.c */
 extern void plan_definitions(ViewPlan *plan);

@@ -213,7 +213,7 @@ position_advance(Subscription *subscription, Cut *cut)
  * later, or if it is that late now and no transaction has ended that the
  * frontier does not show: the next cut can only be later still.
  */
-bool
+static bool
 position_reached(Subscription *subscription, int64 at_ms)
 {
 	int64 published_ms;

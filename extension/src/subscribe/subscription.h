@@ -107,7 +107,6 @@ extern bool subscription_depends(Subscription *subscription, Oid relation);
 extern int64 position_clock(void);
 extern void position_start(Subscription *subscription);
 extern void position_look(Subscription *subscription);
-extern bool position_reached(Subscription *subscription, int64 at_ms);
 extern bool position_ready(Subscription *subscription);
 extern Cut *position_next(Subscription *subscription);
 extern void position_nothing(Subscription *subscription, uint64 number);

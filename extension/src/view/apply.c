@@ -209,7 +209,7 @@ apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
 }
 
 /* Fetch the live version at a tid of the view, or raise an error. */
-TupleTableSlot *
+static TupleTableSlot *
 apply_fetch(ViewTarget *target, ItemPointer tid)
 {
 	if (!apply_read(target->relation, tid, target->slot))

@@ -71,13 +71,11 @@ extern void apply_delete(ViewTarget *target, ItemPointer tid);
 extern bool apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed);
 extern bool
 apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid);
-extern TupleTableSlot *apply_fetch(ViewTarget *target, ItemPointer tid);
 extern bool apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot);
 extern void apply_flush(ViewTarget *target);
 extern void apply_close(ViewTarget *target);
 
 /* locator.c: from a row's image to where it is */
-extern Oid locator_relation(Oid view);
 extern void locator_open(ViewTarget *target, bool build);
 extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
 extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows);

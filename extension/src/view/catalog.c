@@ -42,7 +42,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 #include "view/catalog.h"
 
 /* columns of freshet.view */
@@ -54,9 +53,8 @@
 #define Anum_view_reason 6
 #define Anum_view_error 7
 #define Anum_view_sqlstate 8
-#define Anum_view_retry_at 9
-#define Anum_view_fingerprint 10
-#define Natts_view 10
+#define Anum_view_fingerprint 9
+#define Natts_view 9
 
 /* columns of freshet.cut */
 #define Anum_cut_db 1
@@ -317,8 +315,6 @@ catalog_row(HeapTuple tuple, TupleDesc descriptor)
 		row->reason = TextDatumGetCString(values[Anum_view_reason - 1]);
 	if (!nulls[Anum_view_error - 1])
 		row->error = TextDatumGetCString(values[Anum_view_error - 1]);
-	if (!nulls[Anum_view_sqlstate - 1])
-		row->sqlstate = TextDatumGetCString(values[Anum_view_sqlstate - 1]);
 	return row;
 }
 
@@ -491,7 +487,6 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 	nulls[Anum_view_reason - 1] = true;
 	nulls[Anum_view_error - 1] = true;
 	nulls[Anum_view_sqlstate - 1] = true;
-	nulls[Anum_view_retry_at - 1] = true;
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	CatalogTupleInsert(relation, tuple);
 	heap_freetuple(tuple);

@@ -8,8 +8,8 @@
  *	view oid, maintain bool, settings text[] (name=value, captured when the view
  *	was created), adopted bool (content and hidden state are those of the
  *	committed cut), strategy text, reason text, error text, sqlstate text,
- *	retry_at timestamptz, fingerprint int8 (of the query and the files of its
- *	relations when the view was adopted).
+ *	fingerprint int8 (of the query and the files of its relations when the view
+ *	was adopted).
  *
  * Invariant: who writes the row of a view holds, until the end of its
  * transaction, a lock on the view: ROW EXCLUSIVE suffices for the worker, all
@@ -36,7 +36,6 @@ typedef struct ViewRow
 	char *strategy;     /* "A", "B", "C", "none" or NULL: not planned yet */
 	char *reason;
 	char *error; /* NULL: none */
-	char *sqlstate;
 } ViewRow;
 
 /* false while the extension is not (or not yet fully) there in this database */

@@ -184,7 +184,7 @@ groups_attach(Groups *groups, ViewCycle *cycle, ViewTarget *target)
 }
 
 /* Release everything. */
-void
+static void
 groups_end(Groups *groups)
 {
 	if (groups->hidden)
@@ -532,7 +532,7 @@ groups_absorb(Groups *groups, Groups *more)
 
 /* Bring a grouped view from the old cut to the new one. */
 void
-groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome)
+groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 {
 	List *taken = groups_taken(view);
 	Groups *groups = taken ? linitial(taken) : groups_begin(view, false);

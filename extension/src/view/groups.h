@@ -67,7 +67,6 @@ typedef struct Groups
 
 /* groups.c */
 extern Groups *groups_begin(MaintainedView *view, bool apart);
-extern void groups_end(Groups *groups);
 extern void groups_row(TupleTableSlot *row, int sign, void *groups);
 extern void groups_show_keys(Groups *groups, Datum *values, bool *isnull);
 extern ViewGroup *groups_find(Groups *groups, bool make);

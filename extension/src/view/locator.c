@@ -60,7 +60,7 @@ struct ViewLocator
 };
 
 /* The hidden table of a view's rows, or InvalidOid. */
-Oid
+static Oid
 locator_relation(Oid view)
 {
 	return hidden_relation("rows", view);

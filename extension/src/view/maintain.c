@@ -555,7 +555,7 @@ view_follow_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 		if (view->plan->recursion != NULL)
 			recursion_follow(view, cycle, target);
 		else if (view->plan->grouped)
-			groups_follow(view, cycle, target, outcome);
+			groups_follow(view, cycle, target);
 		else
 			view_follow_rows(view, cycle, target);
 	}

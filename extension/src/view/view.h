@@ -201,8 +201,7 @@ extern int64 passes_at_ms(const MaintainedView *view);
 extern bool part_bind(ViewPlan *plan, bool make);
 
 /* groups.c */
-extern void
-groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome);
+extern void groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target);
 extern void
 groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome);
 extern bool groups_keys_ambiguous(const ViewPlan *plan);
