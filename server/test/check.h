@@ -23,4 +23,13 @@ static int failures;
 		}                                                                                          \
 	} while (0)
 
+/* The program's status, said aloud if it is good. */
+static inline int
+check_status(const char *program)
+{
+	if (failures == 0)
+		printf("%s: ok\n", program);
+	return failures != 0;
+}
+
 #endif /* FRESHET_CHECK_H */

@@ -240,6 +240,7 @@ done(void *owner, const char *sqlstate, const char *message)
 		end();
 }
 
+/* The connection is there: send the COPY. */
 static void
 opened(void *owner)
 {
@@ -247,6 +248,7 @@ opened(void *owner)
 	connection_run(connection, &(Script){.sql = "COPY", .fill = fill, .done = done});
 }
 
+/* It is gone, which ends the run. */
 static void
 connection_lost(void *owner, const char *message)
 {
@@ -256,6 +258,7 @@ connection_lost(void *owner, const char *message)
 	end();
 }
 
+/* A notification came, which ends the run. */
 static void
 connection_notified(void *owner)
 {
@@ -264,6 +267,7 @@ connection_notified(void *owner)
 	end();
 }
 
+/* It takes too long. */
 static void
 out_of_patience(uv_timer_t *timer)
 {
@@ -332,7 +336,5 @@ main(void)
 	uv_loop_close(&loop);
 	buffer_free(&received);
 	rmdir(directory);
-	if (failures == 0)
-		printf("test_connection: ok\n");
-	return failures != 0;
+	return check_status("test_connection");
 }

@@ -252,7 +252,5 @@ main(void)
 	test_scan();
 	test_lists();
 	test_address();
-	if (failures == 0)
-		puts("test_session: ok");
-	return failures == 0 ? 0 : 1;
+	return check_status("test_session");
 }

@@ -25,6 +25,7 @@ print_help(void)
 	config_print_help();
 }
 
+/* Find the command, and run it. */
 int
 main(int argument_count, char **arguments)
 {

@@ -99,17 +99,3 @@ address_is_any(const struct sockaddr *sockaddr)
 		return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *) sockaddr)->sin6_addr);
 	return false;
 }
-
-/* The address as people write it, without the port. */
-const char *
-address_text(const struct sockaddr *sockaddr, char text[ADDRESS_TEXT])
-{
-	socklen_t length =
-	    sockaddr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-
-	if (sockaddr->sa_family == AF_UNIX)
-		snprintf(text, ADDRESS_TEXT, "%s", ((const struct sockaddr_un *) sockaddr)->sun_path);
-	else if (getnameinfo(sockaddr, length, text, ADDRESS_TEXT, NULL, 0, NI_NUMERICHOST) != 0)
-		snprintf(text, ADDRESS_TEXT, "?");
-	return text;
-}

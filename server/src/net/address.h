@@ -21,14 +21,10 @@ typedef struct Address
 	struct sockaddr_storage local;
 } Address;
 
-/* Room for an address as text. */
-#define ADDRESS_TEXT 128
-
 extern bool address_unix(Address *address, const char *directory, int port);
 extern bool address_tcp(Address *address, const char *host, int port, const char **problem);
 extern bool address_is_unix(const Address *address);
 extern bool address_is_loopback(const struct sockaddr *sockaddr);
 extern bool address_is_any(const struct sockaddr *sockaddr);
-extern const char *address_text(const struct sockaddr *sockaddr, char text[ADDRESS_TEXT]);
 
 #endif /* FRESHET_ADDRESS_H */

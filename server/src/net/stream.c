@@ -436,13 +436,6 @@ stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t 
 	return true;
 }
 
-/* Is the connection in TLS? */
-bool
-stream_is_tls(const Stream *stream)
-{
-	return stream->tls != NULL;
-}
-
 /* Did the client of a TLS connection name PostgreSQL's protocol? */
 bool
 stream_protocol_agreed(const Stream *stream)

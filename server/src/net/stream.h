@@ -55,7 +55,6 @@ extern void stream_cork(Stream *stream);
 extern void stream_uncork(Stream *stream);
 extern size_t stream_backlog(const Stream *stream);
 extern bool stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t count);
-extern bool stream_is_tls(const Stream *stream);
 extern bool stream_protocol_agreed(const Stream *stream);
 extern bool stream_from_loopback(const Stream *stream);
 extern bool stream_hung_up(const Stream *stream);

@@ -25,7 +25,7 @@
 #include "postgres/owner.h"
 
 /* The layout described in directory.h. */
-#define LAYOUT "1\n"
+#define LAYOUT "1"
 
 /* The longest name of PostgreSQL's socket in its directory. */
 #define SOCKET_NAME "/.s.PGSQL.65535"
@@ -131,22 +131,28 @@ is_ours_or_empty(const Directory *directory, bool *ours, char *problem)
 	return false;
 }
 
+/* See directory.h. */
+void
+directory_read_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL || fgets(line, (int) size, file) == NULL)
+		line[0] = '\0';
+	if (file != NULL)
+		fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+}
+
 /* Does the directory have the layout this program knows? */
 static bool
 has_our_layout(const Directory *directory, char *problem)
 {
 	char path[DIRECTORY_PATH + 32];
-	char layout[64] = "";
-	FILE *file;
+	char layout[64];
 
 	snprintf(path, sizeof path, "%s/" VERSION_FILE, directory->root);
-	file = fopen(path, "re");
-	if (file != NULL)
-	{
-		if (fgets(layout, sizeof layout, file) == NULL)
-			layout[0] = '\0';
-		fclose(file);
-	}
+	directory_read_line(path, layout, sizeof layout);
 	if (strcmp(layout, LAYOUT) == 0)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM,
@@ -244,19 +250,12 @@ static bool
 choose_short_sockets(Directory *directory)
 {
 	char path[DIRECTORY_PATH + 32];
-	char recorded[128] = "";
+	char recorded[128];
 	char made[] = "/tmp/freshet-XXXXXX";
 	struct stat status;
-	FILE *file;
 
 	snprintf(path, sizeof path, "%s/socket_directory", directory->root);
-	file = fopen(path, "re");
-	if (file != NULL)
-	{
-		if (fgets(recorded, sizeof recorded, file) != NULL)
-			recorded[strcspn(recorded, "\n")] = '\0';
-		fclose(file);
-	}
+	directory_read_line(path, recorded, sizeof recorded);
 	if (strncmp(recorded, "/tmp/freshet-", 13) == 0 && lstat(recorded, &status) == 0 &&
 	    S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0)
 	{
@@ -319,7 +318,7 @@ directory_open(Directory *directory, const char *path, const char *user,
 		return false;
 	}
 	snprintf(version, sizeof version, "%s/" VERSION_FILE, directory->root);
-	if (!ours && !directory_write(version, 0644, LAYOUT))
+	if (!ours && !directory_write(version, 0644, LAYOUT "\n"))
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not write \"%s\": %s", version,
 		         strerror(errno));

@@ -51,5 +51,7 @@ extern bool
 directory_walk(const char *path, bool (*visit)(void *owner, const char *name), void *owner);
 
 extern bool directory_write(const char *path, unsigned mode, const char *text);
+/* The first line of a file, without its end; empty if there is none. */
+extern void directory_read_line(const char *path, char *line, size_t size);
 
 #endif /* FRESHET_DIRECTORY_H */

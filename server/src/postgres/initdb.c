@@ -77,18 +77,10 @@ static bool
 check_version(const Directory *directory, char *problem)
 {
 	char path[DIRECTORY_PATH + 64];
-	char version[32] = "";
-	FILE *file;
+	char version[32];
 
 	snprintf(path, sizeof path, "%s/PG_VERSION", directory->pgdata);
-	file = fopen(path, "re");
-	if (file != NULL)
-	{
-		if (fgets(version, sizeof version, file) == NULL)
-			version[0] = '\0';
-		fclose(file);
-	}
-	version[strcspn(version, "\n")] = '\0';
+	directory_read_line(path, version, sizeof version);
 	if (atoi(version) == POSTGRES_MAJOR)
 		return true;
 	snprintf(problem, DIRECTORY_PROBLEM, "\"%s\" was made by PostgreSQL %s, but %d is needed",

@@ -91,6 +91,16 @@ hold(Session *session)
 	session->held = true;
 }
 
+/* How much of what is there belongs to the body under way, which is so much shorter then. */
+static inline size_t
+part_of_body(size_t *body, size_t there)
+{
+	size_t part = *body < there ? *body : there;
+
+	*body -= part;
+	return part;
+}
+
 /* Walk what the client sent; the result is how much of it is dealt with. */
 static size_t
 walk_client(Session *session, const char *bytes, size_t count)
@@ -107,11 +117,9 @@ walk_client(Session *session, const char *bytes, size_t count)
 
 		if (session->client_body > 0)
 		{
-			size_t part = session->client_body < (size_t) (end - at) ? session->client_body
-			                                                         : (size_t) (end - at);
+			size_t part = part_of_body(&session->client_body, (size_t) (end - at));
 
 			at += part;
-			session->client_body -= part;
 			if (session->client_dropped)
 				run = at;
 			continue;
@@ -362,11 +370,9 @@ walk_backend(Session *session, const char *bytes, size_t count)
 
 		if (session->backend_body > 0)
 		{
-			size_t part = session->backend_body < (size_t) (end - at) ? session->backend_body
-			                                                          : (size_t) (end - at);
+			size_t part = part_of_body(&session->backend_body, (size_t) (end - at));
 
 			at += part;
-			session->backend_body -= part;
 			if (session->backend_swallowed)
 			{
 				relay_flush_run(session);

@@ -9,8 +9,8 @@
  *	- A SessionServer is filled in before its loops are started. After that
  *	  nothing in it changes but `unavailable`.
  *	- `unavailable` is NULL exactly while PostgreSQL takes connections.
- *	- PostgreSQL lets the server in as any of `socket_roles` by `backend` without
- *	  a password. A client gets that way to them only if it is on this machine and
+ *	- PostgreSQL lets the server in as any of `trusted_roles`, and as `server_role`,
+ *	  by `backend` without a password. A client gets that way to them only if it is on this machine and
  *	  the role is trusted; else it gets `password_backend`, where a password is asked for.
  *
  *-------------------------------------------------------------------------
@@ -41,7 +41,7 @@ typedef struct SessionServer
 	Address password_backend;
 	bool has_password_backend;
 	char **trusted_roles;    /* NULL at the end */
-	const char *server_role; /* one more socket role, or NULL */
+	const char *server_role; /* or NULL */
 	DatabaseAlias *aliases;
 	size_t alias_count;
 	char *conninfo; /* for questions of the server's own */

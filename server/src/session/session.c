@@ -278,13 +278,6 @@ session_door(const Session *session)
 	return session->door;
 }
 
-/* The role the client named. */
-const char *
-session_user(const Session *session)
-{
-	return session->user;
-}
-
 /* The database the backend is in. */
 const char *
 session_database(const Session *session)
@@ -344,13 +337,6 @@ session_query(Session *session, const char *sql)
 	wire_end(&message, begun);
 	session_to_backend(session, buffer_data(&message), message.length);
 	buffer_free(&message);
-}
-
-/* Is nothing owed by the backend? */
-bool
-session_backend_idle(const Session *session)
-{
-	return pipeline_idle(&session->pipeline);
 }
 
 /* Whole messages to the client. */

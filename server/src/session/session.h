@@ -41,7 +41,6 @@ typedef enum SessionDoor
 
 /* Who and where. Valid from the first `wants` to `close`. */
 extern SessionDoor session_door(const Session *session);
-extern const char *session_user(const Session *session);
 extern const char *session_database(const Session *session);
 extern bool session_standard_strings(const Session *session);
 
@@ -57,9 +56,6 @@ extern void session_watch(Session *session, bool on);
  */
 extern void session_to_backend(Session *session, const void *messages, size_t count);
 extern void session_query(Session *session, const char *sql);
-
-/* Are all messages sent to the backend answered? */
-extern bool session_backend_idle(const Session *session);
 
 /* To the client: whole messages, header included. In control only. */
 extern void session_to_client(Session *session, const void *messages, size_t count);

@@ -64,24 +64,34 @@ arena_copy(Arena *arena, const char *data, size_t length)
 	return copy;
 }
 
+/* vprintf into the arena. */
+static char *
+arena_vprintf(Arena *arena, const char *format, va_list arguments)
+{
+	va_list again;
+	char *result;
+	int length;
+
+	va_copy(again, arguments);
+	length = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	if (length < 0)
+		abort();
+	result = arena_alloc(arena, (size_t) length + 1);
+	vsnprintf(result, (size_t) length + 1, format, arguments);
+	return result;
+}
+
 /* printf into the arena. */
 char *
 arena_printf(Arena *arena, const char *format, ...)
 {
 	va_list arguments;
-	va_list again;
 	char *result;
-	int length;
 
 	va_start(arguments, format);
-	va_copy(again, arguments);
-	length = vsnprintf(NULL, 0, format, arguments);
+	result = arena_vprintf(arena, format, arguments);
 	va_end(arguments);
-	if (length < 0)
-		abort();
-	result = arena_alloc(arena, (size_t) length + 1);
-	vsnprintf(result, (size_t) length + 1, format, again);
-	va_end(again);
 	return result;
 }
 
@@ -139,20 +149,10 @@ void
 text_printf(Text *text, const char *format, ...)
 {
 	va_list arguments;
-	va_list again;
-	int length;
-	char *piece;
 
 	va_start(arguments, format);
-	va_copy(again, arguments);
-	length = vsnprintf(NULL, 0, format, arguments);
+	text_append(text, arena_vprintf(text->arena, format, arguments));
 	va_end(arguments);
-	if (length < 0)
-		abort();
-	piece = arena_alloc(text->arena, (size_t) length + 1);
-	vsnprintf(piece, (size_t) length + 1, format, again);
-	va_end(again);
-	text_append_bytes(text, piece, (size_t) length);
 }
 
 /* Append text with every quote character doubled. */
@@ -174,6 +174,18 @@ text_identifier(Text *text, const char *name)
 	text_append(text, "\"");
 	text_doubled(text, name, '"');
 	text_append(text, "\"");
+}
+
+/* Append the name of something in a schema; without one (NULL), its own alone. */
+void
+text_qualified(Text *text, const char *schema, const char *name)
+{
+	if (schema != NULL)
+	{
+		text_identifier(text, schema);
+		text_append(text, ".");
+	}
+	text_identifier(text, name);
 }
 
 /*

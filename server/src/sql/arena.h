@@ -4,7 +4,7 @@
  *	  Memory that is freed all at once, and text that grows inside it.
  *
  * Invariants:
- *	- Everything taken from an arena lives until arena_free or arena_reset.
+ *	- Everything taken from an arena lives until arena_reset.
  *	- An allocation never fails visibly: out of memory ends the process, as
  *	  there is nothing a session could do about it.
  *	- A Text's data is always terminated by a zero byte.
@@ -45,6 +45,7 @@ extern void text_append(Text *text, const char *string);
 extern void text_append_bytes(Text *text, const char *data, size_t length);
 extern void text_printf(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern void text_identifier(Text *text, const char *name);
+extern void text_qualified(Text *text, const char *schema, const char *name);
 extern void text_literal(Text *text, const char *value);
 
 #endif /* FRESHET_SQL_ARENA_H */

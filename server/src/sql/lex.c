@@ -17,18 +17,21 @@ lex_letter(unsigned char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
 }
 
+/* Is it a digit? */
 static bool
 lex_digit(unsigned char c)
 {
 	return c >= '0' && c <= '9';
 }
 
+/* Is it white space? */
 static bool
 lex_space(unsigned char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* A letter of ASCII in lower case, anything else as it is. */
 static unsigned char
 lex_lower(unsigned char c)
 {
@@ -302,6 +305,28 @@ sql_accept_two(SqlLexer *lexer, const char *first, const char *second)
 		return false;
 	*lexer = copy;
 	return true;
+}
+
+/* Skip parentheses and what is in them; where they end, or NULL. */
+const char *
+sql_skip_parentheses(SqlLexer *lexer)
+{
+	SqlToken token;
+	size_t depth = 0;
+
+	if (!sql_is(sql_peek(lexer), "("))
+		return NULL;
+	do
+	{
+		token = sql_next(lexer);
+		if (token.kind == SQL_END || token.kind == SQL_BAD)
+			return NULL;
+		if (sql_is(token, "("))
+			depth++;
+		else if (sql_is(token, ")"))
+			depth--;
+	} while (depth > 0);
+	return token.start + token.length;
 }
 
 /* Whether the token can be a name. */

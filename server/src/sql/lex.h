@@ -58,6 +58,9 @@ extern bool sql_accept(SqlLexer *lexer, const char *word);
 extern bool sql_accept_two(SqlLexer *lexer, const char *first, const char *second);
 extern bool sql_is_name(SqlToken token);
 
+/* behind what is in the parentheses that come next, or NULL */
+extern const char *sql_skip_parentheses(SqlLexer *lexer);
+
 /* the meaning of a token, copied */
 extern char *sql_name(Arena *arena, SqlToken token);
 extern char *sql_string(Arena *arena, SqlToken token, bool standard_strings);

@@ -168,12 +168,14 @@ materialize_message(void *self, const WireMessage *message)
 	return DIALECT_TAKEN;
 }
 
+/* A message of the backend begins while the dialect is in control. */
 static BackendRoute
 materialize_backend_header(void *self, char type, uint32_t length)
 {
 	return flight_header(self, type, length);
 }
 
+/* One that is wanted whole is there. */
 static BackendRoute
 materialize_backend_message(void *self, const WireMessage *message)
 {

@@ -57,6 +57,7 @@ extended_active(const Materialize *mz)
 	return mz->prepared != NULL || mz->portals != NULL;
 }
 
+/* The client's statement of that name that is ours, or NULL. */
 static Prepared *
 prepared_find(const Materialize *mz, const char *name)
 {
@@ -68,6 +69,7 @@ prepared_find(const Materialize *mz, const char *name)
 	return NULL;
 }
 
+/* The client's portal of that name that is ours, or NULL. */
 static Portal *
 portal_find(const Materialize *mz, const char *name)
 {

@@ -124,15 +124,22 @@ flight_statement(Materialize *mz, const char *sql, PartRole role)
 	flight_close(mz, 'S', "freshet once");
 }
 
+/* Add Describe or Close of a statement ('S') or portal ('P'). */
+static void
+flight_named(Materialize *mz, char type, char kind, const char *name)
+{
+	size_t begun = wire_begin(&mz->flight.out, type);
+
+	wire_add_byte(&mz->flight.out, (uint8_t) kind);
+	wire_add_string(&mz->flight.out, name);
+	wire_end(&mz->flight.out, begun);
+}
+
 /* Add Describe of a statement. */
 void
 flight_describe(Materialize *mz, const char *statement)
 {
-	size_t begun = wire_begin(&mz->flight.out, 'D');
-
-	wire_add_byte(&mz->flight.out, 'S');
-	wire_add_string(&mz->flight.out, statement);
-	wire_end(&mz->flight.out, begun);
+	flight_named(mz, 'D', 'S', statement);
 }
 
 /* Add "CALL freshet.wait": its row is pending, frontier, finished. */
@@ -168,15 +175,11 @@ flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds)
 void
 flight_close(Materialize *mz, char kind, const char *name)
 {
-	size_t begun = wire_begin(&mz->flight.out, 'C');
-
-	wire_add_byte(&mz->flight.out, (uint8_t) kind);
-	wire_add_string(&mz->flight.out, name);
-	wire_end(&mz->flight.out, begun);
+	flight_named(mz, 'C', kind, name);
 }
 
 /* Add Sync: it ends an implicit transaction. */
-void
+static void
 flight_sync(Materialize *mz)
 {
 	wire_end(&mz->flight.out, wire_begin(&mz->flight.out, 'S'));

@@ -7,7 +7,7 @@
  * How it works. The client's text is read (statement.h). What only needs other
  * words is rewritten and passes. The rest is a *task*: the dialect takes
  * control and sends statements of its own over the session's own backend, in
- * *flights* (flight.h), until the task ends.
+ * *flights* (flight.c), until the task ends.
  *
  * In the extended protocol a SUBSCRIBE is parsed by PostgreSQL as a query that
  * has the same columns and no rows, under the client's own names. Parse, Bind
@@ -98,7 +98,6 @@ extern void flight_wait(Materialize *mz, const char *subscription, int64_t milli
 extern void flight_close_later(Materialize *mz, const char *statement);
 extern void flight_describe(Materialize *mz, const char *statement);
 extern void flight_close(Materialize *mz, char kind, const char *name);
-extern void flight_sync(Materialize *mz);
 extern void flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz));
 extern void flight_query(Materialize *mz, const char *sql, size_t length, FlightEnd end,
                          void (*done)(Materialize *mz));

@@ -229,12 +229,7 @@ name_literal(Arena *arena, const char *schema, const char *name)
 	Text literal;
 
 	text_init(&quoted, arena);
-	if (schema != NULL)
-	{
-		text_identifier(&quoted, schema);
-		text_append(&quoted, ".");
-	}
-	text_identifier(&quoted, name);
+	text_qualified(&quoted, schema, name);
 	text_init(&literal, arena);
 	text_literal(&literal, quoted.data);
 	return literal.data;

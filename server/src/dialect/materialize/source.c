@@ -198,15 +198,6 @@ read_tables(Materialize *mz, const MzSource *source, SourceMaking *making)
 	return true;
 }
 
-/* Append schema.name. */
-static void
-append_name(Text *sql, const char *schema, const char *name)
-{
-	text_identifier(sql, schema);
-	text_append(sql, ".");
-	text_identifier(sql, name);
-}
-
 /* The source is there. */
 static void
 create_done(Materialize *mz)
@@ -300,14 +291,14 @@ create_checked(Materialize *mz)
 		const Member *member = &making->members[i];
 
 		text_append(&sql, "CREATE TABLE ");
-		append_name(&sql, member->schema != NULL ? member->schema : schema, member->name);
+		text_qualified(&sql, member->schema != NULL ? member->schema : schema, member->name);
 		text_printf(&sql, " (%s);", generator->tables[member->table].definition);
 	}
 	append_labels(mz, &sql, making, schema);
 	text_append(&sql, "CREATE TABLE ");
-	append_name(&sql, progress_schema, progress);
+	text_qualified(&sql, progress_schema, progress);
 	text_append(&sql, " (\"offset\" bigint);INSERT INTO ");
-	append_name(&sql, progress_schema, progress);
+	text_qualified(&sql, progress_schema, progress);
 	text_append(&sql, " VALUES (0);INSERT INTO freshet_server.source (schema, name,"
 	                  " generator, interval_ms, as_of, up_to, max_cardinality, scale_factor,"
 	                  " create_sql, progress) VALUES (");
@@ -327,7 +318,7 @@ create_checked(Materialize *mz)
 		Text quoted;
 
 		text_init(&quoted, &mz->flight.memory);
-		append_name(&quoted, progress_schema, progress);
+		text_qualified(&quoted, progress_schema, progress);
 		text_literal(&sql, quoted.data);
 	}
 	text_append(&sql,
@@ -343,7 +334,7 @@ create_checked(Materialize *mz)
 		text_literal(&sql, generator->tables[member->table].name);
 		text_append(&sql, ", ");
 		text_init(&quoted, &mz->flight.memory);
-		append_name(&quoted, member->schema != NULL ? member->schema : schema, member->name);
+		text_qualified(&quoted, member->schema != NULL ? member->schema : schema, member->name);
 		text_literal(&sql, quoted.data);
 		text_append(&sql, ")");
 	}

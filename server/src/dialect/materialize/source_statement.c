@@ -136,28 +136,6 @@ parse_tables(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	return complete;
 }
 
-/* Read WITH ( … ): how long history is kept and timestamps: nothing here. */
-static bool
-skip_parentheses(SqlLexer *lexer)
-{
-	size_t depth = 0;
-
-	if (!sql_is(sql_peek(lexer), "("))
-		return false;
-	do
-	{
-		SqlToken token = sql_next(lexer);
-
-		if (token.kind == SQL_END || token.kind == SQL_BAD)
-			return false;
-		if (sql_is(token, "("))
-			depth++;
-		else if (sql_is(token, ")"))
-			depth--;
-	} while (depth > 0);
-	return true;
-}
-
 /* The lexer stands behind CREATE SOURCE. */
 bool
 mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
@@ -247,7 +225,7 @@ mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 				return true;
 			}
 		}
-		else if (!sql_accept(lexer, "with") || !skip_parentheses(lexer))
+		else if (!sql_accept(lexer, "with") || sql_skip_parentheses(lexer) == NULL)
 		{
 			mz_syntax_error(arena, statement, sql_peek(lexer));
 			return true;

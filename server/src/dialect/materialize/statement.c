@@ -279,21 +279,10 @@ parse_subscribe(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	if (subscribe->is_query)
 	{
 		const char *start = sql_peek(lexer).start;
-		const char *end = NULL;
-		size_t depth = 0;
+		const char *end = sql_skip_parentheses(lexer);
 
-		do
-		{
-			SqlToken token = sql_next(lexer);
-
-			if (token.kind == SQL_END || token.kind == SQL_BAD)
-				return false;
-			if (sql_is(token, "("))
-				depth++;
-			else if (sql_is(token, ")"))
-				depth--;
-			end = token.start + token.length;
-		} while (depth > 0);
+		if (end == NULL)
+			return false;
 		subscribe->target = arena_copy(arena, start, (size_t) (end - start));
 		subscribe->position = (size_t) (start - statement->text.start) + 1;
 	}
@@ -306,12 +295,7 @@ parse_subscribe(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		if (!mz_qualified(arena, lexer, &schema, &name))
 			return false;
 		text_init(&text, arena);
-		if (schema != NULL)
-		{
-			text_identifier(&text, schema);
-			text_append(&text, ".");
-		}
-		text_identifier(&text, name);
+		text_qualified(&text, schema, name);
 		subscribe->target = text.data;
 	}
 

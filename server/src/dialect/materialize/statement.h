@@ -65,7 +65,6 @@ typedef struct MzSubscribe
 } MzSubscribe;
 
 #define MZ_FETCH_ALL (-1)
-#define MZ_NO_TIMEOUT (-1)
 
 typedef struct MzFetch
 {

@@ -32,14 +32,6 @@ static const char *const items[] = {"Signed Memorabilia", "City Bar Crawl", "Bes
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define STREAM 12
 
-/* No auction yet. */
-static void
-auction_start(const GeneratorOptions *options, char *state, size_t size)
-{
-	(void) options;
-	snprintf(state, size, "0 0 0");
-}
-
 /* What is there before the first auction. */
 static bool
 auction_load(const GeneratorOptions *options, int table, uint64_t *position, int64_t now,
@@ -101,7 +93,7 @@ const Generator generator_auction = {
                             " end_time timestamptz NOT NULL"},
                {"bids", "id bigint PRIMARY KEY, buyer bigint NOT NULL, auction_id bigint NOT NULL,"
                         " amount integer NOT NULL, bid_time timestamptz NOT NULL"}},
-    .start = auction_start,
+    .start = "0 0 0",
     .load = auction_load,
     .tick = auction_tick,
 };

@@ -40,7 +40,7 @@ mix(uint64_t x)
 }
 
 /* A random number for this place. */
-uint64_t
+static uint64_t
 generator_random(uint64_t stream, uint64_t a, uint64_t b)
 {
 	return mix(mix(mix(stream) ^ a) ^ b);
@@ -58,24 +58,17 @@ void
 generator_row(Buffer *rows, const char *format, ...)
 {
 	va_list arguments;
-	va_list again;
 	int length;
-	char *place;
+	char *line;
 
 	va_start(arguments, format);
-	va_copy(again, arguments);
-	length = vsnprintf(NULL, 0, format, arguments);
+	length = vasprintf(&line, format, arguments);
 	va_end(arguments);
 	if (length < 0)
 		abort();
-	place = malloc((size_t) length + 2);
-	if (place == NULL)
-		abort();
-	vsnprintf(place, (size_t) length + 1, format, again);
-	va_end(again);
-	place[length] = '\n';
-	buffer_append(rows, place, (size_t) length + 1);
-	free(place);
+	line[length] = '\n'; /* in the place of its zero */
+	buffer_append(rows, line, (size_t) length + 1);
+	free(line);
 }
 
 /* A timestamp with time zone as text. */

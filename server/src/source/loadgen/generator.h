@@ -60,7 +60,7 @@ typedef struct Generator
 	GeneratorTable tables[GENERATOR_TABLES];
 
 	/* the state before the first tick */
-	void (*start)(const GeneratorOptions *options, char *state, size_t size);
+	const char *start;
 
 	/*
 	 * Rows of a table that are there at the start: some from *position on, which
@@ -86,7 +86,6 @@ extern const Generator generator_tpch;
 extern const Generator *generator_find(const char *name);
 
 /* numbers that depend on nothing but where they are used */
-extern uint64_t generator_random(uint64_t stream, uint64_t a, uint64_t b);
 extern uint64_t generator_below(uint64_t stream, uint64_t a, uint64_t b, uint64_t bound);
 
 /* COPY text */

@@ -31,13 +31,6 @@ enum
 /* ticks from lead to conversion */
 #define CONVERSION_DELAY 7
 
-static void
-marketing_start(const GeneratorOptions *options, char *state, size_t size)
-{
-	(void) options;
-	snprintf(state, size, "%s", "");
-}
-
 /* The customers. */
 static bool
 marketing_load(const GeneratorOptions *options, int table, uint64_t *position, int64_t now,
@@ -59,6 +52,7 @@ is_lead(uint64_t tick)
 	return generator_below(STREAM, tick, 1, 4) == 0;
 }
 
+/* Who sees the impression of a tick. */
 static uint64_t
 customer_of(uint64_t tick)
 {
@@ -122,7 +116,7 @@ const Generator generator_marketing = {
                {"conversion_predictions",
                 "lead_id bigint NOT NULL, experiment_bucket text NOT NULL,"
                 " predicted_at timestamptz NOT NULL, score double precision NOT NULL"}},
-    .start = marketing_start,
+    .start = "",
     .load = marketing_load,
     .tick = marketing_tick,
 };

@@ -75,12 +75,14 @@ runner_count(void)
 	return runners;
 }
 
+/* The runner behind this one in its list. */
 Runner *
 runner_next(Runner *runner)
 {
 	return runner->next;
 }
 
+/* Mark a runner, or take its mark away; NULL: nothing happens. */
 void
 runner_mark(Runner *runner, bool marked)
 {
@@ -88,6 +90,7 @@ runner_mark(Runner *runner, bool marked)
 		runner->marked = marked;
 }
 
+/* Is it marked? */
 bool
 runner_marked(const Runner *runner)
 {
@@ -285,7 +288,7 @@ runner_write(Runner *runner, int64_t ticks)
 	}
 	memcpy(runner->next_state, runner->state, sizeof(runner->state));
 	if (start)
-		generator->start(&runner->options, runner->next_state, sizeof(runner->next_state));
+		snprintf(runner->next_state, sizeof(runner->next_state), "%s", generator->start);
 	for (int64_t i = 0; i < ticks; i++)
 		generator->tick(&runner->options, runner->next_state, sizeof(runner->next_state), first + i,
 		                output);

@@ -88,24 +88,28 @@ scaled(const GeneratorOptions *options, double base)
 	return count < 1 ? 1 : (uint64_t) count;
 }
 
+/* How many suppliers there are. */
 static uint64_t
 suppliers(const GeneratorOptions *options)
 {
 	return scaled(options, 10000);
 }
 
+/* How many parts there are. */
 static uint64_t
 parts(const GeneratorOptions *options)
 {
 	return scaled(options, 200000);
 }
 
+/* How many customers there are. */
 static uint64_t
 customers(const GeneratorOptions *options)
 {
 	return scaled(options, 150000);
 }
 
+/* How many orders there are. */
 static uint64_t
 orders(const GeneratorOptions *options)
 {
@@ -361,13 +365,6 @@ tpch_load(const GeneratorOptions *options, int table, uint64_t *position, int64_
 	return *position < keys;
 }
 
-static void
-tpch_start(const GeneratorOptions *options, char *state, size_t size)
-{
-	(void) options;
-	snprintf(state, size, "%s", "");
-}
-
 /*
  * One order takes the place of another. The rows of several ticks are added
  * together, so an order that was already replaced in them stays as it is.
@@ -432,7 +429,7 @@ const Generator generator_tpch = {
                {"nation", "n_nationkey bigint PRIMARY KEY, n_name" TEXT ", n_regionkey" KEY
                           ", n_comment" TEXT},
                {"region", "r_regionkey bigint PRIMARY KEY, r_name" TEXT ", r_comment" TEXT}},
-    .start = tpch_start,
+    .start = "",
     .load = tpch_load,
     .tick = tpch_tick,
 };
