@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+from contextlib import contextmanager
 
 import psycopg
 import psycopg2
@@ -112,6 +113,20 @@ class Postgres:
 
     def psycopg(self, dbname: str = "postgres", autocommit: bool = True, **options):
         return psycopg.connect(self.dsn(dbname), autocommit=autocommit, **options)
+
+    @contextmanager
+    def database(self, name: str, schema: str = ""):
+        """A database with the extension and a schema, gone in the end; gives its name, which begins with the one given."""
+        name = f"{name}_{os.urandom(4).hex()}"
+        with self.psycopg() as admin:
+            admin.execute(f"CREATE DATABASE {name}")
+            try:
+                with self.psycopg(name) as connection:
+                    connection.execute("CREATE EXTENSION freshet")
+                    connection.execute(schema)
+                yield name
+            finally:
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def log_tail(self, lines: int = 60) -> str:
         """The last lines of the log, without what clients were told themselves."""

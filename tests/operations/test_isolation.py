@@ -1,29 +1,22 @@
 """What a transaction sees at its isolation level, of views that are quick to keep and of one that is not."""
 
-import os
-
 import pytest
 
 ROWS = 100_000
 
+# slow is computed as a whole, which takes long enough for the worker to rest in between
+SCHEMA = f"""
+CREATE TABLE t (id int, kind int);
+INSERT INTO t SELECT g, g % 1000 FROM generate_series(1, {ROWS}) g;
+CREATE MATERIALIZED VIEW quick AS SELECT id FROM t;
+CREATE MATERIALIZED VIEW slow AS SELECT id, rank() OVER (PARTITION BY kind ORDER BY id) AS place FROM t;
+"""
+
 
 @pytest.fixture
 def database(pg_shared):
-    name = f"isolation_{os.urandom(4).hex()}"
-    admin = pg_shared.psycopg()
-    admin.execute(f"CREATE DATABASE {name}")
-    connection = pg_shared.psycopg(name)
-    connection.execute("CREATE EXTENSION freshet")
-    connection.execute("CREATE TABLE t (id int, kind int)")
-    connection.execute(f"INSERT INTO t SELECT g, g % 1000 FROM generate_series(1, {ROWS}) g")
-    connection.execute("CREATE MATERIALIZED VIEW quick AS SELECT id FROM t")
-    # computed as a whole, which takes long enough for the worker to rest in between
-    connection.execute("CREATE MATERIALIZED VIEW slow AS "
-                       "SELECT id, rank() OVER (PARTITION BY kind ORDER BY id) AS place FROM t")
-    yield lambda: pg_shared.psycopg(name)
-    connection.close()
-    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.close()
+    with pg_shared.database("isolation", SCHEMA) as name:
+        yield lambda: pg_shared.psycopg(name)
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])

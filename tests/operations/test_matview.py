@@ -1,6 +1,5 @@
 """A fresh view is a materialized view to everything that looks at one."""
 
-import os
 import subprocess
 
 import psycopg
@@ -32,16 +31,8 @@ def relations(connection) -> set[str]:
 
 @pytest.fixture
 def connection(pg_shared):
-    name = f"matview_{os.urandom(4).hex()}"
-    admin = pg_shared.psycopg()
-    admin.execute(f"CREATE DATABASE {name}")
-    connection = pg_shared.psycopg(name)
-    connection.execute("CREATE EXTENSION freshet")
-    connection.execute(SCHEMA)
-    yield connection
-    connection.close()
-    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.close()
+    with pg_shared.database("matview", SCHEMA) as name, pg_shared.psycopg(name) as connection:
+        yield connection
 
 
 def test_nothing_of_ours_in_the_users_schema(connection):

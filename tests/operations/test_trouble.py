@@ -15,15 +15,8 @@ CREATE MATERIALIZED VIEW distinct_kinds AS SELECT DISTINCT kind FROM t;
 
 @pytest.fixture
 def connect(pg_shared):
-    name = f"trouble_{os.urandom(4).hex()}"
-    admin = pg_shared.psycopg()
-    admin.execute(f"CREATE DATABASE {name}")
-    with pg_shared.psycopg(name) as connection:
-        connection.execute("CREATE EXTENSION freshet")
-        connection.execute(SCHEMA)
-    yield lambda: pg_shared.psycopg(name)
-    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.close()
+    with pg_shared.database("trouble", SCHEMA) as name:
+        yield lambda: pg_shared.psycopg(name)
 
 
 def state(connection, view: str) -> str | None:

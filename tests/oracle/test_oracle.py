@@ -22,25 +22,19 @@ REGRESSIONS = [(1, 25)]
 
 
 @pytest.fixture
-def database(pg_shared, request):
+def database(pg_shared):
     """A new database with the tables; yields a function that connects to it.
 
     Tables this small are cheaper to read whole: that is off, or nothing but that would be tested.
     """
-    name = f"oracle_{request.node.name.split('[')[0]}_{time.monotonic_ns()}"
     admin = pg_shared.psycopg()
     admin.execute("ALTER SYSTEM SET freshet.enable_recompute = off")
     admin.execute("SELECT pg_reload_conf()")
-    admin.execute(f"CREATE DATABASE {name}")
-    connection = pg_shared.psycopg(name)
-    connection.execute("CREATE EXTENSION freshet")
-    connection.execute(SCHEMA)
-    connection.close()
-    yield lambda: pg_shared.psycopg(name)
-    for (prepared,) in admin.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", (name,)).fetchall():
-        with pg_shared.psycopg(name) as connection:
-            connection.execute(f"ROLLBACK PREPARED '{prepared}'")
-    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with pg_shared.database("oracle", SCHEMA) as name:
+        yield lambda: pg_shared.psycopg(name)
+        for (prepared,) in admin.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", (name,)).fetchall():
+            with pg_shared.psycopg(name) as connection:
+                connection.execute(f"ROLLBACK PREPARED '{prepared}'")
     admin.execute("ALTER SYSTEM RESET freshet.enable_recompute")
     admin.execute("SELECT pg_reload_conf()")
     admin.close()

@@ -7,7 +7,6 @@ from oracle.compare import differences
 from oracle.shapes import Shape
 
 SCHEMA = """
-CREATE EXTENSION freshet;
 CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE pair AS (a int, b text);

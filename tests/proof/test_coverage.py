@@ -3,11 +3,10 @@
 from harness.paths import ROOT
 
 from .coverage import TABLES, measure, renew
-from .views import database
 
 
 def test_coverage(pg_shared):
-    with database(pg_shared, "coverage") as connection:
+    with pg_shared.database("coverage") as name, pg_shared.psycopg(name) as connection:
         rows = measure(connection)
     assert not [row.what for row in rows if not row.exact]
     for name, render in TABLES.items():

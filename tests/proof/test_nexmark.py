@@ -8,7 +8,7 @@ import os
 import pytest
 
 from .nexmark import QUERIES, Nexmark
-from .views import Views, database
+from .views import Views
 
 EVENTS = int(os.environ.get("FRESHET_NEXMARK_EVENTS", "5000"))
 ROUNDS = int(os.environ.get("FRESHET_NEXMARK_ROUNDS", "3"))
@@ -20,8 +20,7 @@ INCREMENTAL = 23
 @pytest.mark.timeout(300)
 def test_nexmark(pg_shared):
     assert len(QUERIES) == 23
-    with database(pg_shared, "nexmark") as connection:
-        connection.execute("CREATE EXTENSION freshet")
+    with pg_shared.database("nexmark") as name, pg_shared.psycopg(name) as connection:
         nexmark = Nexmark(connection)
         nexmark.load(EVENTS)
         views = Views(connection, QUERIES)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from .tpch import QUERIES, Tpch
-from .views import Views, database
+from .views import Views
 
 SCALE = float(os.environ.get("FRESHET_TPCH_SCALE", "0.01"))
 ROUNDS = int(os.environ.get("FRESHET_TPCH_ROUNDS", "3"))
@@ -20,8 +20,7 @@ INCREMENTAL = 22
 @pytest.mark.timeout(300 + SCALE * 20_000)
 def test_tpch(pg_shared):
     assert len(QUERIES) == 22
-    with database(pg_shared, "tpch") as connection:
-        connection.execute("CREATE EXTENSION freshet")
+    with pg_shared.database("tpch") as name, pg_shared.psycopg(name) as connection:
         tpch = Tpch(connection, SCALE)
         tpch.load()
         views = Views(connection, QUERIES)

@@ -1,25 +1,10 @@
-"""A benchmark's queries as views in a database of their own, compared with their queries all the way."""
-
-from contextlib import contextmanager
+"""A benchmark's queries as views, compared with their queries all the way."""
 
 import psycopg
 from oracle.compare import differences
 from oracle.shapes import Shape
 
 from .report import report, strategies
-
-
-@contextmanager
-def database(pg, name: str):
-    """A connection to a new database of that name, which is gone in the end."""
-    with pg.psycopg() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    try:
-        with pg.psycopg(name) as connection:
-            yield connection
-    finally:
-        with pg.psycopg() as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Views:

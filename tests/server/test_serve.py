@@ -156,36 +156,32 @@ def test_a_second_server_on_the_directory_is_refused(freshet):
             "already served", str(freshet.process.pid))
 
 
-def test_a_port_in_use_is_refused_before_anything_is_made(freshet):
-    directory = system.temp_dir("refused")
-    try:
-        for ports in (doors_closed(freshet.ports["postgres"]),
-                      ["--postgres-port", str(system.free_port()), "--materialize-port", "0",
-                       "--native-port", str(freshet.ports["native"])]):
-            refused(run("serve", "--data", str(directory / "data"), *ports), "in use")
-            assert not (directory / "data" / "pgdata").exists()
-    finally:
-        system.remove(directory)
+@pytest.fixture
+def directory():
+    """For a server that is not to start."""
+    made = system.temp_dir("refused")
+    yield made
+    system.remove(made)
 
 
-def test_a_foreign_directory_is_refused_and_left_alone():
-    directory = system.temp_dir("foreign")
-    try:
-        (directory / "PG_VERSION").write_text("15\n")
-        refused(run("serve", "--data", str(directory), *doors_closed(system.free_port())),
-                "was not made by freshet")
-        assert os.listdir(directory) == ["PG_VERSION"]
-    finally:
-        system.remove(directory)
+def test_a_port_in_use_is_refused_before_anything_is_made(freshet, directory):
+    for ports in (doors_closed(freshet.ports["postgres"]),
+                  ["--postgres-port", str(system.free_port()), "--materialize-port", "0",
+                   "--native-port", str(freshet.ports["native"])]):
+        refused(run("serve", "--data", str(directory / "data"), *ports), "in use")
+        assert not (directory / "data" / "pgdata").exists()
 
 
-def test_a_missing_postgres_is_refused():
-    directory = system.temp_dir("nopg")
-    try:
-        refused(run("serve", "--data", str(directory / "data"), "--postgres-bin", "/nonexistent",
-                    *doors_closed(system.free_port())), "PostgreSQL 15 was not found")
-    finally:
-        system.remove(directory)
+def test_a_foreign_directory_is_refused_and_left_alone(directory):
+    (directory / "PG_VERSION").write_text("15\n")
+    refused(run("serve", "--data", str(directory), *doors_closed(system.free_port())),
+            "was not made by freshet")
+    assert os.listdir(directory) == ["PG_VERSION"]
+
+
+def test_a_missing_postgres_is_refused(directory):
+    refused(run("serve", "--data", str(directory / "data"), "--postgres-bin", "/nonexistent",
+                *doors_closed(system.free_port())), "PostgreSQL 15 was not found")
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -277,13 +273,9 @@ def other_address() -> str | None:
     return None if address.startswith("127.") else address
 
 
-def test_beyond_loopback_a_superuser_needs_a_password():
-    directory = system.temp_dir("beyond")
-    try:
-        refused(run("serve", "--data", str(directory / "data"), "--listen", "0.0.0.0",
-                    *doors_closed(system.free_port())), "postgres", "no password")
-    finally:
-        system.remove(directory)
+def test_beyond_loopback_a_superuser_needs_a_password(directory):
+    refused(run("serve", "--data", str(directory / "data"), "--listen", "0.0.0.0",
+                *doors_closed(system.free_port())), "postgres", "no password")
 
 
 @pytest.mark.parametrize("native", [True, False])

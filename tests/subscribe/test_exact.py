@@ -37,15 +37,8 @@ MAINTENANCE = ["VACUUM t", "VACUUM FULL t", "ANALYZE", "VACUUM p1",
 @pytest.fixture
 def database(pg_shared):
     """A database of the test's own; gives its name."""
-    connection = pg_shared.psycopg2()
-    connection.cursor().execute("CREATE DATABASE exact")
-    inside = pg_shared.psycopg2("exact")
-    inside.cursor().execute("CREATE EXTENSION freshet")
-    inside.cursor().execute(SCHEMA)
-    inside.close()
-    yield "exact"
-    connection.cursor().execute("DROP DATABASE exact WITH (FORCE)")
-    connection.close()
+    with pg_shared.database("exact", SCHEMA) as name:
+        yield name
 
 
 class Run:
