@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 /* Columns of a sorted row before the row's own. */
 #define SORTED_HASH 0
@@ -324,7 +325,7 @@ difference_receive_destroy(DestReceiver *self)
 }
 
 /* A destination for the executor that adds every row so many times. */
-DestReceiver *
+static DestReceiver *
 difference_receiver(Difference *difference, int64 multiplicity)
 {
 	DifferenceReceiver *receiver = palloc0(sizeof(DifferenceReceiver));
@@ -337,4 +338,24 @@ difference_receiver(Difference *difference, int64 multiplicity)
 	receiver->difference = difference;
 	receiver->multiplicity = multiplicity;
 	return &receiver->pub;
+}
+
+/*
+ * Run a query under the active snapshot and add its rows so many times. The
+ * hooks are left out: it is no statement of the user's, and waits for nothing.
+ */
+void
+difference_add_query(Difference *difference, PlannedStmt *planned, const char *text,
+                     ParamListInfo parameters, int64 multiplicity)
+{
+	DestReceiver *receiver = difference_receiver(difference, multiplicity);
+	QueryDesc *query = CreateQueryDesc(planned, text, GetActiveSnapshot(), InvalidSnapshot,
+	                                   receiver, parameters, NULL, 0);
+
+	standard_ExecutorStart(query, 0);
+	standard_ExecutorRun(query, ForwardScanDirection, 0, true);
+	standard_ExecutorFinish(query);
+	standard_ExecutorEnd(query);
+	FreeQueryDesc(query);
+	receiver->rDestroy(receiver);
 }

@@ -12,7 +12,8 @@
 #include "postgres.h"
 
 #include "executor/tuptable.h"
-#include "tcop/dest.h"
+#include "nodes/params.h"
+#include "nodes/plannodes.h"
 
 typedef struct Difference Difference;
 
@@ -24,6 +25,7 @@ extern bool difference_next(Difference *difference, TupleTableSlot *slot, int64 
 extern void difference_destroy(Difference *difference);
 
 /* A destination that adds every row it receives. */
-extern DestReceiver *difference_receiver(Difference *difference, int64 multiplicity);
+extern void difference_add_query(Difference *difference, PlannedStmt *planned, const char *text,
+                                 ParamListInfo parameters, int64 multiplicity);
 
 #endif /* FRESHET_DIFFERENCE_H */

@@ -30,28 +30,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* Does the ORDER BY leave no two different rows in a tie? */
-static bool
-whole_order_total(Query *query)
-{
-	ListCell *cell;
-	ListCell *sort;
-
-	foreach (cell, query->targetList)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		bool sorted = false;
-
-		foreach (sort, query->sortClause)
-			sorted |= get_sortgroupclause_tle(lfirst(sort), query->targetList) == entry;
-		if (entry->resjunk)
-			continue;
-		if (!sorted || !plan_equality_decides_image((Node *) entry->expr))
-			return false;
-	}
-	return true;
-}
-
 /* Has a table an index in whose order, or the reverse, the query wants its rows? */
 static bool
 whole_index_fits(Relation index, const Query *query)
@@ -172,7 +150,8 @@ plan_check_limit(ViewPlan *plan)
 		return false;
 
 	plan->inner = copyObject(query);
-	if (query->limitOption == LIMIT_OPTION_COUNT && !unique && !whole_order_total(query))
+	if (query->limitOption == LIMIT_OPTION_COUNT && !unique &&
+	    !plan_order_covers(query->targetList, query->sortClause))
 	{
 		count = query->limitCount ? whole_constant(query->limitCount) : -1;
 		if (count < 0 || query->limitOffset != NULL)

@@ -124,15 +124,7 @@ changes_snapshot(Subscription *subscription, Tuplestorestate *result, TupleDesc 
 	int64 at_ms;
 
 	if (subscription->as_of == SUBSCRIPTION_NO_TIME && subscription->up_to == SUBSCRIPTION_NO_TIME)
-	{
-		Cut *next = position_next(subscription);
-
-		if (next != NULL)
-		{
-			position_advance(subscription, next);
-			cut_free(next);
-		}
-	}
+		position_follow(subscription);
 	if (!changes_time(subscription, subscription->cut, &at_ms))
 		return;
 

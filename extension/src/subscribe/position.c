@@ -335,11 +335,10 @@ position_start(Subscription *subscription)
 	cut_free(cut);
 }
 
-/* While AS OF lies ahead, go along with the cuts. */
-static void
-position_wait_as_of(Subscription *subscription)
+/* Go along to the next cut, if there is one. */
+void
+position_follow(Subscription *subscription)
 {
-	bool reached = position_reached(subscription, subscription->as_of);
 	Cut *next = position_next(subscription);
 
 	if (next != NULL)
@@ -347,6 +346,15 @@ position_wait_as_of(Subscription *subscription)
 		position_advance(subscription, next);
 		cut_free(next);
 	}
+}
+
+/* While AS OF lies ahead, go along with the cuts. */
+static void
+position_wait_as_of(Subscription *subscription)
+{
+	bool reached = position_reached(subscription, subscription->as_of);
+
+	position_follow(subscription);
 	if (reached)
 		subscription->early = false;
 }

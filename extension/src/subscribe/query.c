@@ -294,27 +294,16 @@ query_check(Subscription *subscription)
 static void
 query_run(Subscription *subscription, const Cut *cut, Difference *rows, int64 multiplicity)
 {
-	DestReceiver *receiver = difference_receiver(rows, multiplicity);
 	CachedPlan *plan;
-	QueryDesc *query;
 
 	/* planned under the cut: indexes that are too young for it are left out */
 	cut_push(cut);
 	plan = query_plan(subscription);
 	query_check_relations(subscription, plan);
-	query = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list),
-	                        subscription->query->query_string, GetActiveSnapshot(), InvalidSnapshot,
-	                        receiver, NULL, NULL, 0);
-
-	/* without the hooks: no statement of the user's, and no waiting for freshness */
-	standard_ExecutorStart(query, 0);
-	standard_ExecutorRun(query, ForwardScanDirection, 0, true);
-	standard_ExecutorFinish(query);
-	standard_ExecutorEnd(query);
-	FreeQueryDesc(query);
+	difference_add_query(rows, linitial_node(PlannedStmt, plan->stmt_list),
+	                     subscription->query->query_string, NULL, multiplicity);
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	cut_pop();
-	receiver->rDestroy(receiver);
 }
 
 /* Add the difference of one or two runs. */

@@ -112,6 +112,7 @@ extern Cut *position_next(Subscription *subscription);
 extern void position_nothing(Subscription *subscription, uint64 number);
 extern uint64 position_number(Subscription *subscription);
 extern void position_advance(Subscription *subscription, Cut *cut);
+extern void position_follow(Subscription *subscription);
 extern void position_check(Subscription *subscription);
 
 /* target.c: what can be subscribed to, and its columns */

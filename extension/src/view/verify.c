@@ -77,18 +77,8 @@ verify_now_ms(void)
 static void
 verify_add_query(Relation view, int64 at_ms, Difference *difference)
 {
-	DestReceiver *receiver = difference_receiver(difference, -1);
-	QueryDesc *query =
-	    CreateQueryDesc(verify_plan(view), "freshet.verify", GetActiveSnapshot(), InvalidSnapshot,
-	                    receiver, delta_times(at_ms, at_ms), NULL, 0);
-
-	/* without the hooks: the barrier must not wait for anything here */
-	standard_ExecutorStart(query, 0);
-	standard_ExecutorRun(query, ForwardScanDirection, 0, true);
-	standard_ExecutorFinish(query);
-	standard_ExecutorEnd(query);
-	FreeQueryDesc(query);
-	receiver->rDestroy(receiver);
+	difference_add_query(difference, verify_plan(view), "freshet.verify", delta_times(at_ms, at_ms),
+	                     -1);
 }
 
 /* Add the view's rows under the active snapshot. */

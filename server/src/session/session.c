@@ -217,6 +217,20 @@ client_ended(void *owner, int status)
 	session_close(owner);
 }
 
+/* Something happened that the dialect waits for, if it has control. */
+static void
+call_dialect(Session *session, void (*callback)(void *self))
+{
+	if (!session->controlled)
+		return;
+	stream_cork(session->client);
+	callback(session->dialect_self);
+	if (session->phase == SESSION_CLOSED)
+		return;
+	stream_uncork(session->client);
+	relay_continue(session);
+}
+
 /* The client took what waited for it. */
 static void
 client_drained(void *owner)
@@ -227,14 +241,7 @@ client_drained(void *owner)
 		return;
 	stream_resume(session->backend);
 	if (session->controlled)
-	{
-		stream_cork(session->client);
-		session->dialect->drained(session->dialect_self);
-		if (session->phase == SESSION_CLOSED)
-			return;
-		stream_uncork(session->client);
-		relay_continue(session);
-	}
+		call_dialect(session, session->dialect->drained);
 }
 
 /* Connected to PostgreSQL, or not. */
@@ -377,20 +384,6 @@ session_ready_for_query(Session *session)
 	char message[WIRE_HEADER + 1] = {'Z', 0, 0, 0, 5, session->transaction};
 
 	session_to_client(session, message, sizeof message);
-}
-
-/* Something happened that the dialect waits for, if it has control. */
-static void
-call_dialect(Session *session, void (*callback)(void *self))
-{
-	if (!session->controlled)
-		return;
-	stream_cork(session->client);
-	callback(session->dialect_self);
-	if (session->phase == SESSION_CLOSED)
-		return;
-	stream_uncork(session->client);
-	relay_continue(session);
 }
 
 /* PostgreSQL has acted on the dialect's cancel. */
