@@ -26,6 +26,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+/* From 1970 to the beginning of PostgreSQL's time. */
+#define EPOCH_DIFFERENCE_MS                                                                        \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
 /* TransactionXmin of the surrounding transaction, while a cut is pushed. */
 static TransactionId saved_transaction_xmin = InvalidTransactionId;
 static int pushed = 0;
@@ -138,6 +142,20 @@ cut_insert_position(void)
 	return position;
 }
 
+/* Milliseconds since 1970. */
+int64
+cut_now_ms(void)
+{
+	return GetCurrentTimestamp() / 1000 + EPOCH_DIFFERENCE_MS;
+}
+
+/* Milliseconds since 1970 as a timestamp. */
+TimestampTz
+cut_timestamp(int64 at_ms)
+{
+	return (at_ms - EPOCH_DIFFERENCE_MS) * 1000;
+}
+
 /*
  * Take a cut now, in the current memory context.
  *
@@ -151,7 +169,7 @@ cut_take(uint64 number, int64 previous_ms)
 {
 	Cut *cut = palloc0(sizeof(Cut));
 	Snapshot latest = GetLatestSnapshot();
-	TimestampTz now = GetCurrentTimestamp();
+	int64 now = cut_now_ms();
 
 	cut->number = number;
 	cut->current = true;
@@ -160,10 +178,7 @@ cut_take(uint64 number, int64 previous_ms)
 	DEBUG_POINT("cut");
 	cut->lsn = cut_insert_position();
 	cut->restart_lsn = cut->lsn;
-	cut->at_ms =
-	    (now / 1000) + ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY * 1000;
-	if (cut->at_ms <= previous_ms)
-		cut->at_ms = previous_ms + 1;
+	cut->at_ms = Max(now, previous_ms + 1);
 	return cut;
 }
 

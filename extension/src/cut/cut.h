@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "utils/snapshot.h"
 
 typedef struct Cut
@@ -43,6 +44,8 @@ typedef struct Cut
 								 * snapshot was taken; not kept over a restart */
 } Cut;
 
+extern int64 cut_now_ms(void);
+extern TimestampTz cut_timestamp(int64 at_ms);
 extern Cut *cut_take(uint64 number, int64 previous_ms);
 extern Cut *cut_copy(const Cut *cut);
 extern void cut_free(Cut *cut);

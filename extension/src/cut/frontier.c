@@ -113,14 +113,6 @@ frontier_startup_shmem(void)
 	}
 }
 
-/* Milliseconds since 1970. */
-int64
-frontier_now_ms(void)
-{
-	return GetCurrentTimestamp() / 1000 +
-	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-}
-
 /* Have a callback run when the backend ends, whatever way; registered says whether it will. */
 void
 frontier_at_exit(bool *registered, pg_on_exit_callback callback)
@@ -323,7 +315,7 @@ List *
 frontier_views_behind(Oid dboid)
 {
 	List *views = NIL;
-	int64 now_ms = frontier_now_ms();
+	int64 now_ms = cut_now_ms();
 
 	for (int i = 0; i < frontier_shared->view_count; i++)
 	{

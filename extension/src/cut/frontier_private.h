@@ -14,7 +14,6 @@
 
 /* frontier.c: guards the arrays of databases, views and watches */
 extern LWLock *frontier_lock;
-extern int64 frontier_now_ms(void);
 extern void frontier_at_exit(bool *registered, pg_on_exit_callback callback);
 
 /* wait.c */

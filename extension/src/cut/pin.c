@@ -43,7 +43,7 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 {
 	int pin = -1;
 	bool full = true;
-	int64 now = frontier_now_ms();
+	int64 now = cut_now_ms();
 
 	frontier_at_exit(&exit_registered, pin_backend_exit);
 	SpinLockAcquire(&database->lock);
@@ -81,7 +81,7 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 void
 frontier_pin_advance(FrontierDatabase *database, int pin, TransactionId xmin)
 {
-	int64 now = frontier_now_ms();
+	int64 now = cut_now_ms();
 
 	Assert(pin >= 0 && pin < FRONTIER_MAX_PINS && database->pins[pin].pid == MyProcPid);
 	SpinLockAcquire(&database->lock);

@@ -192,7 +192,7 @@ wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int6
 	TimestampTz started = GetCurrentTimestamp();
 	Oid dboid = database->dboid;
 	TimestampTz looked = started;
-	int64 clock_ms = since_ms > 0 ? since_ms : frontier_now_ms();
+	int64 clock_ms = since_ms > 0 ? since_ms : cut_now_ms();
 
 	/* the worker has met a lock already: no need to let it try again first */
 	if (view != NULL && pg_atomic_read_u32(&view->locked) != InvalidOid && wait_locked_out(view))
@@ -244,7 +244,7 @@ frontier_wait_since(FrontierDatabase *database, FrontierView *view, uint64 compl
 	int64 clock_ms = since_ms;
 
 	if (view != NULL && since_ms == 0 && pg_atomic_read_u64(&view->passes_at_ms) != 0)
-		clock_ms = frontier_now_ms();
+		clock_ms = cut_now_ms();
 	if (wait_satisfied(database, view, completed, since_ms, clock_ms))
 		return FRONTIER_FRESH;
 

@@ -75,9 +75,7 @@ delta_times(int64 at_ms, int64 other_ms)
 
 	for (int i = 0; i < 2; i++)
 	{
-		parameters->params[i].value = TimestampTzGetDatum(
-		    (times[i] - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000) *
-		    1000);
+		parameters->params[i].value = TimestampTzGetDatum(cut_timestamp(times[i]));
 		parameters->params[i].isnull = false;
 		parameters->params[i].pflags = PARAM_FLAG_CONST;
 		parameters->params[i].ptype = TIMESTAMPTZOID;

@@ -134,8 +134,7 @@ barrier_since(int64 staleness_ms)
 {
 	if (staleness_ms <= 0)
 		return 0;
-	return GetCurrentTimestamp() / 1000 +
-	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000 - staleness_ms;
+	return cut_now_ms() - staleness_ms;
 }
 
 /* Readers go on with what there is, but shall know. */

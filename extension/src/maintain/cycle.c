@@ -78,14 +78,6 @@ typedef enum CycleAction
 	ACTION_WAIT /* it falls, or stays, behind */
 } CycleAction;
 
-/* Milliseconds since 1970. */
-int64
-worker_now_ms(void)
-{
-	return GetCurrentTimestamp() / 1000 +
-	       ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * SECS_PER_DAY * 1000;
-}
-
 /* May a recomputation that is due run now? */
 static bool
 cycle_may_rebuild(WorkerView *entry, int64 now)
@@ -363,7 +355,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		action = ACTION_REBUILD;
 	else if (action == ACTION_FOLLOW && !(rest ? changed_follow_rest(view, cycle, &outcome)
 	                                           : view_follow(view, cycle, &outcome)))
-		action = cycle_may_rebuild(entry, worker_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
+		action = cycle_may_rebuild(entry, cut_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
 	if (action == ACTION_WAIT)
 		entry->dirty = true;
 	if (action == ACTION_REBUILD)
@@ -386,7 +378,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (action == ACTION_REBUILD)
 	{
-		int64 now = worker_now_ms();
+		int64 now = cut_now_ms();
 
 		view->rebuild_us = (int64) INSTR_TIME_GET_MICROSEC(end);
 		view->rebuild_at_ms = now + view->rebuild_us * RECOMPUTE_REST / 1000;
@@ -420,7 +412,7 @@ cycle_run(Worker *worker)
 	List *changes = NIL;
 	List *todo = NIL;
 	ListCell *cell;
-	int64 now = worker_now_ms();
+	int64 now = cut_now_ms();
 	uint64 own;
 	bool watched;
 	bool rebuilds = false;
@@ -630,9 +622,9 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 	entry->dirty = true;
 	/* somebody's lock says nothing about the view */
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		view->retry_at_ms = worker_now_ms() + LOCK_TIMEOUT_RETRY_MS;
+		view->retry_at_ms = cut_now_ms() + LOCK_TIMEOUT_RETRY_MS;
 	else
-		view->retry_at_ms = worker_now_ms() + cycle_retry_ms(view->failures++);
+		view->retry_at_ms = cut_now_ms() + cycle_retry_ms(view->failures++);
 	view->queries = NIL;
 	foreach (cell, view->parts)
 		((MaintainedView *) lfirst(cell))->queries = NIL;
@@ -652,7 +644,7 @@ cycle_view_yielded(Worker *worker, WorkerView *entry)
 
 	view->adopted = false;
 	entry->dirty = true;
-	entry->locked_until_ms = worker_now_ms() + cycle_retry_ms(entry->yields++);
+	entry->locked_until_ms = cut_now_ms() + cycle_retry_ms(entry->yields++);
 	if (entry->yields >= MOST_YIELDS)
 	{
 		ErrorData given_way = {.sqlerrcode = ERRCODE_LOCK_NOT_AVAILABLE};
@@ -740,7 +732,7 @@ cycle_pending(Worker *worker)
 bool
 cycle_wanted(Worker *worker)
 {
-	int64 now = worker_now_ms();
+	int64 now = cut_now_ms();
 	int64 due = cycle_next_due_ms(worker);
 	ListCell *cell;
 

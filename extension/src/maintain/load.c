@@ -219,7 +219,7 @@ load_initialize(Worker *worker)
 bool
 load_needed(Worker *worker)
 {
-	return load_pending || (load_failed && worker_now_ms() >= worker->load_retry_at_ms) ||
+	return load_pending || (load_failed && cut_now_ms() >= worker->load_retry_at_ms) ||
 	       worker->generation != pg_atomic_read_u32(&worker->database->catalog_generation);
 }
 
@@ -228,7 +228,7 @@ static void
 load_again(Worker *worker)
 {
 	load_failed = true;
-	worker->load_retry_at_ms = worker_now_ms() + LOAD_RETRY_MS;
+	worker->load_retry_at_ms = cut_now_ms() + LOAD_RETRY_MS;
 }
 
 /* Is this relation a view that we maintain ourselves? */
@@ -567,7 +567,7 @@ load_may_retry(Worker *worker, Oid view)
 {
 	WorkerView *entry = load_find(worker, view);
 	UnloadedView *unloaded = load_find_unloaded(worker->unloaded, view);
-	int64 now = worker_now_ms();
+	int64 now = cut_now_ms();
 
 	if (entry != NULL)
 		return !entry->view->invalid || entry->view->retry_at_ms <= now;
@@ -595,7 +595,7 @@ load_postpone(Worker *worker, Oid view, ErrorData *error)
 	}
 	if (error != NULL)
 	{
-		unloaded->retry_at_ms = worker_now_ms() + cycle_retry_ms(unloaded->failures++);
+		unloaded->retry_at_ms = cut_now_ms() + cycle_retry_ms(unloaded->failures++);
 		cycle_record_error(view, error);
 	}
 	if (shared == NULL)

@@ -52,7 +52,7 @@ priority_apply(void)
 	static int applied = 0;
 	static int64 retry_at_ms = 0;
 
-	if (worker_nice == applied || worker_now_ms() < retry_at_ms)
+	if (worker_nice == applied || cut_now_ms() < retry_at_ms)
 		return;
 	if (setpriority(PRIO_PROCESS, 0, worker_nice) != 0)
 		ereport(DEBUG1,
@@ -62,5 +62,5 @@ priority_apply(void)
 	if (priority_set_autogroup(worker_nice))
 		applied = worker_nice;
 	else
-		retry_at_ms = worker_now_ms() + AUTOGROUP_RETRY_MS;
+		retry_at_ms = cut_now_ms() + AUTOGROUP_RETRY_MS;
 }

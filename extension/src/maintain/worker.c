@@ -200,7 +200,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	long most = subscribed ? Min(worker_cycle_delay, REST_MOST_SUBSCRIBED_MS) : worker_cycle_delay;
 	int64 due;
 
-	if (worker_now_ms() - worker->waited_ms < READERS_MS)
+	if (cut_now_ms() - worker->waited_ms < READERS_MS)
 		return 0;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
@@ -208,7 +208,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 		return REST_LEAST_MS;
 	due = cycle_next_due_ms(worker);
 	if (due != 0)
-		most = Min(most, due - worker_now_ms());
+		most = Min(most, due - cut_now_ms());
 	return Max(Min(cycle_us * REST_RATIO / 1000, most), REST_LEAST_MS);
 }
 
@@ -226,7 +226,7 @@ worker_housekeeping(Worker *worker)
 	priority_apply();
 	if (*(volatile int *) &worker->database->stop_requested != 0)
 		worker_leave(LAUNCHER_LEFT);
-	indexer_look(worker_now_ms());
+	indexer_look(cut_now_ms());
 }
 
 /* The worker's main function. */
@@ -280,7 +280,7 @@ freshet_worker_main(Datum dboid)
 
 		worker_housekeeping(worker);
 		begun_us = GetCurrentTimestamp();
-		begun = worker_now_ms();
+		begun = cut_now_ms();
 		if (load_needed(worker) && !load_catalogs(worker))
 		{
 			retention_drop(MyDatabaseId);
@@ -311,7 +311,7 @@ freshet_worker_main(Datum dboid)
 			if (ahead)
 				timeout = AHEAD_INTERVAL_MS;
 			if (due != 0)
-				timeout = Max(Min(timeout, due - worker_now_ms()), REST_LEAST_MS);
+				timeout = Max(Min(timeout, due - cut_now_ms()), REST_LEAST_MS);
 			worker_sleep(worker, timeout, false);
 		}
 	}

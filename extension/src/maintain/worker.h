@@ -142,7 +142,6 @@ extern void ahead_spoil_all(Worker *worker);
 /* priority.c */
 extern void priority_apply(void);
 
-extern int64 worker_now_ms(void);
 extern int worker_max_cut_age;
 extern int worker_cycle_delay;
 extern int worker_nice;

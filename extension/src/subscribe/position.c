@@ -36,14 +36,6 @@
 /* How often an idle subscription renews its pin and moves forward. */
 #define RENEW_MS 400
 
-/* Milliseconds since 1970. */
-int64
-position_clock(void)
-{
-	return GetCurrentTimestamp() / 1000 +
-	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-}
-
 /* The number of the published frontier, and its time. */
 static uint64
 position_published(FrontierDatabase *database, int64 *at_ms)
@@ -222,7 +214,7 @@ position_reached(Subscription *subscription, int64 at_ms)
 	(void) position_published(subscription->database, &published_ms);
 	if (published_ms >= at_ms)
 		return true;
-	if (position_clock() < at_ms)
+	if (cut_now_ms() < at_ms)
 		return false;
 	completed = frontier_completed_now();
 	return frontier_is_fresh(subscription->database, NULL, completed);
@@ -397,7 +389,7 @@ void
 position_look(Subscription *subscription)
 {
 	FrontierDatabase *database = subscription->database;
-	int64 now = position_clock();
+	int64 now = cut_now_ms();
 	uint64 completed = frontier_completed_now();
 	int64 at_ms;
 	uint64 number = position_published(database, &at_ms);

@@ -104,7 +104,6 @@ subscription_depend(Subscription *subscription, Oid relation, char relkind, Oid 
 extern bool subscription_depends(Subscription *subscription, Oid relation);
 
 /* position.c: the cut a subscription is at, and where it can go */
-extern int64 position_clock(void);
 extern void position_start(Subscription *subscription);
 extern void position_look(Subscription *subscription);
 extern bool position_ready(Subscription *subscription);

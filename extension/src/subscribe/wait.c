@@ -113,7 +113,7 @@ wait_slice(Subscription *subscription, TimestampTz deadline)
 		at_ms = subscription->up_to;
 	if (at_ms != SUBSCRIPTION_NO_TIME)
 	{
-		int64 left = at_ms - position_clock();
+		int64 left = at_ms - cut_now_ms();
 
 		if (left <= 0)
 		{

@@ -20,13 +20,6 @@ PG_FUNCTION_INFO_V1(freshet_view_state);
 
 #define STATE_COLUMNS 8
 
-/* Milliseconds since 1970 as a timestamp. */
-static TimestampTz
-state_timestamp(int64 ms)
-{
-	return ms * 1000 - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-}
-
 /* An interval of so many microseconds. */
 static Datum
 state_interval(int64 us)
@@ -67,7 +60,7 @@ state_of_view(FrontierDatabase *database, FrontierView *view, Datum *values, boo
 	nulls[2] = nulls[3] = at_ms == 0;
 	if (at_ms != 0)
 	{
-		TimestampTz at = state_timestamp(at_ms);
+		TimestampTz at = cut_timestamp(at_ms);
 
 		values[2] = TimestampTzGetDatum(at);
 		values[3] = state_interval(fresh ? 0 : Max(GetCurrentTimestamp() - at, 0));

@@ -65,14 +65,6 @@ verify_lock(Relation view, List *settings)
 	identity_restore(&before);
 }
 
-/* Milliseconds since 1970. */
-static int64
-verify_now_ms(void)
-{
-	return GetCurrentTimestamp() / 1000 +
-	       (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-}
-
 /* Take the rows of the view's query under the active snapshot out. */
 static void
 verify_add_query(Relation view, int64 at_ms, Difference *difference)
@@ -292,7 +284,7 @@ freshet_verify(PG_FUNCTION_ARGS)
 	else
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		differing = verify_compare(view, row != NULL ? row->settings : NIL, verify_now_ms());
+		differing = verify_compare(view, row != NULL ? row->settings : NIL, cut_now_ms());
 		PopActiveSnapshot();
 	}
 
