@@ -222,7 +222,7 @@ append_labels(Materialize *mz, Text *sql, const SourceMaking *making, const char
 		const Member *member = &making->members[i];
 
 		text_append(&body, "SECURITY LABEL FOR freshet ON TABLE ");
-		append_name(&body, member->schema != NULL ? member->schema : schema, member->name);
+		text_qualified(&body, member->schema != NULL ? member->schema : schema, member->name);
 		text_append(&body, " IS 'auto_index';");
 	}
 	text_append(&body, "END IF; END");
