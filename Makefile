@@ -1,7 +1,8 @@
 # Freshet: everything a person types. `make run` and `make test` work on a fresh Debian 12.
 #
 #   make run      from nothing to a running server with a view that changes before your eyes
-#   make test     every test; make test SAN=1 the same under sanitizers
+#   make test     every test; make test SAN=1 the same under sanitizers, on a PostgreSQL with assertions
+#   make test-valgrind   the extension under valgrind
 #   make fuzz     random tables, queries and histories for an hour (FUZZ_SECONDS), failures in fuzz-results/
 #   make suites   other people's test suites, directly at PostgreSQL and through the door
 #   make bench    the numbers of README.md
@@ -21,13 +22,12 @@ export PG_CONFIG PREFIX SAN
 MAKEFLAGS += --no-print-directory
 C_FILES = $(shell git ls-files '*.c' '*.h')
 VENV_STAMP = .venv/stamp
-# PostgreSQL itself has no sanitizer in it, so the extension gets the one that can do without.
-EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=undefined -fno-sanitize-recover=undefined")
+EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer")
 # The PostgreSQL tree belongs to root on most machines; a private one does not.
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all extension server deps install install-extension run test suites fuzz bench format lint clean
+.PHONY: all extension server deps install install-extension run test test-valgrind suites fuzz bench format lint clean
 
 all: extension server
 
@@ -63,6 +63,9 @@ run: install-extension server
 
 test: | deps
 	@tools/test $(PYTEST)
+
+test-valgrind: | deps
+	@tools/test-valgrind
 
 fuzz: install-extension $(VENV_STAMP)
 	@.venv/bin/python tools/fuzz

@@ -12,6 +12,14 @@ from harness.postgres import Postgres  # noqa: E402
 from harness.server import Freshet  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """A test's time is patience too."""
+    limit = item.get_closest_marker("timeout")
+    seconds = limit.args[0] if limit else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(system.patience(seconds)), append=False)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """On failure, show what the servers the test used have logged."""

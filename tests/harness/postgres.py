@@ -89,7 +89,7 @@ class Postgres:
         if system.is_running(self.pid):
             os.kill(self.pid, how)
         try:
-            self._process.wait(30)
+            self._process.wait(system.patience(30))
         except subprocess.TimeoutExpired:
             tail = self.log_tail()
             self.kill()
@@ -98,7 +98,7 @@ class Postgres:
     def kill(self) -> None:
         """kill -9 the postmaster and every process of it."""
         system.kill_tree(self.pid)
-        self._process.wait(30)
+        self._process.wait(system.patience(30))
 
     def remove(self) -> None:
         system.remove(self.dir)

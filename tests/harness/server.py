@@ -75,7 +75,7 @@ class Freshet:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(timeout)
+            status = self.process.wait(system.patience(timeout))
         except subprocess.TimeoutExpired:
             tail = self.log_tail()
             self.kill()
@@ -87,7 +87,7 @@ class Freshet:
         """kill -9 the server, the PostgreSQL below it and every backend."""
         if self.process is not None:
             system.kill_tree(self.process.pid)
-            self.process.wait(30)
+            self.process.wait(system.patience(30))
             self.process = None
 
     def remove(self) -> None:

@@ -37,7 +37,7 @@
 #include "view/identity.h"
 
 /* How long verify waits for a view that is behind, and for one in error. */
-#define VERIFY_WAIT_MS 10000
+#define VERIFY_WAIT_MS 60000
 #define VERIFY_WAIT_ERROR_MS 2000
 
 PG_FUNCTION_INFO_V1(freshet_verify);
