@@ -28,8 +28,12 @@ owner_become(const struct passwd *account)
 	if (initgroups(account->pw_name, account->pw_gid) != 0 || setgid(account->pw_gid) != 0 ||
 	    cap_setuid(account->pw_uid) != 0)
 		return false;
-	/* programs started by a user have those that are inheritable and ambient */
-	if (set_capabilities("cap_sys_nice=ip") && cap_set_ambient(CAP_SYS_NICE, CAP_SET) == 0)
+	/*
+	 * Programs started by a user have those that are inheritable and ambient. They
+	 * are effective here too: only who has as many may look at where such a
+	 * program runs (cluster_await_predecessor).
+	 */
+	if (set_capabilities("cap_sys_nice=eip") && cap_set_ambient(CAP_SYS_NICE, CAP_SET) == 0)
 		return true;
 	return set_capabilities("=");
 }
