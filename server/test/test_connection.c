@@ -308,6 +308,7 @@ run(Manner chosen)
 	unlink(address.sun_path);
 }
 
+/* All of them. */
 int
 main(void)
 {

@@ -344,6 +344,7 @@ test_generator(void)
 	}
 }
 
+/* All of them. */
 int
 main(void)
 {

@@ -243,6 +243,7 @@ test_address(void)
 	CHECK(address_unix(&address, "/tmp", 5432) && address_is_unix(&address));
 }
 
+/* All of them. */
 int
 main(void)
 {

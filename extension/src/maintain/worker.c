@@ -170,7 +170,7 @@ worker_cycle(Worker *worker)
 }
 
 /*
- * Sleep until somebody wants something: at most until due_ms. Commits wake us
+ * Sleep until somebody wants something: at most timeout_ms. Commits wake us
  * only in a real sleep, not in the rest after a cycle.
  */
 static void

@@ -22,6 +22,7 @@ set_capabilities(const char *text)
 	return done;
 }
 
+/* See owner.h. */
 bool
 owner_become(const struct passwd *account)
 {
