@@ -88,8 +88,8 @@ class Generator:
             return expr(f"{ref.sql} IS {self.random.choice(('', 'NOT '))}NULL")
         if ref.type == "text" and self.chance(0.3):
             return expr(f"{ref.sql} LIKE '%{self.random.choice('aeost')}%'")
-        if ref.type in ("date", "timestamptz") and self.chance(0.1):
-            return expr(f"{ref.sql} < {self.random.choice(('now()', 'CURRENT_DATE'))} + interval '1000 days'")
+        if ref.type in ("date", "timestamptz") and self.chance(0.25):
+            return expr(self.clock(ref))
         other = self.value(scope, ref.type)
         how = self.random.random()
         if how < 0.15:
@@ -97,6 +97,16 @@ class Generator:
         if how < 0.3:
             return expr(f"{ref.sql} IN ({other}, {literal(self.random, ref.type)})")
         return expr(f"{ref.sql} {self.random.choice(('=', '<>', '<', '>=', '>', '<='))} {other}")
+
+    def clock(self, ref: Ref) -> str:
+        """A comparison with the clock; no value is so near that it changes while a case runs."""
+        forms = ["{} < now() + interval '1000 days'", "CURRENT_DATE + interval '1000 days' > {}", "{} >= now() - interval '2 months'",
+                 "date_trunc('month', {}) = date_trunc('month', now())", "extract(year FROM {}) < extract(year FROM now())",
+                 "extract(epoch FROM {}) > extract(epoch FROM now())", "{} BETWEEN LOCALTIMESTAMP AND now() + interval '30 years'"]
+        if ref.type == "timestamptz":
+            forms += ["now() - {} < interval '1 year'", "extract(epoch FROM now() - {}) / 3600 > 100", "age({}) > interval '3 months'",
+                      "{} - now() > interval '1 day'", "{} AT TIME ZONE 'Asia/Kathmandu' > now() AT TIME ZONE 'Asia/Kathmandu'"]
+        return self.random.choice(forms).format(ref.sql)
 
     def equality(self, left: list[Ref], right: list[Ref]) -> tuple[Ref, Ref] | None:
         """Two columns that can be compared, rather those of many values."""
@@ -357,6 +367,15 @@ class Generator:
             call, type_ = self.aggregate(scope)
             having = [expr("count(*) > 1") if self.chance(0.5) or type_ in INCOMPARABLE else
                       expr(f"{call} >= {literal(self.random, type_)}" if TYPES[type_].ordered else f"{call} IS NOT NULL")]
+        moments = [ref for ref in scope if ref.type in ("date", "timestamptz")]
+        if moments and self.chance(0.3):
+            moment = self.random.choice(moments)
+            last = self.clock(moment._replace(sql=f"max({moment.sql})"))
+            if self.chance(0.5):
+                having.append(expr(last))
+            else:
+                items.append((expr(last), "m"))
+                columns.append(("m", "bool"))
         if self.chance(0.1):
             call, type_ = self.aggregate(scope)
             if TYPES[type_].numeric and type_ != "float":
