@@ -150,15 +150,26 @@ def test_time_passes_while_the_server_is_down(pg):
     connection.execute("CREATE INDEX ON events (at)")
     connection.execute("INSERT INTO events SELECT i, now() + interval '20 ms' * i FROM generate_series(-100, 400) i")
     connection.execute("CREATE MATERIALIZED VIEW ahead AS SELECT id FROM events WHERE at > now()")
+    connection.execute("CREATE MATERIALIZED VIEW alive AS SELECT id % 7 AS part, max(at) AS last FROM events GROUP BY id % 7 "
+                       "HAVING max(at) > now() + interval '6 seconds'")
+    connection.execute("CREATE MATERIALIZED VIEW same AS SELECT id FROM events WHERE to_char(at, 'SS') = to_char(now(), 'SS')")
     before = connection.execute("SELECT count(*) FROM ahead").fetchone()[0]
+    time.sleep(0.3)
+    connection.execute("DELETE FROM events WHERE id % 50 = 0")
+    connection.execute("SELECT count(*) FROM same")
     connection.close()
     pg.kill()
     time.sleep(0.5)
     pg.start()
     connection = pg.psycopg()
     connection.execute("SELECT count(*) FROM ahead")
-    assert not wrong(connection, ["ahead"])
+    assert not wrong(connection, ["ahead", "alive"])
     assert connection.execute("SELECT count(*) FROM ahead").fetchone()[0] < before
+    deadline = time.monotonic() + 10
+    while wrong(connection, ["same"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not wrong(connection, ["same"])
+    assert not connection.execute("SELECT view, error FROM freshet.views WHERE error IS NOT NULL").fetchall()
     connection.close()
 
 

@@ -176,12 +176,37 @@ part_index_order(const ViewPlan *plan, const PlanPart *part, const Query *block)
 		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
 }
 
+/* The indexes by which a block above finds the rows of a part that the clock passes. */
+static void
+part_index_clock(const ViewPlan *plan, const PlanPart *part, const ViewPlan *above)
+{
+	ListCell *cell;
+	ListCell *leaf_cell;
+
+	foreach (cell, above->blocks)
+	{
+		foreach (leaf_cell, ((PlanBlock *) lfirst(cell))->leaves)
+		{
+			PlanBlockLeaf *leaf = lfirst(leaf_cell);
+			Var *passed;
+
+			if (leaf->clock == NULL || leaf->clock->next == NULL || leaf->relid != part->relid)
+				continue;
+			passed = (Var *) linitial_node(TargetEntry, leaf->clock->next->targetList)->expr;
+			if (IsA(passed, Var) && !part_unbounded((Node *) passed))
+				hidden_ensure_index(part_prefix(part->number), plan->view,
+				                    psprintf("c%d", passed->varattno));
+		}
+	}
+}
+
 /* Have the indexes of a part. */
 static void
 part_indexes(const ViewPlan *plan, const PlanPart *part)
 {
 	ListCell *cell;
 
+	part_index_clock(plan, part, plan);
 	if (part->plan->query->groupClause != NIL)
 		part_index_groups(plan, part);
 	if (part->plan->recursion != NULL)
@@ -192,6 +217,7 @@ part_indexes(const ViewPlan *plan, const PlanPart *part)
 	{
 		const ViewPlan *above = ((PlanPart *) lfirst(cell))->plan;
 
+		part_index_clock(plan, part, above);
 		if (above->whole && ((PlanLeaf *) linitial(above->leaves))->relid == part->relid)
 			part_index_order(plan, part, above->block);
 	}
