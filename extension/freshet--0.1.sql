@@ -109,6 +109,8 @@ COMMENT ON VIEW freshet.views IS
 
 GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 GRANT SELECT ON freshet.views TO PUBLIC;
+-- Who owns a database can dump and restore it; see view_restored for the rest.
+GRANT SELECT, INSERT ON freshet.view TO pg_database_owner;
 REVOKE EXECUTE ON FUNCTION freshet.start_worker() FROM PUBLIC;
 
 -- The anti-filter of the delta queries; true outside of the worker.

@@ -300,6 +300,32 @@ def test_dump_and_restore(freshet, database, with_extension, options, tmp_path):
         target.drop()
 
 
+def test_dump_and_restore_by_the_owner(freshet, database, role, tmp_path):
+    """Who owns a database needs nobody's help to move it."""
+    database.run(f"ALTER DATABASE {database.name} OWNER TO {role}", f"ALTER TABLE t OWNER TO {role}")
+    database.run("SET TimeZone = 'Asia/Tokyo'", VIEW, "CREATE MATERIALIZED VIEW plain AS SELECT id FROM t",
+                 "SELECT freshet.release('plain')", user=role, password="secret")
+    target = Database(freshet)
+    target.administer(f"ALTER DATABASE {target.name} OWNER TO {role}")
+    try:
+        for program, place, options in (("pg_dump", database, ["-Fc", "-f", str(tmp_path / "dump")]),
+                                        ("pg_restore", target, ["--exit-on-error", str(tmp_path / "dump")])):
+            done = subprocess.run([pg_bin(program), "-d", freshet.dsn("postgres", place.name, role, password="secret"), *options],
+                                  check=False, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+        query = "SELECT string_agg(view::text || maintained, ' ' ORDER BY view::text) FROM freshet.views"
+        assert target.value(query) == database.value(query) == "plainfalse vtrue"
+        assert "TimeZone=Asia/Tokyo" in target.value("SELECT settings FROM freshet.view WHERE view = 'v'::regclass")
+        target.check_fresh()
+        with freshet.psycopg("native", dbname=target.name) as connection:
+            connection.execute("CREATE MATERIALIZED VIEW theirs AS SELECT 1 AS id")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            target.run("INSERT INTO freshet.view (view, maintain, settings, adopted)"
+                       " VALUES ('theirs', true, '{search_path=mine}', false)", user=role, password="secret")
+    finally:
+        target.drop()
+
+
 def first(database, **fields):
     """The first row of a subscription to t, in a session of its own."""
     connection = database.connect(**fields)

@@ -12,6 +12,9 @@
  * what was decided before, whether the view is maintained and under which
  * settings, and drops the rest.
  *
+ * The database's owner may do both. A view's settings decide what its query means,
+ * which runs with its owner's rights, so a row is taken from the view's owner only.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,7 +24,9 @@
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -62,6 +67,8 @@ restore_row(Oid view, bool maintain, List *settings)
 	LockRelationOid(view, ShareRowExclusiveLock);
 	if (get_rel_relkind(view) != RELKIND_MATVIEW)
 		return;
+	if (!pg_class_ownercheck(view, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_MATVIEW, get_rel_name(view));
 	row = catalog_view(view);
 	/* what could not be maintained where it was created anew cannot be here */
 	if (row != NULL && !row->maintain)
