@@ -117,6 +117,58 @@ CASES = {
         "ALTER TYPE point2 ADD ATTRIBUTE z int CASCADE", "UPDATE k SET p.z = 5 WHERE id = 2",
         "ALTER TYPE point2 DROP ATTRIBUTE y CASCADE", "UPDATE k SET id = id + 1, r = '[2,3)' WHERE id = 1",
         "DELETE FROM k WHERE id = 3"],
+    "operators": [
+        "CREATE FUNCTION near(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN abs($1 - $2) < 2; END'",
+        "CREATE OPERATOR ~~~ (FUNCTION = near, LEFTARG = int, RIGHTARG = int)",
+        "CREATE MATERIALIZED VIEW neighbours AS SELECT a.id, b.id AS other FROM s a JOIN s b ON a.id ~~~ b.id",
+        "CREATE MATERIALIZED VIEW some_near AS SELECT id FROM t WHERE id ~~~ ANY (ARRAY[3, 5])",
+        "CREATE OR REPLACE FUNCTION near(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 = $2; END'",
+        "UPDATE s SET id = id + 100 WHERE id < 4", "ALTER OPERATOR ~~~ (int, int) SET SCHEMA pg_catalog",
+        "UPDATE s SET id = id - 100 WHERE id > 100"],
+    "operator classes": [
+        "CREATE TYPE version AS (major int, minor int)",
+        "CREATE FUNCTION version_compare(version, version) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+        "'BEGIN RETURN sign($1.major - $2.major); END'",
+        "CREATE FUNCTION version_equal(version, version) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS "
+        "'BEGIN RETURN version_compare($1, $2) = 0; END'",
+        "CREATE FUNCTION version_less(version, version) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS "
+        "'BEGIN RETURN version_compare($1, $2) < 0; END'",
+        "CREATE OPERATOR === (FUNCTION = version_equal, LEFTARG = version, RIGHTARG = version, COMMUTATOR = ===)",
+        "CREATE OPERATOR <<< (FUNCTION = version_less, LEFTARG = version, RIGHTARG = version)",
+        "CREATE OPERATOR CLASS versions DEFAULT FOR TYPE version USING btree AS OPERATOR 1 <<<, OPERATOR 3 ===, "
+        "FUNCTION 1 version_compare(version, version)",
+        "CREATE TABLE releases (v version)", "INSERT INTO releases VALUES ((1, 1)), ((1, 2)), ((2, 1)), ((2, 2))",
+        "CREATE MATERIALIZED VIEW majors AS SELECT count(*) AS n FROM releases GROUP BY v",
+        "INSERT INTO releases VALUES ((1, 3))",
+        "CREATE OR REPLACE FUNCTION version_compare(version, version) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+        "'BEGIN RETURN sign($1.minor - $2.minor); END'", "DELETE FROM releases WHERE (v).minor = 3"],
+    "casts": [
+        "CREATE FUNCTION whole(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN length($1); END'",
+        "CREATE CAST (text AS int) WITH FUNCTION whole(text)",
+        "CREATE MATERIALIZED VIEW lengths AS SELECT id, name::int AS n FROM t",
+        "CREATE OR REPLACE FUNCTION whole(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 2 * length($1); END'",
+        "UPDATE t SET name = name || 'x' WHERE id < 50", "DROP MATERIALIZED VIEW lengths", "DROP CAST (text AS int)"],
+    "text search": [
+        "CREATE TEXT SEARCH DICTIONARY stems (TEMPLATE = snowball, Language = english, StopWords = english)",
+        "CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple)",
+        "CREATE TABLE documents (id int, d text)",
+        "INSERT INTO documents VALUES (1, 'the cats are running'), (2, 'a cat runs'), (3, 'dogs')",
+        "CREATE FUNCTION lexemes(text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN to_tsvector(''mine'', $1); END'",
+        "CREATE MATERIALIZED VIEW vectors AS SELECT id, to_tsvector('mine', d) AS v FROM documents",
+        "CREATE MATERIALIZED VIEW found AS SELECT id FROM documents WHERE to_tsvector('mine', d) @@ to_tsquery('mine', 'cats')",
+        "CREATE MATERIALIZED VIEW of_lexemes AS SELECT lexemes(d) AS v, count(*) AS n FROM documents GROUP BY 1",
+        "CREATE MATERIALIZED VIEW headlines AS SELECT id, ts_headline('mine', d, 'cat') AS h FROM documents",
+        "CREATE MATERIALIZED VIEW stemmed AS SELECT id, ts_lexize('stems', d) AS l FROM documents",
+        "ALTER TEXT SEARCH CONFIGURATION mine ALTER MAPPING FOR asciiword WITH stems",
+        "INSERT INTO documents VALUES (4, 'the cat')", "ALTER TEXT SEARCH DICTIONARY stems (StopWords)",
+        "ALTER TEXT SEARCH CONFIGURATION mine DROP MAPPING FOR asciiword", "UPDATE documents SET d = d || ' s1' WHERE id < 3",
+        ["ALTER TEXT SEARCH CONFIGURATION mine ADD MAPPING FOR asciiword WITH simple"]],
+    "domains": [
+        "CREATE DOMAIN base AS int", "CREATE DOMAIN upon AS base CHECK (VALUE < 1000)",
+        "CREATE MATERIALIZED VIEW cast_ids AS SELECT id::upon AS id FROM t",
+        "CREATE FUNCTION small(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 < 5000; END'",
+        "ALTER DOMAIN base ADD CONSTRAINT is_small CHECK (small(VALUE))", CHANGE,
+        "ALTER DOMAIN upon DROP CONSTRAINT upon_check", "INSERT INTO t VALUES (3000, 1, 'x', 1, 1)"],
     "long values": [
         "CREATE TABLE long (id int, d text)", "ALTER TABLE long ALTER d SET STORAGE EXTERNAL",
         "CREATE MATERIALIZED VIEW longs AS SELECT id, d FROM long",
@@ -130,7 +182,7 @@ CASES = {
         "CREATE TABLE words (id int, w text COLLATE ci)",
         "CREATE MATERIALIZED VIEW counted AS SELECT w, count(*) AS n, min(id) AS m FROM words GROUP BY w",
         "INSERT INTO words VALUES (1, 'a'), (2, 'A'), (3, 'b')", "DELETE FROM words WHERE id = 1",
-        "UPDATE words SET w = 'B' WHERE id = 3", "INSERT INTO words VALUES (4, 'a'), (5, 'b')"],
+        "ALTER COLLATION ci REFRESH VERSION", "UPDATE words SET w = 'B' WHERE id = 3", "INSERT INTO words VALUES (4, 'a'), (5, 'b')"],
     "partitions": [
         "CREATE TABLE p (id int, k int, v text) PARTITION BY LIST (k)", "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
         "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
@@ -163,6 +215,7 @@ def connection(database):  # noqa: F811
     connection.execute(SCHEMA)
     create_views(connection, [Shape(name, "", query) for name, query in VIEWS.items()])
     connection.execute("SET statement_timeout = '30s'")
+    connection.prepare_threshold = None  # PostgreSQL's kept plans do not notice changes of text search
     yield connection
     connection.close()
 

@@ -93,23 +93,6 @@ load_view_again(MaintainedView *view)
 	view->invalid = load_pending = true;
 }
 
-/* Does a view's result depend on what this message says has changed? */
-static bool
-load_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
-{
-	switch (message->id)
-	{
-		case PROCOID:
-			return plan->functions != NIL;
-		case ENUMOID:
-			return plan->enums != NIL;
-		case SHAREDINVALRELCACHE_ID:
-			return list_member_oid(plan->row_types, message->rc.relId);
-		default:
-			return false;
-	}
-}
-
 /* Remember a transaction, once. */
 static void
 load_remember(List **xids, TransactionId xid)
@@ -140,7 +123,7 @@ load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		if (!load_defined_by(entry->view->plan, message))
+		if (!plan_defined_by(entry->view->plan, message))
 			continue;
 		load_remember(&entry->defined_by, xid);
 		load_remember(&load_worker->ddl, xid);

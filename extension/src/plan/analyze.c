@@ -353,9 +353,7 @@ plan_reset_block(ViewPlan *plan)
 	plan->view = kept.view;
 	plan->owner = kept.owner;
 	plan->clock = kept.clock;
-	plan->functions = kept.functions;
-	plan->enums = kept.enums;
-	plan->row_types = kept.row_types;
+	plan->definitions = kept.definitions;
 	plan->query = kept.query;
 	plan->relations = kept.relations;
 	plan->block = kept.block;

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * definition.c
- *	  What a query's result depends on beside rows and settings: functions and
- *	  types that users define, and may define anew.
+ *	  What a query's result depends on beside rows and settings: functions,
+ *	  types, collations and text searches that users define, and may define anew.
  *
- * They are hashed into the view's fingerprint, so that the view is computed
- * anew when one of them has changed, however long nobody looked. Definitions
- * of PostgreSQL itself do not change. What a function calls in turn is known to
- * itself alone: see load.c.
+ * The WAL between two cuts tells of what has changed, by invalidation messages. What
+ * a function calls in turn is known to itself alone: so any function, or
+ * text search, may concern every view with functions. Functions and types are
+ * also hashed into the view's fingerprint. Functions of PostgreSQL itself do
+ * not change, but its text search configurations may.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -23,24 +25,81 @@
 #include "nodes/nodeFuncs.h"
 #include "plan/plan.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-/* Note a function that is not PostgreSQL's own. */
+/* Does one of PostgreSQL's own functions search texts? */
+static bool
+definition_searches(Oid function)
+{
+	Oid *arguments;
+	int count;
+	Oid result = get_func_signature(function, &arguments, &count);
+	bool searches = result == TSVECTOROID || result == TSQUERYOID || function == F_TS_MATCH_TT;
+
+	for (int i = 0; i < count; i++)
+		searches |= arguments[i] == TSQUERYOID || arguments[i] == REGCONFIGOID ||
+		            arguments[i] == REGDICTIONARYOID;
+	pfree(arguments);
+	return searches;
+}
+
+/* Note a function of a user, or one that searches texts. */
 static bool
 definition_function(Oid function, void *context)
 {
-	ViewPlan *plan = context;
+	PlanDefinitions *definitions = context;
 
 	if (function >= FirstNormalObjectId)
-		plan->functions = list_append_unique_oid(plan->functions, function);
+		definitions->functions = list_append_unique_oid(definitions->functions, function);
+	else if (OidIsValid(function) && !definitions->searches)
+		definitions->searches = definition_searches(function);
 	return false;
+}
+
+/* Note by what values of a user's type are compared and grouped. */
+static void
+definition_comparison(PlanDefinitions *definitions, Oid type)
+{
+	TypeCacheEntry *entry =
+	    lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC);
+
+	if (OidIsValid(entry->eq_opr))
+		(void) definition_function(get_opcode(entry->eq_opr), definitions);
+	(void) definition_function(entry->cmp_proc, definitions);
+	(void) definition_function(entry->hash_proc, definitions);
+}
+
+/* Note a domain whose constraints are checked, and the domains it is made of. */
+static void
+definition_domain(PlanDefinitions *definitions, Oid type)
+{
+	while (get_typtype(type) == TYPTYPE_DOMAIN)
+	{
+		HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		if (!HeapTupleIsValid(tuple))
+			return;
+		definitions->domains = list_append_unique_oid(definitions->domains, type);
+		type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+}
+
+/* Note a collation that could get another version. */
+static void
+definition_collation(PlanDefinitions *definitions, Oid collation)
+{
+	if (OidIsValid(collation) && collation != DEFAULT_COLLATION_OID &&
+	    collation != C_COLLATION_OID && collation != POSIX_COLLATION_OID)
+		definitions->collations = list_append_unique_oid(definitions->collations, collation);
 }
 
 /* Note a type, or what it is made of, if it is a row type or an enum. */
 static void
-definition_type(ViewPlan *plan, Oid type)
+definition_type(PlanDefinitions *definitions, Oid type)
 {
 	Oid element;
 	Oid relation;
@@ -53,20 +112,22 @@ definition_type(ViewPlan *plan, Oid type)
 		type = getBaseType(element);
 	relation = get_typ_typrelid(type);
 	if (type_is_enum(type))
-		plan->enums = list_append_unique_oid(plan->enums, type);
+		definitions->enums = list_append_unique_oid(definitions->enums, type);
 	else if (OidIsValid(relation) && get_rel_relkind(relation) == RELKIND_COMPOSITE_TYPE)
-		plan->row_types = list_append_unique_oid(plan->row_types, relation);
+		definitions->row_types = list_append_unique_oid(definitions->row_types, relation);
+	if (type >= FirstNormalObjectId)
+		definition_comparison(definitions, type);
 }
 
 /* Look for functions and types in a query. */
 static bool
-definition_walker(Node *node, ViewPlan *plan)
+definition_walker(Node *node, PlanDefinitions *definitions)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, definition_walker, plan, 0);
-	(void) check_functions_in_node(node, definition_function, plan);
+		return query_tree_walker((Query *) node, definition_walker, definitions, 0);
+	(void) check_functions_in_node(node, definition_function, definitions);
 	switch (nodeTag(node))
 	{
 		case T_Var:
@@ -77,19 +138,25 @@ definition_walker(Node *node, ViewPlan *plan)
 		case T_CoerceViaIO:
 		case T_RowExpr:
 		case T_FieldSelect:
-			definition_type(plan, exprType(node));
+		case T_CollateExpr:
+			definition_type(definitions, exprType(node));
+			definition_collation(definitions, exprCollation(node));
+			break;
+		case T_CoerceToDomain:
+			definition_domain(definitions, exprType(node));
 			break;
 		default:
 			break;
 	}
-	return expression_tree_walker(node, definition_walker, plan);
+	definition_collation(definitions, exprInputCollation(node));
+	return expression_tree_walker(node, definition_walker, definitions);
 }
 
 /* Collect what users define and the plan's query uses. */
 void
 plan_definitions(ViewPlan *plan)
 {
-	(void) definition_walker((Node *) plan->query, plan);
+	(void) definition_walker((Node *) plan->query, &plan->definitions);
 }
 
 /* The version of a function: which row of pg_proc describes it. */
@@ -155,11 +222,51 @@ plan_definitions_hash(const ViewPlan *plan)
 	uint64 hash = 0;
 	ListCell *cell;
 
-	foreach (cell, plan->functions)
+	foreach (cell, plan->definitions.functions)
 		hash = hash_combine64(hash, definition_hash_function(lfirst_oid(cell)));
-	foreach (cell, plan->row_types)
+	foreach (cell, plan->definitions.row_types)
 		hash = hash_combine64(hash, definition_hash_row(lfirst_oid(cell)));
-	foreach (cell, plan->enums)
+	foreach (cell, plan->definitions.enums)
 		hash = hash_combine64(hash, definition_hash_enum(lfirst_oid(cell)));
 	return hash;
+}
+
+/* Is one of these objects what a message about a catalog's row tells of? */
+static bool
+definition_tells_of(const SharedInvalidationMessage *message, const List *oids)
+{
+	ListCell *cell;
+
+	foreach (cell, oids)
+		if (GetSysCacheHashValue1(message->id, ObjectIdGetDatum(lfirst_oid(cell))) ==
+		    message->cc.hashValue)
+			return true;
+	return false;
+}
+
+/* Does the plan's result depend on what this message says has changed? */
+bool
+plan_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
+{
+	const PlanDefinitions *definitions = &plan->definitions;
+
+	switch (message->id)
+	{
+		case PROCOID:
+			return definitions->functions != NIL;
+		case TSCONFIGMAP:
+		case TSCONFIGOID:
+		case TSDICTOID:
+			return definitions->searches || definitions->functions != NIL;
+		case ENUMOID:
+			return definitions->enums != NIL;
+		case TYPEOID:
+			return definition_tells_of(message, definitions->domains);
+		case COLLOID:
+			return definition_tells_of(message, definitions->collations);
+		case SHAREDINVALRELCACHE_ID:
+			return list_member_oid(definitions->row_types, message->rc.relId);
+		default:
+			return false;
+	}
 }

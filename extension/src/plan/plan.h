@@ -35,6 +35,7 @@
 #include "postgres.h"
 
 #include "nodes/parsenodes.h"
+#include "storage/sinval.h"
 #include "nodes/plannodes.h"
 #include "utils/rel.h"
 
@@ -171,19 +172,28 @@ typedef struct PlanRecursion
 	int self;               /* that leaf, from 0 */
 } PlanRecursion;
 
+/* What a query's result depends on beside rows and settings; of oids (definition.c). */
+typedef struct PlanDefinitions
+{
+	List *functions; /* of users */
+	List *enums;
+	List *row_types; /* by their relations */
+	List *domains;   /* whose constraints are checked */
+	List *collations;
+	bool searches; /* by text search configurations or dictionaries */
+} PlanDefinitions;
+
 typedef struct ViewPlan
 {
 	Oid view;
 	Oid owner;
 	PlanStrategy strategy;
 	char *reason;
-	bool clock;           /* reads the clock or other things no cut sees:
+	bool clock; /* reads the clock or other things no cut sees:
 								 * recomputed on a timer as well */
-	bool blind;           /* reads tables whose changes are not in the WAL: any
+	bool blind; /* reads tables whose changes are not in the WAL: any
 								 * transaction may have changed something */
-	List *functions;      /* of users (definition.c) */
-	List *enums;          /* likewise */
-	List *row_types;      /* likewise, by their relations */
+	PlanDefinitions definitions;
 	Query *query;         /* rewritten, as REFRESH would run it */
 	List *relations;      /* of PlanRelation *, each once */
 	Query *block;         /* the query normalised; reads the parts' tables */
@@ -231,6 +241,7 @@ extern ViewPlan *plan_view(Relation view);
 /* definition.c */
 extern void plan_definitions(ViewPlan *plan);
 extern uint64 plan_definitions_hash(const ViewPlan *plan);
+extern bool plan_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message);
 
 /* lock.c */
 extern Oid plan_lock_relations(Relation view);
