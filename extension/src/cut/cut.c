@@ -50,10 +50,11 @@ xid_compare(const void *left, const void *right)
  * transactions, and those from xmax on, are invisible.
  *
  * copied is false, so that the snapshot manager works on copies of its own and
- * never frees ours.
+ * never frees ours. Its age is that of the snapshot it is made from: with
+ * old_snapshot_threshold, rows that an old one sees are removed.
  */
 static Snapshot
-snapshot_make(TransactionId xmax, const TransactionId *running, int count)
+snapshot_make(Snapshot source, TransactionId xmax, const TransactionId *running, int count)
 {
 	Snapshot snapshot = palloc0(sizeof(SnapshotData) + count * sizeof(TransactionId));
 
@@ -70,7 +71,8 @@ snapshot_make(TransactionId xmax, const TransactionId *running, int count)
 			snapshot->xmin = running[i];
 	}
 	snapshot->curcid = FirstCommandId;
-	snapshot->whenTaken = GetCurrentTimestamp();
+	snapshot->whenTaken = source->whenTaken;
+	snapshot->lsn = source->lsn;
 	return snapshot;
 }
 
@@ -118,7 +120,7 @@ snapshot_resolve(Snapshot source)
 		count = qunique(running, count, sizeof(TransactionId), xid_compare);
 	}
 
-	result = snapshot_make(source->xmax, running, count);
+	result = snapshot_make(source, source->xmax, running, count);
 	if (TransactionIdPrecedes(source->xmin, result->xmin))
 		result->xmin = source->xmin;
 	pfree(running);
@@ -190,7 +192,8 @@ cut_copy(const Cut *cut)
 	Cut *copy = palloc(sizeof(Cut));
 
 	*copy = *cut;
-	copy->snapshot = snapshot_make(cut->snapshot->xmax, cut->snapshot->xip, cut->snapshot->xcnt);
+	copy->snapshot =
+	    snapshot_make(cut->snapshot, cut->snapshot->xmax, cut->snapshot->xip, cut->snapshot->xcnt);
 	copy->snapshot->xmin = cut->snapshot->xmin;
 	copy->current = false;
 	copy->behind = copy->unsettled = NULL;
@@ -285,10 +288,10 @@ cut_include_own_transaction(Cut *cut)
 				running[count++] = xid;
 			TransactionIdAdvance(xid);
 		}
-		cut->snapshot = snapshot_make(end, running, count);
+		cut->snapshot = snapshot_make(old, end, running, count);
 	}
 	else
-		cut->snapshot = snapshot_make(old->xmax, running, count);
+		cut->snapshot = snapshot_make(old, old->xmax, running, count);
 
 	pfree(running);
 	pfree(own);
@@ -321,7 +324,7 @@ cut_restore_snapshot(const bytea *serialized)
 		ereport(ERROR,
 		        (errcode(ERRCODE_DATA_CORRUPTED), errmsg("stored snapshot of a cut is too short")));
 	restored = RestoreSnapshot(VARDATA_ANY(serialized));
-	result = snapshot_make(restored->xmax, restored->xip, restored->xcnt);
+	result = snapshot_make(restored, restored->xmax, restored->xip, restored->xcnt);
 	result->xmin = restored->xmin;
 	pfree(restored);
 	return result;
@@ -343,6 +346,14 @@ cut_push(const Cut *cut)
 	if (!TransactionIdIsValid(TransactionXmin) ||
 	    TransactionIdPrecedes(cut->snapshot->xmin, TransactionXmin))
 		TransactionXmin = cut->snapshot->xmin;
+}
+
+/* May rows that the cut shows be gone already (old_snapshot_threshold)? */
+bool
+cut_too_old(const Cut *cut)
+{
+	return old_snapshot_threshold >= 0 &&
+	       cut->snapshot->whenTaken < GetOldSnapshotThresholdTimestamp();
 }
 
 /* Undo cut_push. Not called when an error unwinds; see cut_reset. */

@@ -57,6 +57,7 @@ extern void cut_push(const Cut *cut);
 extern void cut_pop(void);
 extern void cut_reset(void);
 extern bool cut_pushed(void);
+extern bool cut_too_old(const Cut *cut);
 
 /* indexes.c */
 extern void cut_install_hooks(void);

@@ -25,7 +25,8 @@ retention_slot_name(Oid dboid, char *name)
 
 /*
  * Acquire the database's slot, creating it if it is not there. Returns whether
- * it was there. A new slot holds the WAL from here on and no rows yet.
+ * it was there. A new slot holds the WAL from here on and no rows yet; so does one
+ * that PostgreSQL has given up (max_slot_wal_keep_size).
  *
  * Errors: as PostgreSQL's, wal_level too low or no slot free.
  */
@@ -39,7 +40,10 @@ retention_acquire(Oid dboid)
 	if (SearchNamedReplicationSlot(name, true) != NULL)
 	{
 		ReplicationSlotAcquire(name, true);
-		return true;
+		if (XLogRecPtrIsInvalid(MyReplicationSlot->data.invalidated_at))
+			return true;
+		ReplicationSlotRelease();
+		ReplicationSlotDrop(name, true);
 	}
 	ReplicationSlotCreate(name, false, RS_PERSISTENT, false);
 	ReplicationSlotReserveWal();

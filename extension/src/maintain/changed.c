@@ -76,7 +76,14 @@ changed_read_one(Worker *worker, ViewCycle *cycle, RelationChange *change,
 	else
 	{
 		change_read(change, relation, cycle->old_cut->snapshot, cycle->new_cut->snapshot);
-		delta_register_change(environment, change);
+		/* asked when all is read: what had been removed by then may have been needed */
+		if (cut_too_old(cycle->old_cut))
+		{
+			change_free(change);
+			change->whole = true;
+		}
+		else
+			delta_register_change(environment, change);
 	}
 	relation_close(relation, NoLock);
 }

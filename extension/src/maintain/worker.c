@@ -26,6 +26,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -86,6 +87,22 @@ worker_configure(void)
 	SetConfigOption("random_page_cost", "1.1", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
 }
 
+/* The views' cut cannot be read any more: each says so until it is made anew. */
+static void
+worker_cut_lost(void)
+{
+	ListCell *cell;
+
+	foreach (cell, catalog_views())
+	{
+		ViewRow *row = lfirst(cell);
+
+		if (row->maintain && ConditionalLockRelationOid(row->view, RowExclusiveLock))
+			catalog_view_set_error(row->view, unpack_sql_state(ERRCODE_SNAPSHOT_TOO_OLD),
+			                       "what changed since its last cut is not known any more");
+	}
+}
+
 /*
  * Take up the slot and the committed cut. If the slot does not cover the cut
  * any more, everything is rebuilt at the first cut.
@@ -119,6 +136,8 @@ worker_resume(Worker *worker)
 		uint64 number = cut ? cut->number : 0;
 		int64 at_ms = cut ? cut->at_ms : 0;
 
+		if (cut != NULL)
+			worker_cut_lost();
 		start = cut_insert_position();
 		cut = cut_take(number + 1, at_ms);
 		worker->cut = cut_copy(cut);
