@@ -71,6 +71,11 @@ VIEWS = {
     "aged_months": "SELECT id FROM events WHERE age(day) > interval '2 mons 10 days'",
     "joined_age": "SELECT k.name, count(*) AS n FROM kinds k JOIN events e USING (kind) WHERE now() - e.at < interval '400 ms' GROUP BY k.name",
     "grouped_age": "SELECT kind FROM events GROUP BY kind HAVING now() - max(at) < interval '-1 s'",
+    # ranges
+    "during": "SELECT id FROM events WHERE tstzrange(at, at + interval '400 ms') @> now()",
+    "during_ends": "SELECT id FROM events WHERE now() <@ tstzrange(at - interval '1 s', at, '[]') OR at IS NULL",
+    "during_open": "SELECT id, tsrange(NULL, at::timestamp) @> LOCALTIMESTAMP AS open FROM events",
+    "during_days": "SELECT id FROM events WHERE daterange(day, day + 30) @> CURRENT_DATE AND NOT tstzrange(at, at) @> now()",
     # other sides of the clock
     "month_before": "SELECT id FROM events WHERE day > now() - interval '1 month 1 day'",
     "epoch": "SELECT id FROM events WHERE extract(epoch FROM at) > extract(epoch FROM now() - interval '1 second')",

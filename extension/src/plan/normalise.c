@@ -429,7 +429,7 @@ plan_normalise(ViewPlan *plan)
 		plan->block = copyObject(plan->query);
 		return;
 	}
-	plan->block = normalise_query(&normalise, copyObject(plan->query), true);
+	plan->block = normalise_query(&normalise, plan_during(plan->query), true);
 	plan->parts = normalise.parts;
 	plan->obstacle = normalise.obstacle;
 }

@@ -297,6 +297,9 @@ extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *lea
 extern Node *plan_clock_range(const PlanClockLeaf *leaf);
 extern Node *plan_clock_with_row(const PlanClockLeaf *leaf, Node *row);
 
+/* during.c */
+extern Query *plan_during(Query *query);
+
 /* elapsed.c */
 extern bool plan_elapsed_number(Node *expression, double *value);
 extern bool plan_elapsed(OpExpr *comparison, PlanClockLeaf *leaf);
