@@ -102,12 +102,14 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_tree(pid: int) -> None:
-    """kill -9 a process and everything below it, parents first so that nobody tidies up."""
-    for victim in [pid] + descendants(pid):
+    """kill -9 a process and everything below it, parents first so that nobody tidies up; wait until they are gone."""
+    victims = [pid] + descendants(pid)
+    for victim in victims:
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             pass
+    wait_until(lambda: not any(map(is_running, victims)), 30, 0.005, "killed processes are gone")
 
 
 def is_running(pid: int) -> bool:

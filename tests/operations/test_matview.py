@@ -178,6 +178,15 @@ def test_a_locked_view_falls_behind_alone(connection, pg_shared):
     assert connection.execute("SELECT sum(n) FROM grouped").fetchone() == (101,)
 
 
+def test_autovacuum_knows_of_changes(connection):
+    """What the worker changes is counted while it lives, so that dead rows go."""
+    connection.execute("UPDATE t SET amount = amount + 1")
+    assert connection.execute("SELECT count(*) FROM listed").fetchone() == (100,)
+    system.wait_until(lambda: connection.execute(
+        "SELECT n_dead_tup >= 100 OR autovacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'listed'"
+        ).fetchone()[0], 10, 0.1, "the view's dead rows are counted")
+
+
 def test_staleness_is_the_readers_choice(connection):
     connection.execute("SET freshet.max_staleness = -1")
     connection.execute("INSERT INTO t VALUES (101, 1, 1)")

@@ -231,7 +231,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	return Max(Min(cycle_us * REST_RATIO / 1000, most), REST_LEAST_MS);
 }
 
-/* Interrupts, settings, requests to leave. */
+/* Interrupts, settings, statistics, requests to leave. Not in a transaction. */
 static void
 worker_housekeeping(Worker *worker)
 {
@@ -243,6 +243,8 @@ worker_housekeeping(Worker *worker)
 		indexer_tables_changed();
 	}
 	priority_apply();
+	/* what autovacuum knows of the views; by itself at most once a second */
+	(void) pgstat_report_stat(false);
 	if (*(volatile int *) &worker->database->stop_requested != 0)
 		worker_leave(LAUNCHER_LEFT);
 	indexer_look(cut_now_ms());
