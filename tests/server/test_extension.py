@@ -353,6 +353,30 @@ def test_subscribe_first_in_a_block(database):
     assert database.has_extension()
 
 
+def test_subscribe_in_the_block_of_the_first_view(database):
+    """No worker can say what changes before the extension is committed: that is said, not waited for."""
+    connection = database.connect(autocommit=False)
+    connection.execute(VIEW)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as raised:
+        connection.execute("DECLARE c CURSOR FOR SUBSCRIBE v")
+    assert raised.value.diag.message_hint == "Commit before you subscribe."
+    connection.rollback()
+    assert not database.has_extension()
+    database.run("INSERT INTO t DEFAULT VALUES")
+    connection.execute("DECLARE c CURSOR FOR SUBSCRIBE t")
+    assert connection.execute("FETCH ALL c").fetchone()[1:] == (1, 1)
+
+
+def test_subscribe_after_it_was_dropped(database):
+    database.run("INSERT INTO t DEFAULT VALUES")
+    connection = database.connect()
+    next(connection.cursor().stream("SUBSCRIBE t"))
+    database.run("DROP EXTENSION freshet")
+    with pytest.raises(psycopg.errors.InvalidSchemaName):
+        next(connection.cursor().stream("SUBSCRIBE t"))
+    assert next(connection.cursor().stream("SUBSCRIBE t"))[1:] == (1, 1)
+
+
 def test_subscribe_first_by_a_prepared_statement(database):
     database.run("INSERT INTO t DEFAULT VALUES")
 

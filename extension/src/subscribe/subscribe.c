@@ -7,10 +7,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
+#include "utils/syscache.h"
 #include "subscribe/subscription.h"
 #include "view/catalog.h"
 
@@ -33,7 +36,21 @@ subscribe_time_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return value;
 }
 
-/* This database's place in shared memory; an error if there is none. */
+/* Did this transaction make the extension? Then no worker knows of it yet. */
+static bool
+subscribe_before_commit(void)
+{
+	HeapTuple schema = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(catalog_schema()));
+	bool mine;
+
+	if (!HeapTupleIsValid(schema))
+		return false;
+	mine = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(schema->t_data));
+	ReleaseSysCache(schema);
+	return mine;
+}
+
+/* This database's place in shared memory; an error if there is none, or no worker can be. */
 static FrontierDatabase *
 subscribe_database(void)
 {
@@ -46,6 +63,11 @@ subscribe_database(void)
 		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		         errmsg("freshet is not running in this server"),
 		         errhint("Add freshet to shared_preload_libraries and restart the server.")));
+	if (subscribe_before_commit())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("the first view of this database is not committed yet"),
+		                errdetail("This transaction has made extension \"freshet\"."),
+		                errhint("Commit before you subscribe.")));
 	return database;
 }
 

@@ -65,6 +65,7 @@ static void
 extension_looked(Materialize *mz)
 {
 	const char *made = mz->flight.values[1];
+	bool found = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
 	char *conninfo;
 
 	if (mz->flight.failed)
@@ -72,8 +73,9 @@ extension_looked(Materialize *mz)
 		task_failed(mz);
 		return;
 	}
-	mz->has_extension = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
-	if (mz->has_extension)
+	/* in a block it may be the block's own, and go with it */
+	mz->has_extension = found && mz->status == 'I';
+	if (found)
 	{
 		mz->ensured(mz);
 		return;

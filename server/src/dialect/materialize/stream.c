@@ -145,6 +145,7 @@ open_subscribed(Materialize *mz)
 
 	if (mz->flight.failed)
 	{
+		mz->has_extension = false; /* it may have been dropped */
 		task_failed(mz);
 		return;
 	}
