@@ -167,6 +167,7 @@ typedef struct PlanPart
 typedef struct PlanRecursion
 {
 	bool all;               /* UNION ALL: rows count as often as they come */
+	Oid *equality;          /* operators that tell rows apart; NULL: UNION ALL */
 	struct ViewPlan *start; /* inner query and leaves alone */
 	struct ViewPlan *step;  /* likewise; one leaf is the recursion's own table */
 	int self;               /* that leaf, from 0 */
@@ -307,6 +308,8 @@ extern bool plan_elapsed(OpExpr *comparison, PlanClockLeaf *leaf);
 /* recursion.c */
 extern bool plan_check_recursion(ViewPlan *plan);
 extern Query *plan_recursion_step(const PlanRecursion *recursion, int sign, double rows);
+extern Query *
+plan_recursion_again(const PlanRecursion *recursion, bool step, bool with_nulls, double rows);
 extern List *plan_recursion_columns(const PlanRecursion *recursion);
 
 /* order.c */
@@ -327,6 +330,8 @@ extern char *plan_versions_name(Oid relid, int sign);
 
 /* restrict.c */
 extern Query *plan_restrict_versions(const ViewPlan *plan, const PlanBlock *block, double rows);
+extern Query *plan_restrict_columns(const Query *restricted, int keys, const Oid *equality,
+                                    bool with_nulls, double rows);
 extern Query *plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows);
 extern Node *plan_version_equal(Node *version, int rtindex, int column);
 extern int plan_add_ephemeral(Query *query, const char *name, List *expressions, double rows);

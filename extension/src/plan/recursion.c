@@ -14,7 +14,10 @@
  * is made from the changes of the step's other leaves, and R'(D) has the rows
  * found last in the place of F. When N and R shrink, R' is the step without the
  * rows that go. With UNION, the rows that are there already are not followed
- * again, which is right for rows that come.
+ * again. When N and R shrink then, every row that one that goes leads to is taken
+ * out, by the step as it was; what is left needs none of them. Those of the rows
+ * taken out that N and R still give from what is left start a recursion that
+ * brings the others back.
  *
  * Invariants:
  *	- A recursion is a block of its own: WITH RECURSIVE with one query, and all
@@ -268,9 +271,15 @@ recursion_terms(ViewPlan *plan, PlanRecursion *recursion)
 		return "WITH RECURSIVE of another form";
 	recursion->all = operation->all;
 	if (!operation->all)
+	{
+		recursion->equality = palloc(list_length(operation->groupClauses) * sizeof(Oid));
+		foreach (cell, operation->groupClauses)
+			recursion->equality[foreach_current_index(cell)] =
+			    lfirst_node(SortGroupClause, cell)->eqop;
 		foreach (cell, plan->block->targetList)
 			if (!plan_equality_decides_image((Node *) lfirst_node(TargetEntry, cell)->expr))
 				return "WITH RECURSIVE with UNION over values that can be equal and look different";
+	}
 
 	recursion->start = palloc0(sizeof(ViewPlan));
 	recursion->start->inner =
@@ -322,7 +331,7 @@ plan_check_recursion(ViewPlan *plan)
 	plan->strategy = recursion->all ? PLAN_ALGEBRAIC : PLAN_KEYS;
 	plan->reason = recursion->all
 	                   ? "WITH RECURSIVE, UNION ALL"
-	                   : "WITH RECURSIVE, UNION: computed anew when rows of its tables go";
+	                   : "WITH RECURSIVE, UNION: what rows that go lead to is computed anew";
 	return true;
 }
 
@@ -335,7 +344,17 @@ Query *
 plan_recursion_step(const PlanRecursion *recursion, int sign, double rows)
 {
 	return plan_term_among(recursion->step, recursion->self, sign, rows,
-	                       sign < 0 ? list_length(recursion->step->leaves) : 0);
+	                       sign < 0 && recursion->all ? list_length(recursion->step->leaves) : 0);
+}
+
+/* The start or the step restricted to rows that are registered as PLAN_KEYS_NAME. */
+Query *
+plan_recursion_again(const PlanRecursion *recursion, bool step, bool with_nulls, double rows)
+{
+	Query *inner = step ? recursion->step->inner : recursion->start->inner;
+
+	return plan_restrict_columns(inner, list_length(inner->targetList), recursion->equality,
+	                             with_nulls, rows);
 }
 
 typedef struct ColumnsContext

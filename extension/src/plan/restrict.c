@@ -182,9 +182,10 @@ plan_restrict_keys(const ViewPlan *plan, bool with_nulls, double rows)
 	return query;
 }
 
-/* The inner query of a grouped view restricted to group keys, likewise. */
+/* A query restricted to values of its first columns, likewise. */
 Query *
-plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
+plan_restrict_columns(const Query *restricted, int keys, const Oid *equality, bool with_nulls,
+                      double rows)
 {
 	Query *query;
 	RangeTblEntry *inner = makeNode(RangeTblEntry);
@@ -194,7 +195,7 @@ plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
 	ListCell *cell;
 	int column = 0;
 
-	foreach (cell, plan->inner->targetList)
+	foreach (cell, restricted->targetList)
 	{
 		Node *expression = (Node *) lfirst_node(TargetEntry, cell)->expr;
 		Var *var = makeVar(1, ++column, exprType(expression), exprTypmod(expression),
@@ -203,16 +204,24 @@ plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
 
 		targets = lappend(targets, makeTargetEntry((Expr *) var, column, name, false));
 		names = lappend(names, makeString(name));
-		if (column <= plan->key_count)
+		if (column <= keys)
 			expressions = lappend(expressions, var);
 	}
 	inner->rtekind = RTE_SUBQUERY;
-	inner->subquery = copyObject(plan->inner);
+	inner->subquery = copyObject(unconstify(Query *, restricted));
 	inner->eref = makeAlias("inner", names);
 	inner->inFromCl = true;
 	query = tree_select(list_make1(inner), NULL);
 	query->targetList = targets;
-	if (plan->key_count > 0)
-		restrict_keys(query, expressions, plan->key_equality, with_nulls, rows);
+	if (keys > 0)
+		restrict_keys(query, expressions, equality, with_nulls, rows);
 	return query;
+}
+
+/* The inner query of a grouped view restricted to group keys. */
+Query *
+plan_recompute_groups(const ViewPlan *plan, bool with_nulls, double rows)
+{
+	return plan_restrict_columns(plan->inner, plan->key_count, plan->key_equality, with_nulls,
+	                             rows);
 }

@@ -242,6 +242,11 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 		case 'w':
 			query = plan_recursion_step(view->plan->recursion, sign, planned_rows);
 			break;
+		case 'x':
+		case 'y':
+			query =
+			    plan_recursion_again(view->plan->recursion, kind == 'y', leaf > 0, planned_rows);
+			break;
 		case 'k':
 			query = plan_recompute_groups(view->plan, false, planned_rows);
 			break;

@@ -6,7 +6,9 @@
  *
  * Rows that go go first, by the tables as they were; then what is left is in both
  * cuts, and rows that come are added to it, by the tables as they are. With UNION
- * a row that is in the table already is not followed again; the locator knows.
+ * a row that is in the table already is not followed again; the locator knows. And
+ * rows that went may be there by another way: they come again. Where most of the
+ * rows do so, the recursion is computed anew for some time.
  *
  * The rows of a step are gathered before the table is written, so that no query
  * meets what it makes.
@@ -18,8 +20,14 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "optimizer/plancat.h"
 #include "utils/rel.h"
 #include "view/view.h"
+
+/* More than one in so many rows of a table going makes it be computed anew the next time, */
+#define WORTH_RATIO 4
+/* and then more and more often, up to so many times between two trials. */
+#define MOST_ANEW 63
 
 typedef struct RecursionRun
 {
@@ -27,8 +35,12 @@ typedef struct RecursionRun
 	ViewCycle *cycle;
 	ViewTarget *target;
 	int sign;
-	Merge *merge; /* of rows that go */
+	Merge *merge; /* of rows that go, with UNION ALL */
 	TupleTableSlot *row;
+
+	/* with UNION: rows that went; [1]: those with a NULL */
+	Tuplestorestate *gone[2];
+	int64 gone_count[2];
 } RecursionRun;
 
 /* Put a row into a store. */
@@ -64,16 +76,37 @@ recursion_terms(RecursionRun *run, char kind, const ViewPlan *terms, Tuplestores
 	}
 }
 
-/* Take a row; false: it was there, and is not to be followed. */
+/* With UNION, take a row out; false: it is not there any more. */
+static bool
+recursion_take_out(RecursionRun *run, TupleTableSlot *row)
+{
+	bool has_nulls = false;
+	Place place;
+
+	if (locator_find(run->target, row, 1, &place) == 0)
+		return false;
+	locator_forget(run->target, &place);
+	apply_delete(run->target, &place.tid);
+	for (int i = 0; i < row->tts_tupleDescriptor->natts; i++)
+		has_nulls |= row->tts_isnull[i];
+	tuplestore_puttupleslot(run->gone[has_nulls], row);
+	run->gone_count[has_nulls]++;
+	return true;
+}
+
+/* Take a row; false: nothing changes, and it is not to be followed. */
 static bool
 recursion_take(RecursionRun *run, TupleTableSlot *row)
 {
+	bool all = run->view->plan->recursion->all;
 	ItemPointerData tid;
 	Place place;
 
+	if (run->sign < 0 && !all)
+		return recursion_take_out(run, row);
 	if (run->sign < 0)
 		merge_row(row, -1, run->merge);
-	else if (run->view->plan->recursion->all)
+	else if (all)
 		apply_insert(run->target, row);
 	else
 	{
@@ -118,6 +151,28 @@ recursion_step(RecursionRun *run, Tuplestorestate *working, int64 count)
 	return found;
 }
 
+/* Those of the rows that went which are there by what is left, into a store. */
+static void
+recursion_again(RecursionRun *run, Tuplestorestate *store)
+{
+	static const char kinds[] = {'x', 'y'};
+
+	for (int with_nulls = 0; with_nulls < 2; with_nulls++)
+	{
+		for (int i = 0; i < lengthof(kinds) && run->gone_count[with_nulls] > 0; i++)
+		{
+			QueryEnvironment *environment = create_queryEnv();
+
+			tuplestore_rescan(run->gone[with_nulls]);
+			delta_register(environment, PLAN_KEYS_NAME, RelationGetDescr(run->target->relation),
+			               run->gone[with_nulls], run->gone_count[with_nulls]);
+			delta_execute(view_query(run->view, run->cycle, kinds[i], with_nulls, 1,
+			                         run->gone_count[with_nulls]),
+			              run->cycle->new_cut, environment, recursion_store_row, store);
+		}
+	}
+}
+
 /* Find and take the rows of a sign. */
 static void
 recursion_run(RecursionRun *run)
@@ -128,6 +183,8 @@ recursion_run(RecursionRun *run)
 
 	recursion_terms(run, 's', recursion->start, rows);
 	recursion_terms(run, 'u', recursion->step, rows);
+	if (run->sign > 0)
+		recursion_again(run, rows);
 	rows = recursion_take_all(run, rows, &count);
 	while (count > 0)
 		rows = recursion_take_all(run, recursion_step(run, rows, count), &count);
@@ -150,11 +207,52 @@ recursion_shrinks(MaintainedView *view)
 	return false;
 }
 
-/* Can a recursion follow the cycle's changes? With UNION, rows may only come. */
+/* Can a recursion follow the cycle's changes, and is it worth while? */
 bool
 recursion_can_follow(MaintainedView *view)
 {
-	return view->plan->recursion->all || !recursion_shrinks(view);
+	if (view->plan->recursion->all || view->anew_next == 0 || !recursion_shrinks(view))
+		return true;
+	view->anew_next--;
+	return false;
+}
+
+/* With UNION: so many rows went or came again. Is it worth while the next time? */
+static void
+recursion_judge(RecursionRun *run)
+{
+	int64 gone = run->gone_count[0] + run->gone_count[1];
+	BlockNumber pages;
+	double rows;
+	double visible;
+
+	estimate_rel_size(run->target->relation, NULL, &pages, &rows, &visible);
+	run->view->anew_last =
+	    gone * WORTH_RATIO > rows ? Min(2 * run->view->anew_last + 1, MOST_ANEW) : 0;
+	run->view->anew_next = run->view->anew_last;
+}
+
+/* Take out rows that go, and what they lead to. */
+static void
+recursion_follow_gone(RecursionRun *run)
+{
+	run->sign = -1;
+	if (run->view->plan->recursion->all)
+	{
+		run->merge = merge_begin(run->target);
+		recursion_run(run);
+		merge_end(run->merge);
+	}
+	else
+	{
+		for (int i = 0; i < 2; i++)
+			run->gone[i] = tuplestore_begin_heap(true, false, work_mem);
+		recursion_run(run);
+		recursion_judge(run);
+	}
+	/* the rows that come are found by what is left */
+	CommandCounterIncrement();
+	run->target->estate->es_output_cid = GetCurrentCommandId(true);
 }
 
 /* Bring a recursion to the new cut. */
@@ -165,17 +263,12 @@ recursion_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 
 	run.row = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
 	if (recursion_shrinks(view))
-	{
-		run.sign = -1;
-		run.merge = merge_begin(target);
-		recursion_run(&run);
-		merge_end(run.merge);
-		/* the rows that come are found by what is left */
-		CommandCounterIncrement();
-		target->estate->es_output_cid = GetCurrentCommandId(true);
-	}
+		recursion_follow_gone(&run);
 	run.sign = 1;
 	recursion_run(&run);
 	apply_flush(target);
+	for (int i = 0; i < 2; i++)
+		if (run.gone[i] != NULL)
+			tuplestore_end(run.gone[i]);
 	ExecDropSingleTupleTableSlot(run.row);
 }

@@ -41,7 +41,9 @@ typedef struct ViewQuery
 								 * 'g' the block by key, 'h' with NULL keys,
 								 * 'p' the row the clock passes next,
 								 * 's' a term of a recursion's start, 'u' of its
-								 * step, 'w' its step from the rows found last */
+								 * step, 'w' its step from the rows found last,
+								 * 'x' of a recursion's start, 'y' of its step,
+								 * what they give of some rows (leaf 1: with NULLs) */
 	const PlanBlock *block; /* of 'a', 'r' and 'p' */
 	PlannedStmt *planned;
 	MemoryContext context;
@@ -103,6 +105,10 @@ typedef struct MaintainedView
 	int64 new_time_ms;  /* likewise, once the cycle is committed */
 	bool looked_for;    /* changes are looked for with each second */
 	bool loose;         /* some of its blocks were so when that was last stored */
+
+	/* a recursion with UNION */
+	int anew_next; /* so many more times it is computed anew when rows go */
+	int anew_last; /* as often as that was so the last time */
 
 	/* strategy B, while a cycle follows */
 	ViewChoice choice;
