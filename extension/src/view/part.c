@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
+#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -104,15 +105,15 @@ part_unbounded(Node *expression)
 
 /*
  * The index by which the groups of a part are looked up from the block above:
- * on those of its keys that have a size.
+ * on those of its keys that have a size, which are returned in order.
  */
-static void
+static List *
 part_index_groups(const ViewPlan *plan, const PlanPart *part)
 {
 	const Query *query = part->plan->query;
 	StringInfoData columns;
+	List *result = NIL;
 	ListCell *cell;
-	int count = 0;
 
 	initStringInfo(&columns);
 	foreach (cell, query->groupClause)
@@ -122,12 +123,14 @@ part_index_groups(const ViewPlan *plan, const PlanPart *part)
 		TypeCacheEntry *type = lookup_type_cache(exprType(key), TYPECACHE_BTREE_OPFAMILY);
 
 		if (entry->resjunk || part_unbounded(key) || !OidIsValid(type->btree_opf) ||
-		    count == INDEX_MAX_KEYS)
+		    list_length(result) == INDEX_MAX_KEYS)
 			continue;
-		appendStringInfo(&columns, "%sc%d", count++ > 0 ? ", " : "", entry->resno);
+		appendStringInfo(&columns, "%sc%d", result != NIL ? ", " : "", entry->resno);
+		result = lappend_int(result, entry->resno);
 	}
-	if (count > 0)
+	if (result != NIL)
 		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
+	return result;
 }
 
 /* The indexes by which the changes of a recursion's tables find the rows they lead on from. */
@@ -200,27 +203,146 @@ part_index_clock(const ViewPlan *plan, const PlanPart *part, const ViewPlan *abo
 	}
 }
 
+/* The number of a part's column that an expression simply shows and an index can have; 0: none. */
+static AttrNumber
+part_column(const PlanPart *part, const Query *query, Node *expression)
+{
+	Var *var = (Var *) expression;
+	TypeCacheEntry *type;
+
+	if (!IsA(var, Var) || var->varlevelsup > 0 || var->varattno <= 0 ||
+	    rt_fetch(var->varno, query->rtable)->relid != part->relid || part_unbounded(expression))
+		return 0;
+	type = lookup_type_cache(var->vartype, TYPECACHE_BTREE_OPFAMILY);
+	return OidIsValid(type->btree_opf) ? var->varattno : 0;
+}
+
+/*
+ * The index by which the rows of keys, expressions of a query that reads a part,
+ * are found in it, unless that on its groups begins so.
+ */
+static void
+part_index_keys(const ViewPlan *plan, const PlanPart *part, const Query *query, List *keys,
+                List *groups)
+{
+	StringInfoData columns;
+	bool served = true;
+	ListCell *cell;
+	int count = 0;
+
+	initStringInfo(&columns);
+	foreach (cell, keys)
+	{
+		AttrNumber column = part_column(part, query, lfirst(cell));
+
+		if (column == 0 || count == INDEX_MAX_KEYS)
+			continue;
+		served &= count < list_length(groups) && list_nth_int(groups, count) == column;
+		appendStringInfo(&columns, "%sc%d", count++ > 0 ? ", " : "", column);
+	}
+	if (!served)
+		hidden_ensure_index(part_prefix(part->number), plan->view, columns.data);
+}
+
+/* The columns of a part that a query compares with others for equality. */
+typedef struct PartEqualities
+{
+	const PlanPart *part;
+	Query *query;
+	Bitmapset *columns;
+} PartEqualities;
+
+/* Collect them, in the conditions of a query and of its subqueries. */
+static bool
+part_equalities_walker(Node *node, PartEqualities *equalities)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query *outer = equalities->query;
+		ListCell *cell;
+
+		equalities->query = (Query *) node;
+		(void) part_equalities_walker((Node *) equalities->query->jointree, equalities);
+		foreach (cell, equalities->query->rtable)
+			(void) part_equalities_walker((Node *) lfirst_node(RangeTblEntry, cell)->subquery,
+			                              equalities);
+		equalities->query = outer;
+		return false;
+	}
+	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
+	    op_mergejoinable(((OpExpr *) node)->opno, exprType(linitial(((OpExpr *) node)->args))))
+	{
+		for (int side = 0; side < 2; side++)
+		{
+			AttrNumber column = part_column(equalities->part, equalities->query,
+			                                list_nth(((OpExpr *) node)->args, side));
+
+			if (column > 0)
+				equalities->columns = bms_add_member(equalities->columns, column);
+		}
+	}
+	return expression_tree_walker(node, part_equalities_walker, equalities);
+}
+
+/*
+ * The indexes by which a block that reads a part finds the rows its changes lead
+ * to, beside that on the part's groups.
+ */
+static void
+part_index_reader(const ViewPlan *plan, const PlanPart *part, const ViewPlan *above, List *groups)
+{
+	PartEqualities equalities = {.part = part};
+	bool all = true; /* the groups' columns are compared */
+	int column = -1;
+	ListCell *cell;
+
+	part_index_clock(plan, part, above);
+	if (above->whole)
+	{
+		if (((PlanLeaf *) linitial(above->leaves))->relid == part->relid)
+			part_index_order(plan, part, above->block);
+		return;
+	}
+	if (above->by_key)
+		part_index_keys(plan, part, plan_key_query(above->block, above->key_depth), above->keys,
+		                groups);
+	foreach (cell, above->aggregates)
+	{
+		List *keys = NIL;
+
+		if (((PlanAggregate *) lfirst(cell))->inverse == PLAN_INVERSE_FUNCTION)
+			continue;
+		for (int key = 0; key < above->key_count; key++)
+			keys = lappend(keys, list_nth_node(TargetEntry, above->inner->targetList, key)->expr);
+		part_index_keys(plan, part, above->inner, keys, groups);
+		break;
+	}
+	(void) part_equalities_walker((Node *) above->block, &equalities);
+	foreach (cell, groups)
+		all &= bms_is_member(lfirst_int(cell), equalities.columns);
+	foreach (cell, groups)
+		if (all || foreach_current_index(cell) == 0)
+			equalities.columns = bms_del_member(equalities.columns, lfirst_int(cell));
+	while ((column = bms_next_member(equalities.columns, column)) >= 0)
+		hidden_ensure_index(part_prefix(part->number), plan->view, psprintf("c%d", column));
+}
+
 /* Have the indexes of a part. */
 static void
 part_indexes(const ViewPlan *plan, const PlanPart *part)
 {
+	List *groups = NIL;
 	ListCell *cell;
 
-	part_index_clock(plan, part, plan);
 	if (part->plan->query->groupClause != NIL)
-		part_index_groups(plan, part);
+		groups = part_index_groups(plan, part);
 	if (part->plan->recursion != NULL)
 		part_index_recursion(plan, part);
-	if (plan->whole && ((PlanLeaf *) linitial(plan->leaves))->relid == part->relid)
-		part_index_order(plan, part, plan->block);
+	part_index_reader(plan, part, plan, groups);
 	foreach (cell, plan->parts)
-	{
-		const ViewPlan *above = ((PlanPart *) lfirst(cell))->plan;
-
-		part_index_clock(plan, part, above);
-		if (above->whole && ((PlanLeaf *) linitial(above->leaves))->relid == part->relid)
-			part_index_order(plan, part, above->block);
-	}
+		part_index_reader(plan, part, ((PlanPart *) lfirst(cell))->plan, groups);
 }
 
 /*
