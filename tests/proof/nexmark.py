@@ -25,7 +25,7 @@ INSERT INTO side_input SELECT k, 'side ' || k FROM generate_series(0, 99) k;
 CREATE INDEX ON auction (seller);
 CREATE INDEX ON auction (category);
 CREATE INDEX ON bid (auction);
-CREATE INDEX ON bid (bidder, date_time);
+CREATE INDEX ON bid (bidder, auction);
 CREATE INDEX ON bid (date_time);
 CREATE INDEX ON bid (bidder, date_bin('10 s', received, timestamp '1970-01-01'));
 CREATE INDEX ON bid (date_bin('10 s', date_time, timestamp '1970-01-01'));
