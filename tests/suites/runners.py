@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -203,6 +204,66 @@ class Cargo(Suite):
 
     def settings(self, side, outcomes):
         return super().settings(side, outcomes) | {"CARGO_TARGET_DIR": str(BUILD / self.name / "target")}
+
+
+class Maven(Suite):
+    """An archive of sources from Maven's repository, tested as its pom.xml says."""
+
+    def fetch(self) -> pathlib.Path:
+        target = BUILD / self.name
+        if not target.exists():
+            partial = BUILD / (self.name + ".new")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            subprocess.run(["mvn", "-q", "-B", "dependency:unpack", f"-Dartifact={self.source}",
+                            f"-DoutputDirectory={partial / 'unpacked'}"], check=True, cwd=partial)
+            next((partial / "unpacked").iterdir()).rename(target)
+            shutil.rmtree(partial)
+        return target
+
+    def run(self, side, log, outcomes, tests=None):
+        directory = self.fetch()
+        reports = directory / "target" / "surefire-reports"
+        shutil.rmtree(reports, ignore_errors=True)
+        classes = sorted({test.partition(" ")[0].rpartition(".")[2] for test in tests or ()})
+        chosen = [f"-Dtest={','.join(classes)}"] if classes else []
+        self.call(["mvn", "-B", "-Dmaven.test.failure.ignore=true", *chosen,
+                   *(self.fill(argument, side) for argument in self.arguments), "test"], side, directory, log, outcomes)
+        result: dict[str, str] = {}
+        for report in reports.glob("TEST-*.xml"):
+            for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+                found = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+                outcome = next((found[child.tag] for child in case if child.tag in found), "passed")
+                test = f"{case.get('classname')} {case.get('name')}"
+                if result.get(test) != "failed":
+                    result[test] = outcome
+        return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
+
+
+class Mocha(Suite):
+    """Tests of an older release of a package (`source`), run with the code of the newest, which is the first argument.
+
+    Both are in node/package.json.
+    """
+
+    def fetch(self) -> pathlib.Path:
+        """The directory the packages are installed in."""
+        target = BUILD / "node"
+        if not target.exists():
+            partial = BUILD / "node.new"
+            shutil.copytree(HERE / "node", partial, dirs_exist_ok=True)
+            subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], check=True, cwd=partial)
+            partial.rename(target)
+        return target / "node_modules"
+
+    def run(self, side, log, outcomes, tests=None):
+        directory = self.fetch()
+        package, *options = self.arguments
+        shutil.copytree(directory / self.source / "test", directory / package / "test", dirs_exist_ok=True)
+        self.call(["npx", "mocha", "--exit", "--reporter", HERE / "node" / "outcomes.js", *options], side,
+                  directory / package, log, outcomes)
+        result = read(outcomes)
+        return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
 
 
 def read(outcomes: pathlib.Path) -> dict[str, str]:

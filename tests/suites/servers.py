@@ -19,13 +19,16 @@ SETTINGS = {
     "TimeZone": "'UTC'",
 }
 
-# Who proves what to enter; everybody else is trusted directly, and treated as Freshet treats them at the door.
-METHODS = {"pass_user": "password", "md5_user": "md5", "scram_user": "scram-sha-256", "ssl_user": "trust"}
-
-
-def rules(connection: str, address: str) -> str:
-    """METHODS as lines of pg_hba.conf."""
-    return "".join(f"{connection} all {role} {address} {method}\n" for role, method in METHODS.items())
+# Who may enter: at the door trusted roles without a password, as Freshet has it, and the others by any method tests ask for.
+RULES = """\
+{connection} all pass_user {address} password
+{connection} all ssl_user {address} trust
+"""
+DIRECT_RULES = RULES + """\
+{connection} all,replication postgres {address} trust
+{connection} all,replication all {address} md5
+local all all trust
+"""
 
 
 class Direct:
@@ -42,8 +45,7 @@ class Direct:
         for path in (certificate, key):
             path.chmod(0o600)
             system.own(path)
-        file = self.server.data / "pg_hba.conf"
-        file.write_text(rules("host", "127.0.0.1/32") + file.read_text())
+        (self.server.data / "pg_hba.conf").write_text(DIRECT_RULES.format(connection="host", address="127.0.0.1/32"))
         self.certificate = certificate
         self.server.start()
         self.port = self.server.port
@@ -64,7 +66,8 @@ class Door:
         self.certificate = self.server.data / "tls" / "server.crt"
         # Freshet writes pg_hba.conf itself, and its sessions come by the socket
         ours = self.server.data / "pgdata" / "suites_hba.conf"
-        ours.write_text(rules("local", "") + (self.server.data / "pgdata" / "pg_hba.conf").read_text())
+        theirs = (self.server.data / "pgdata" / "pg_hba.conf").read_text().replace("scram-sha-256", "md5")
+        ours.write_text(RULES.format(connection="local", address="") + theirs)
         system.own(ours)
         with self.server.psycopg("native") as connection:
             for name, value in (SETTINGS | {"hba_file": f"'{ours}'"}).items():

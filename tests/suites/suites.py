@@ -1,6 +1,6 @@
 """Which suites there are: where each comes from, what it wants in a database, and which of its tests are run."""
 
-from .runners import Cargo, Django, Go, Python, PythonTests
+from .runners import Cargo, Django, Go, Maven, Mocha, Python, PythonTests
 
 ALCHEMY = ("CREATE SCHEMA test_schema", "CREATE SCHEMA test_schema_2", "CREATE EXTENSION hstore",
            "CREATE EXTENSION citext")
@@ -45,4 +45,16 @@ SUITES = [
                       "CREATE ROLE pass_user PASSWORD 'password' LOGIN", "CREATE ROLE scram_user PASSWORD 'password' LOGIN",
                       "CREATE ROLE ssl_user LOGIN", "SET password_encryption = md5",
                       "CREATE ROLE md5_user PASSWORD 'password' LOGIN")),
+    Maven("pgjdbc", "org.postgresql:postgresql:42.7.8:tar.gz:jdbc-src",
+          ("-DskipShadeDependencies=true", "-Dtest.url.PGHOST=127.0.0.1", "-Dtest.url.PGPORT={port}",
+           "-Dtest.url.PGDBNAME={database}", "-Duser=test", "-Dpassword=test", "-DprivilegedUser=postgres"),
+          statements=("CREATE EXTENSION lo", "CREATE EXTENSION hstore", "CREATE EXTENSION citext",
+                      "DROP ROLE IF EXISTS test", "CREATE ROLE test LOGIN PASSWORD 'test'",
+                      "ALTER DATABASE suite_pgjdbc OWNER TO test")),
+    # releases with tests in them: the last ones before npm was given the code alone
+    Mocha("pg-cursor", "pg-cursor-tests", ("pg-cursor",),
+          environment={"PGDATABASE": "{database}", "PGSSLMODE": "no-verify"}),
+    # pauses.js wants a package that wants one which npm's registry does not have
+    Mocha("pg-query-stream", "pg-query-stream-tests", ("pg-query-stream", "--ignore=test/pauses.js"),
+          environment={"PGDATABASE": "{database}", "PGSSLMODE": "no-verify"}),
 ]
