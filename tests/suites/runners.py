@@ -153,7 +153,7 @@ class Go(Suite):
                 if outcome and "Test" in event:
                     test = self.passing.sub("'directory'", event["Test"])
                     result[f"{event['Package']} {test}"] = outcome
-        return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
+        return only(result, tests)
 
 
 class Cargo(Suite):
@@ -237,7 +237,7 @@ class Maven(Suite):
                 test = f"{case.get('classname')} {case.get('name')}"
                 if result.get(test) != "failed":
                     result[test] = outcome
-        return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
+        return only(result, tests)
 
 
 class Mocha(Suite):
@@ -263,7 +263,12 @@ class Mocha(Suite):
         self.call(["npx", "mocha", "--exit", "--reporter", HERE / "node" / "outcomes.js", *options], side,
                   directory / package, log, outcomes)
         result = read(outcomes)
-        return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
+        return only(result, tests)
+
+
+def only(result: dict[str, str], tests) -> dict[str, str]:
+    """What was asked for, where the runner can only run more."""
+    return result if not tests else {name: outcome for name, outcome in result.items() if name in tests}
 
 
 def read(outcomes: pathlib.Path) -> dict[str, str]:

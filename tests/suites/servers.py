@@ -19,7 +19,7 @@ SETTINGS = {
     "TimeZone": "'UTC'",
 }
 
-# Who may enter: at the door trusted roles without a password, as Freshet has it, and the others by any method tests ask for.
+# Who may enter: trusted roles without a password, as Freshet has it, and others by whatever method tests ask for.
 RULES = """\
 {connection} all pass_user {address} password
 {connection} all ssl_user {address} trust
