@@ -48,7 +48,8 @@ def remove_template() -> None:
 class Postgres:
     """One cluster: started, stopped, killed and started again."""
 
-    def __init__(self, settings: dict[str, str] | None = None):
+    def __init__(self, settings: dict[str, str] | None = None, program: str | None = None):
+        self.program = program or pg_bin("postgres")
         self.dir = system.temp_dir("pg")
         self.data = self.dir / "data"
         self.log = self.dir / "log"
@@ -66,7 +67,7 @@ class Postgres:
         with open(self.log, "a") as log:
             system.own(self.log)
             process = subprocess.Popen(
-                system.as_pg_user([pg_bin("postgres"), "-D", str(self.data)], nice=True),
+                system.as_pg_user([self.program, "-D", str(self.data)], nice=True),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd="/",
                 start_new_session=True)
         self._process = process

@@ -397,6 +397,16 @@ utility_dispatch(const UtilityCall *call)
 			utility_run(call);
 			break;
 
+		case T_AlterExtensionStmt:
+			utility_run(call);
+			if (strcmp(((AlterExtensionStmt *) node)->extname, "freshet") == 0)
+			{
+				/* its worker may have left because of the version it had */
+				catalog_changed();
+				wake_start_worker_at_commit();
+			}
+			break;
+
 		case T_CreatedbStmt:
 			name = utility_option(((CreatedbStmt *) node)->options, "template");
 			utility_run_without_worker(call, name != NULL ? name : "template1");

@@ -68,6 +68,27 @@ worker_leave(LauncherOutcome outcome)
 	proc_exit(0);
 }
 
+/*
+ * Leave, if the extension is not there or of another version. Nothing is held back
+ * then, however long that lasts: views are made anew afterwards.
+ */
+static void
+worker_require_extension(void)
+{
+	bool installed;
+
+	StartTransactionCommand();
+	installed = catalog_installed();
+	if (catalog_foreign())
+		catalog_complain(WARNING);
+	CommitTransactionCommand();
+	if (installed)
+		return;
+	retention_drop(MyDatabaseId);
+	frontier_forget_database(MyDatabaseId);
+	worker_leave(LAUNCHER_NO_EXTENSION);
+}
+
 /* The settings under which everything of ours runs. */
 static void
 worker_configure(void)
@@ -256,7 +277,6 @@ freshet_worker_main(Datum dboid)
 {
 	Worker *worker;
 	FrontierDatabase *database;
-	bool installed;
 
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -264,14 +284,7 @@ freshet_worker_main(Datum dboid)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(dboid), InvalidOid, 0);
 	worker_configure();
 
-	StartTransactionCommand();
-	installed = catalog_installed();
-	CommitTransactionCommand();
-	if (!installed)
-	{
-		retention_drop(MyDatabaseId);
-		worker_leave(LAUNCHER_NO_EXTENSION);
-	}
+	worker_require_extension();
 	database = frontier_database(MyDatabaseId, true);
 	if (database == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -303,11 +316,7 @@ freshet_worker_main(Datum dboid)
 		begun_us = GetCurrentTimestamp();
 		begun = cut_now_ms();
 		if (load_needed(worker) && !load_catalogs(worker))
-		{
-			retention_drop(MyDatabaseId);
-			frontier_forget_database(MyDatabaseId);
-			worker_leave(LAUNCHER_NO_EXTENSION);
-		}
+			worker_require_extension();
 		ahead = ahead_run(worker);
 		if (cycle_wanted(worker))
 		{

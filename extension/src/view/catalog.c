@@ -26,6 +26,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "catalog/dependency.h"
 #include "miscadmin.h"
@@ -72,6 +73,7 @@ typedef struct CatalogPlace
 {
 	bool known; /* the rest is up to date */
 	bool installed;
+	bool foreign; /* the extension is there, of a version with other tables */
 	Oid schema;
 	Oid view;
 	Oid view_index;
@@ -201,6 +203,7 @@ catalog_find(void)
 			}
 			place.installed =
 			    OidIsValid(place.view) && OidIsValid(place.cut) && OidIsValid(place.view_index);
+			place.foreign = !place.installed;
 		}
 		else if (OidIsValid(extension))
 			place.known = false; /* our own CREATE EXTENSION is under way */
@@ -220,14 +223,38 @@ catalog_installed(void)
 	return catalog_place.installed;
 }
 
+/* Is the extension there, of a version whose tables this library does not know? */
+bool
+catalog_foreign(void)
+{
+	return !catalog_installed() && catalog_place.foreign;
+}
+
+/* Says that the extension is not there, or that it is not the library's. */
+void
+catalog_complain(int level)
+{
+	if (catalog_foreign())
+		ereport(level,
+		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		         errmsg("extension \"freshet\" in database \"%s\" is of another version than "
+		                "the library the server has loaded",
+		                get_database_name(MyDatabaseId)),
+		         errdetail("Views keep their content until the versions agree."),
+		         errhint("Run ALTER EXTENSION freshet UPDATE, or restart the server with the "
+		                 "library of that version.")));
+	else
+		ereport(level, (errcode(ERRCODE_UNDEFINED_OBJECT),
+		                errmsg("extension \"freshet\" is not installed in this database"),
+		                errhint("Run CREATE EXTENSION freshet.")));
+}
+
 /* Schema freshet. */
 Oid
 catalog_schema(void)
 {
 	if (!catalog_installed())
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-		                errmsg("extension \"freshet\" is not installed in this database"),
-		                errhint("Run CREATE EXTENSION freshet.")));
+		catalog_complain(ERROR);
 	return catalog_place.schema;
 }
 
@@ -257,9 +284,7 @@ catalog_open(const Oid *place, LOCKMODE mode)
 	Relation relation = catalog_try_open(place, mode);
 
 	if (relation == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-		                errmsg("extension \"freshet\" is not installed in this database"),
-		                errhint("Run CREATE EXTENSION freshet.")));
+		catalog_complain(ERROR);
 	return relation;
 }
 

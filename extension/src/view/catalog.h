@@ -40,6 +40,8 @@ typedef struct ViewRow
 
 /* false while the extension is not (or not yet fully) there in this database */
 extern bool catalog_installed(void);
+extern bool catalog_foreign(void);
+extern void catalog_complain(int level);
 extern Oid catalog_schema(void);
 
 extern List *catalog_views(void);              /* of ViewRow *, maintained or not */
