@@ -22,7 +22,7 @@ export PG_CONFIG PREFIX SAN
 MAKEFLAGS += --no-print-directory
 C_FILES = $(shell git ls-files '*.c' '*.h')
 VENV_STAMP = .venv/stamp
-EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer")
+EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer")
 # The PostgreSQL tree belongs to root on most machines; a private one does not.
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
