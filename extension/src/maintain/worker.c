@@ -36,13 +36,12 @@
 #include "view/catalog.h"
 
 /*
- * Without a reader that waits, a cycle is followed by a rest (milliseconds), so
- * long that small cycles take a fifth of a processor at most: commits gather,
- * and fewer, bigger cycles cost less. Subscribers are not kept waiting as long.
+ * Without a reader that waits, a cycle is followed by a rest (milliseconds):
+ * commits gather, and fewer, bigger cycles cost less. Subscribers are not kept
+ * waiting as long.
  */
 #define REST_LEAST_MS 1
 #define REST_MOST_SUBSCRIBED_MS 2
-#define REST_RATIO 4
 /* For this long after a reader has waited there is no rest, and cycles stay small. */
 #define READERS_MS 1000
 /* A cycle this long was big enough, and nobody shall wait for longer ones. */
@@ -249,7 +248,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	due = cycle_next_due_ms(worker);
 	if (due != 0)
 		most = Min(most, due - cut_now_ms());
-	return Max(Min(cycle_us * REST_RATIO / 1000, most), REST_LEAST_MS);
+	return Max(most, REST_LEAST_MS);
 }
 
 /* Interrupts, settings, statistics, requests to leave. Not in a transaction. */
