@@ -301,14 +301,8 @@ freshet_indexer_main(Datum dboid)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(dboid), InvalidOid, 0);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	worker_configure_planning();
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	/* as the worker plans */
-	SetConfigOption("random_page_cost", "1.1", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
 
 	context = AllocSetContextCreate(TopMemoryContext, "freshet indexer", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);

@@ -88,23 +88,30 @@ worker_require_extension(void)
 	worker_leave(LAUNCHER_NO_EXTENSION);
 }
 
-/* The settings under which everything of ours runs. */
-static void
-worker_configure(void)
+/* The settings under which delta queries are planned, here and in the indexer. */
+void
+worker_configure_planning(void)
 {
-	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", "100ms", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	/* what has just changed is in memory, unless the administrator knows better */
+	SetConfigOption("random_page_cost", "1.1", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
+}
+
+/* The settings under which the worker runs. */
+static void
+worker_configure(void)
+{
+	worker_configure_planning();
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "100ms", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	/* the other side may be this very database: it must not wait for us */
 	SetConfigOption("postgres_fdw.application_name", BARRIER_WORKER_NAME, PGC_USERSET,
 	                PGC_S_OVERRIDE);
-	/* what has just changed is in memory, unless the administrator knows better */
-	SetConfigOption("random_page_cost", "1.1", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
 }
 
 /* The views' cut cannot be read any more: each says so until it is made anew. */

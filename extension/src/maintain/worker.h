@@ -139,6 +139,9 @@ extern bool ahead_run(Worker *worker);
 extern void ahead_forget_ended(Worker *worker);
 extern void ahead_spoil_all(Worker *worker);
 
+/* worker.c */
+extern void worker_configure_planning(void);
+
 /* priority.c */
 extern void priority_apply(void);
 
