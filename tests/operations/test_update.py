@@ -41,8 +41,9 @@ def server():
     extension = place["sharedir"] / "extension"
     for directory in (place["bindir"], place["pkglibdir"].parent, extension):
         directory.mkdir(parents=True, exist_ok=True)
-    # a program finds the rest relative to where it is itself
-    shutil.copy2(pg_dir("bindir") / "postgres", place["bindir"])
+    # a program finds the rest relative to where it is itself; postgres may be a script that runs the postgres.* beside it
+    for program in pg_dir("bindir").glob("postgres*"):
+        shutil.copy2(program, place["bindir"])
     place["pkglibdir"].symlink_to(pg_dir("pkglibdir"))
     for source, target in ((pg_dir("sharedir"), place["sharedir"]), (pg_dir("sharedir") / "extension", extension)):
         for entry in source.iterdir():
