@@ -140,12 +140,15 @@ Cut *
 position_next(Subscription *subscription)
 {
 	FrontierDatabase *database = subscription->database;
+	uint64 number = position_number(subscription);
 	Cut *cut = catalog_cut_read();
 	TimestampTz until;
 	int64 at_ms;
 
 	if (cut == NULL)
 		return NULL;
+	subscription->looked = number;
+	subscription->last = cut->number;
 	if (subscription->cut != NULL && cut->number <= subscription->cut->number)
 	{
 		cut_free(cut);
@@ -168,6 +171,18 @@ position_next(Subscription *subscription)
 	}
 	ConditionVariableCancelSleep();
 	return cut;
+}
+
+/*
+ * Is the subscription at the last committed cut, as far as that is published?
+ * A cut is committed before it is published: while the frontier is where it
+ * was when the last one was looked up, there is no later one.
+ */
+static bool
+position_latest(Subscription *subscription)
+{
+	return subscription->cut->number >= subscription->last &&
+	       subscription->looked == position_number(subscription);
 }
 
 /* Let the pin hold what the subscription's cut needs, from now on. */
@@ -354,7 +369,8 @@ position_wait_as_of(Subscription *subscription)
 /*
  * Once in a while: move forward over cuts that changed nothing, so that what
  * they superseded can be vacuumed, or at least say that the cut is still in
- * use.
+ * use. Where nothing happens, that needs no look at the catalog, and so neither
+ * a snapshot nor a lock.
  */
 static void
 position_move(Subscription *subscription)
@@ -366,7 +382,7 @@ position_move(Subscription *subscription)
 	    !TimestampDifferenceExceeds(subscription->renewed_at, GetCurrentTimestamp(), RENEW_MS))
 		return;
 
-	next = position_next(subscription);
+	next = position_latest(subscription) ? NULL : position_next(subscription);
 	if (next == NULL)
 		position_renew(subscription);
 	else

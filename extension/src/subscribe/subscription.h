@@ -75,6 +75,8 @@ typedef struct Subscription
 	TimestampTz renewed_at; /* when it was told so last */
 	Cut *cut;               /* NULL before the first */
 	uint64 seen;            /* no change between the cut and this number */
+	uint64 looked;          /* the frontier's number when the last committed cut was looked up */
+	uint64 last;            /* and the number of that cut */
 	int64 as_of;
 	int64 up_to;
 	int64 frontier;    /* no row will have an earlier timestamp */
