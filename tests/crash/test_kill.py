@@ -153,6 +153,26 @@ def test_worker_terminated(pg):
     goes_on(connection, files, written, before)
 
 
+def test_numbers_of_cuts_never_go_back(pg):
+    """Nor do those of cuts that were published without being committed, as they changed nothing in a view."""
+    connection = pg.psycopg()
+    connection.execute("CREATE TABLE read (id int); CREATE TABLE unread (id int)")
+    connection.execute("CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM read")
+
+    def written(table: str) -> int:
+        """The number of the committed cut once a row is in the table, and in the view's cut."""
+        connection.execute(f"INSERT INTO {table} VALUES (1)")
+        connection.execute("SELECT FROM counted")
+        return connection.execute("SELECT number FROM freshet.cut").fetchone()[0]
+
+    before = written("read")
+    for _ in range(20):
+        written("unread")
+    connection.execute("SELECT pg_terminate_backend(%s, 10000)", (worker_pid(connection),))
+    assert written("read") > before + 20
+    assert connection.execute("SELECT n FROM counted").fetchone() == (2,)
+
+
 def test_cut_stays_readable(pg):
     """The worker is held still while rows come, change, go and are vacuumed; then it catches up exactly.
 

@@ -412,6 +412,18 @@ frontier_allow_worker(FrontierDatabase *database)
 	SpinLockRelease(&database->lock);
 }
 
+/* The number of the published cut; 0: none was published yet. */
+uint64
+frontier_number(FrontierDatabase *database)
+{
+	uint64 number;
+
+	SpinLockAcquire(&database->lock);
+	number = database->number;
+	SpinLockRelease(&database->lock);
+	return number;
+}
+
 /* The database has no worker any more: tell those who wait. */
 static void
 frontier_worker_exit(int code, Datum arg)

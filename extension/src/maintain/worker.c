@@ -132,7 +132,9 @@ worker_cut_lost(void)
 
 /*
  * Take up the slot and the committed cut. If the slot does not cover the cut
- * any more, everything is rebuilt at the first cut.
+ * any more, everything is rebuilt at the first cut. Numbers and times never go
+ * back, whatever was lost: the worker before may have published cuts that it
+ * did not commit, and somebody have looked at them.
  */
 static void
 worker_resume(Worker *worker)
@@ -150,6 +152,7 @@ worker_resume(Worker *worker)
 	{
 		worker->cut = cut_copy(cut);
 		worker->cut->completed = 0;
+		worker->cut->number = Max(cut->number, frontier_number(worker->database));
 		worker->persisted = true;
 		worker->resuming = true;
 		start = cut->restart_lsn;
@@ -159,8 +162,7 @@ worker_resume(Worker *worker)
 	}
 	else
 	{
-		/* numbers and times never go back, whatever was lost */
-		uint64 number = cut ? cut->number : 0;
+		uint64 number = Max(cut ? cut->number : 0, frontier_number(worker->database));
 		int64 at_ms = cut ? cut->at_ms : 0;
 
 		if (cut != NULL)

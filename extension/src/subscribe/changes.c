@@ -147,7 +147,7 @@ changes_snapshot(Subscription *subscription, Tuplestorestate *result, TupleDesc 
 static void
 changes_next(Subscription *subscription, Tuplestorestate *result, TupleDesc descriptor)
 {
-	uint64 number = position_number(subscription);
+	uint64 number = frontier_number(subscription->database);
 	Cut *next = position_next(subscription);
 	Difference *change;
 	int64 at_ms;

@@ -49,15 +49,6 @@ position_published(FrontierDatabase *database, int64 *at_ms)
 	return number;
 }
 
-/* The number of the published frontier. */
-uint64
-position_number(Subscription *subscription)
-{
-	int64 at_ms;
-
-	return position_published(subscription->database, &at_ms);
-}
-
 /*
  * There was nothing to read although the frontier had come to this number,
  * which was read before looking for a committed cut.
@@ -140,7 +131,7 @@ Cut *
 position_next(Subscription *subscription)
 {
 	FrontierDatabase *database = subscription->database;
-	uint64 number = position_number(subscription);
+	uint64 number = frontier_number(database);
 	Cut *cut = catalog_cut_read();
 	TimestampTz until;
 	int64 at_ms;
@@ -182,7 +173,7 @@ static bool
 position_latest(Subscription *subscription)
 {
 	return subscription->cut->number >= subscription->last &&
-	       subscription->looked == position_number(subscription);
+	       subscription->looked == frontier_number(subscription->database);
 }
 
 /* Let the pin hold what the subscription's cut needs, from now on. */

@@ -111,7 +111,6 @@ extern void position_look(Subscription *subscription);
 extern bool position_ready(Subscription *subscription);
 extern Cut *position_next(Subscription *subscription);
 extern void position_nothing(Subscription *subscription, uint64 number);
-extern uint64 position_number(Subscription *subscription);
 extern void position_advance(Subscription *subscription, Cut *cut);
 extern void position_follow(Subscription *subscription);
 extern void position_check(Subscription *subscription);

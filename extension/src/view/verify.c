@@ -157,9 +157,7 @@ verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *
 	if (*pin < 0)
 		return NULL;
 	behind = pg_atomic_read_u32(&state->behind) != 0;
-	SpinLockAcquire(&database->lock);
-	published = database->number;
-	SpinLockRelease(&database->lock);
+	published = frontier_number(database);
 	cut = catalog_cut_read();
 	row = catalog_view(view);
 	if (cut != NULL && row != NULL)
