@@ -12,12 +12,13 @@ from harness.postgres import Postgres  # noqa: E402
 from harness.server import Freshet  # noqa: E402
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
-    """A test's time is patience too."""
+    """A test's time is patience too. pytest-timeout starts its timer in a wrapper as well: ours has to be the outer one."""
     limit = item.get_closest_marker("timeout")
     seconds = limit.args[0] if limit else float(item.config.getini("timeout"))
     item.add_marker(pytest.mark.timeout(system.patience(seconds)), append=False)
+    yield
 
 
 @pytest.hookimpl(hookwrapper=True)
