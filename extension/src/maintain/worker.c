@@ -44,8 +44,12 @@
 #define REST_MOST_SUBSCRIBED_MS 2
 /* For this long after a reader has waited there is no rest, and cycles stay small. */
 #define READERS_MS 1000
-/* A cycle this long was big enough, and nobody shall wait for longer ones. */
-#define REST_BIG_CYCLE_US 60000
+/*
+ * Where cycles are long, the rest is so many times the last one, up to so many
+ * times freshet.cycle_delay: a row costs less the more of its page change at once.
+ */
+#define REST_PER_CYCLE 2
+#define REST_MOST_DELAYS 5
 /* Cuts have times of their own, a millisecond apart: how far they may run ahead */
 #define CLOCK_AHEAD_MS 5
 /* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
@@ -245,19 +249,20 @@ static long
 worker_rest_ms(Worker *worker, int64 cycle_us)
 {
 	bool subscribed = pg_atomic_read_u32(&worker->database->watched) != 0;
-	long most = subscribed ? Min(worker_cycle_delay, REST_MOST_SUBSCRIBED_MS) : worker_cycle_delay;
+	long rest = Min(Max(cycle_us * REST_PER_CYCLE / 1000, worker_cycle_delay),
+	                (int64) worker_cycle_delay * REST_MOST_DELAYS);
 	int64 due;
 
 	if (cut_now_ms() - worker->waited_ms < READERS_MS)
 		return 0;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
-	if (cycle_us >= REST_BIG_CYCLE_US)
-		return REST_LEAST_MS;
+	if (subscribed)
+		rest = Min(rest, REST_MOST_SUBSCRIBED_MS);
 	due = cycle_next_due_ms(worker);
 	if (due != 0)
-		most = Min(most, due - cut_now_ms());
-	return Max(most, REST_LEAST_MS);
+		rest = Min(rest, due - cut_now_ms());
+	return Max(rest, REST_LEAST_MS);
 }
 
 /* Interrupts, settings, statistics, requests to leave. Not in a transaction. */

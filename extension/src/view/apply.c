@@ -172,12 +172,12 @@ apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 }
 
 /*
- * Read the live version at a tid of a relation that only the worker writes;
- * false: there is none. If a new version would not fit beside it, the page is
- * pruned first: then updates stay on their page.
+ * Read the live version at a tid of a relation that only the worker writes, or,
+ * with chain, of the HOT chain that begins there; false: there is none. Unlike
+ * an index scan it does not prune: that is done when a page is written.
  */
-bool
-apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
+static bool
+apply_read_version(Relation relation, ItemPointer tid, TupleTableSlot *slot, bool chain)
 {
 	HeapTuple tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
@@ -188,11 +188,14 @@ apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
 
 	Assert(TTS_IS_BUFFERTUPLE(slot));
 	ExecClearTuple(slot);
-	/* a look without a lock, which pruning repeats with one */
-	if (PageGetHeapFreeSpace(page) < MAXALIGN(ItemIdGetLength(item)))
-		heap_page_prune_opt(relation, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(item))
+	if (chain)
+	{
+		ItemPointerData version = *tid;
+
+		live = heap_hot_search_buffer(&version, relation, buffer, SnapshotSelf, tuple, NULL, true);
+	}
+	else if (offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(item))
 	{
 		tuple->t_data = (HeapTupleHeader) PageGetItem(page, item);
 		tuple->t_len = ItemIdGetLength(item);
@@ -206,6 +209,20 @@ apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
 	else
 		ReleaseBuffer(buffer);
 	return live;
+}
+
+/* Read the live version at a tid; false: there is none. */
+bool
+apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot)
+{
+	return apply_read_version(relation, tid, slot, false);
+}
+
+/* Read the live version to which an index, or a locator, leads by this tid; false: there is none. */
+bool
+apply_read_chain(Relation relation, ItemPointer root, TupleTableSlot *slot)
+{
+	return apply_read_version(relation, root, slot, true);
 }
 
 /* Fetch the live version at a tid of the view, or raise an error. */
@@ -290,7 +307,7 @@ apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixe
  * Replace the version at a tid, and say where the new one is. Returns whether
  * indexes still lead to it: then a locator does as well.
  */
-bool
+static bool
 apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid)
 {
 	TM_FailureData failure;
@@ -318,10 +335,25 @@ typedef struct ApplyBulk
 {
 	ViewTarget *target;
 	bool in_place;
+	bool (*is_old)(BulkRow *row, TupleTableSlot *version, void *context);
 	MinimalTuple (*wanted)(BulkRow *row, void *context);
 	void *context;
-	TupleTableSlot *slot;
+	TupleTableSlot *slot; /* of a new version */
+	TupleTableSlot *old;  /* of an old one */
 } ApplyBulk;
+
+/* Ask whether a version is the one that is meant. */
+static bool
+apply_bulk_is_old(BulkRow *row, HeapTuple version, void *context)
+{
+	ApplyBulk *bulk = context;
+	bool result;
+
+	ExecStoreHeapTuple(version, bulk->old, false);
+	result = bulk->is_old(row, bulk->old, bulk->context);
+	ExecClearTuple(bulk->old);
+	return result;
+}
 
 /* Ask for a row's new version. */
 static MinimalTuple
@@ -342,8 +374,8 @@ apply_bulk_single(BulkRow *row, MinimalTuple wanted, void *context)
 	if (wanted != NULL && bulk->in_place)
 	{
 		ExecStoreMinimalTuple(wanted, bulk->slot, false);
-		apply_update(bulk->target, &row->tid, bulk->slot, &row->tid);
-		row->fate = BULK_REPLACED;
+		row->fate = apply_update(bulk->target, &row->tid, bulk->slot, &row->tid) ? BULK_REPLACED
+		                                                                         : BULK_MOVED;
 	}
 	else
 		apply_delete(bulk->target, &row->tid);
@@ -368,26 +400,36 @@ apply_bulk_written(BulkRow *row, HeapTuple old, HeapTuple new, void *context)
 }
 
 /*
- * Replace and delete many rows, before any is inserted. hot: no index has a
- * column that changes; in_place: as apply_update_in_place says. A grouped view's
- * rows are found without a locator.
+ * Replace and delete many rows, before any is inserted; in_place: as
+ * apply_update_in_place says. is_old tells whether the row at a tid is the one
+ * that is meant; NULL: it is. The locator's entries of rows that are moved or
+ * deleted are the caller's to forget.
  */
 void
-apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool hot, bool in_place,
+apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool in_place,
+           bool (*is_old)(BulkRow *row, TupleTableSlot *version, void *context),
            MinimalTuple (*wanted)(BulkRow *row, void *context), void *context)
 {
-	ApplyBulk bulk = {.target = target, .in_place = in_place, .wanted = wanted, .context = context};
+	ApplyBulk bulk = {.target = target,
+	                  .in_place = in_place,
+	                  .is_old = is_old,
+	                  .wanted = wanted,
+	                  .context = context};
 	BulkWriter writer = {.relation = target->relation,
 	                     .command = target->estate->es_output_cid,
-	                     .hot = hot,
+	                     .indexed =
+	                         RelationGetIndexAttrBitmap(target->relation, INDEX_ATTR_BITMAP_ALL),
+	                     .is_old = is_old ? apply_bulk_is_old : NULL,
 	                     .wanted = apply_bulk_wanted,
 	                     .single = apply_bulk_single,
 	                     .written = apply_bulk_written,
 	                     .context = &bulk};
 
 	bulk.slot = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	bulk.old = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsHeapTuple);
 	bulk_write(&writer, rows, count);
 	ExecDropSingleTupleTableSlot(bulk.slot);
+	ExecDropSingleTupleTableSlot(bulk.old);
 }
 
 /* Write what waits and release everything but the relation itself. */

@@ -64,20 +64,21 @@ typedef struct ViewTarget
 extern ViewTarget *apply_open(Relation relation, RelationChange *change);
 extern void apply_insert(ViewTarget *target, TupleTableSlot *row);
 extern void apply_insert_placed(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
-extern void apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool hot, bool in_place,
+extern void apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool in_place,
+                       bool (*is_old)(BulkRow *row, TupleTableSlot *version, void *context),
                        MinimalTuple (*wanted)(BulkRow *row, void *context), void *context);
 extern void apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
 extern void apply_delete(ViewTarget *target, ItemPointer tid);
 extern bool apply_update_in_place(ViewTarget *target, int attributes, const AttrNumber *fixed);
-extern bool
-apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPointer new_tid);
 extern bool apply_read(Relation relation, ItemPointer tid, TupleTableSlot *slot);
+extern bool apply_read_chain(Relation relation, ItemPointer root, TupleTableSlot *slot);
 extern void apply_flush(ViewTarget *target);
 extern void apply_close(ViewTarget *target);
 
 /* locator.c: from a row's image to where it is */
 extern void locator_open(ViewTarget *target, bool build);
 extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
+extern bool locator_recall(ViewTarget *target, uint64 hash, Place *place);
 extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows);
 extern void locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
 extern void locator_moved(ViewTarget *target, Place *row, ItemPointer tid);
@@ -89,7 +90,8 @@ extern void locator_drop(Oid view);
 extern Places *places_create(MemoryContext context);
 extern void places_clear(Places *places);
 extern void places_concern(Places *places, Relation relation, Relation locator);
-extern Place *places_get(Places *places, uint64 hash);
+extern bool places_get(Places *places, uint64 hash, Place *found);
+extern void places_prefetch(Places *places, uint64 hash);
 extern void places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry);
 extern void places_remove(Places *places, uint64 hash, ItemPointer tid);
 

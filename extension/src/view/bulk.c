@@ -8,7 +8,13 @@
  * written under one lock with one generic WAL record, as HOT updates as long as
  * the page has room, and as deletions from then on.
  *
+ * A row for whose new version its page has no room is deleted, and the caller
+ * inserts it anew. On a full page every update would begin with pruning what the
+ * one before it left; so rows that are updated are made to leave it, until it
+ * has some room to spare: then it is pruned once for many updates.
+ *
  * Invariants:
+ *	- A page is pinned while its rows are looked at, so nobody moves them.
  *	- Only the worker writes such a relation, and rows of a materialized view
  *	  cannot be locked: a live version has no xmax but one that was aborted.
  *	- A page that is all-visible first gets one row written by the table's own
@@ -31,21 +37,26 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "view/bulk.h"
 
 /* With fewer rows to write, a page is not worth the record of it. */
 #define BULK_LEAST_ROWS 8
 
+/* What a page that was pruned is to have room for, beyond what is to be written now. */
+#define BULK_SPARE (BLCKSZ / 10)
+
 /* A row of the page being written. */
 typedef struct PageRow
 {
 	BulkRow *row;
-	MinimalTuple wanted;
-	HeapTuple old;
-	HeapTuple new;
-	bool single; /* cannot be written with the others */
-	bool done;   /* written, or as it should be */
+	MinimalTuple wanted; /* NULL: it is to be deleted, or to leave the page */
+	HeapTupleData old;   /* in the page */
+	HeapTuple new;       /* where it can be written with the others as an update */
+	bool single;         /* cannot be written with the others */
+	bool done;           /* written, or as it should be */
 } PageRow;
 
 typedef struct BulkPage
@@ -76,21 +87,34 @@ bulk_refuse(Relation relation, ItemPointer tid)
 	                       RelationGetRelationName(relation))));
 }
 
-/* The tuple at a tid of a page, which has one there. */
-static void
+/* Give the tuple at a tid of a page; false: there is none. */
+static bool
 bulk_tuple(Relation relation, Page page, ItemPointer tid, HeapTuple tuple)
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
 	ItemId item;
 
-	if (offset == InvalidOffsetNumber || offset > PageGetMaxOffsetNumber(page) ||
-	    !ItemIdIsNormal(PageGetItemId(page, offset)))
-		bulk_refuse(relation, tid);
+	if (offset == InvalidOffsetNumber || offset > PageGetMaxOffsetNumber(page))
+		return false;
 	item = PageGetItemId(page, offset);
+	if (!ItemIdIsNormal(item))
+		return false;
 	tuple->t_data = (HeapTupleHeader) PageGetItem(page, item);
 	tuple->t_len = ItemIdGetLength(item);
 	tuple->t_tableOid = RelationGetRelid(relation);
 	tuple->t_self = *tid;
+	return true;
+}
+
+/* A minimal tuple as a heap tuple whose header is not to be looked at. */
+static HeapTupleData
+bulk_as_heap_tuple(MinimalTuple tuple)
+{
+	HeapTupleData result = {.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET,
+	                        .t_data = (HeapTupleHeader) ((char *) tuple - MINIMAL_TUPLE_OFFSET)};
+
+	ItemPointerSetInvalid(&result.t_self);
+	return result;
 }
 
 /* Is a version the image that is wanted? */
@@ -118,48 +142,107 @@ bulk_same(BulkPage *page, HeapTuple old, HeapTuple new)
 	return result;
 }
 
-/* Learn what is to be done to the page's rows; returns how many change with the others. */
-static int
-bulk_prepare(BulkPage *page, BulkRow *rows, int count)
+/* Do all indexed attributes stay as they are? */
+static bool
+bulk_hot(BulkPage *page, HeapTuple old, HeapTuple new)
+{
+	TupleDesc descriptor = RelationGetDescr(page->writer->relation);
+	int member = -1;
+
+	while ((member = bms_next_member(page->writer->indexed, member)) >= 0)
+	{
+		AttrNumber attribute = member + FirstLowInvalidHeapAttributeNumber;
+		Form_pg_attribute form;
+		bool old_null;
+		bool new_null;
+		Datum old_value;
+		Datum new_value;
+
+		/* an expression over the whole row */
+		if (attribute <= 0)
+			return false;
+		form = TupleDescAttr(descriptor, attribute - 1);
+		old_value = heap_getattr(old, attribute, descriptor, &old_null);
+		new_value = heap_getattr(new, attribute, descriptor, &new_null);
+		if (old_null != new_null ||
+		    (!old_null && !datumIsEqual(old_value, new_value, form->attbyval, form->attlen)))
+			return false;
+	}
+	return true;
+}
+
+/* Find the live versions that are meant in the page. */
+static void
+bulk_locate(BulkPage *page, BulkRow *rows, int count)
 {
 	BulkWriter *writer = page->writer;
-	int together = 0;
 
 	LockBuffer(page->buffer, BUFFER_LOCK_SHARE);
 	page->count = count;
 	for (int i = 0; i < count; i++)
 	{
-		HeapTupleData tuple;
+		PageRow *row = &page->rows[i];
 
-		bulk_tuple(writer->relation, BufferGetPage(page->buffer), &rows[i].tid, &tuple);
-		page->rows[i].old = heap_copytuple(&tuple);
+		row->row = &rows[i];
+		row->done =
+		    !bulk_tuple(writer->relation, BufferGetPage(page->buffer), &rows[i].tid, &row->old) ||
+		    (writer->is_old != NULL &&
+		     !HeapTupleSatisfiesVisibility(&row->old, SnapshotSelf, page->buffer));
 	}
 	LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 	for (int i = 0; i < count; i++)
 	{
 		PageRow *row = &page->rows[i];
 
-		row->row = &rows[i];
+		if (writer->is_old == NULL && row->done)
+			bulk_refuse(writer->relation, &rows[i].tid);
+		row->done = row->done || (writer->is_old != NULL &&
+		                          !writer->is_old(&rows[i], &row->old, writer->context));
+		rows[i].fate = row->done ? BULK_ELSEWHERE : BULK_DELETED;
+	}
+}
+
+/*
+ * Learn what is to be done to the page's rows, of which so many have to leave
+ * it; returns how many change with the others.
+ */
+static int
+bulk_prepare(BulkPage *page, int leaving)
+{
+	BulkWriter *writer = page->writer;
+	int together = 0;
+
+	for (int i = 0; i < page->count; i++)
+	{
+		PageRow *row = &page->rows[i];
+
+		if (row->done)
+			continue;
 		row->new = NULL;
-		row->single = row->done = false;
-		row->wanted = writer->wanted(&rows[i], writer->context);
-		rows[i].fate = BULK_DELETED;
+		row->single = HeapTupleHasExternal(&row->old);
+		row->wanted = writer->wanted(row->row, writer->context);
 		if (row->wanted != NULL)
 		{
-			row->new = heap_tuple_from_minimal_tuple(row->wanted);
-			row->new->t_tableOid = row->old->t_tableOid;
-			if (bulk_same(page, row->old, row->new))
+			HeapTupleData new = bulk_as_heap_tuple(row->wanted);
+
+			if (bulk_same(page, &row->old, &new))
 			{
-				rows[i].fate = BULK_SAME;
+				row->row->fate = BULK_SAME;
 				row->done = true;
 				continue;
 			}
-			if (!writer->hot)
-				row->new = NULL;
+			row->single |= HeapTupleHasExternal(&new) || new.t_len > TOAST_TUPLE_THRESHOLD;
+			if (leaving > 0 && !row->single)
+			{
+				row->wanted = NULL;
+				leaving--;
+			}
+			else if (!row->single && bulk_hot(page, &row->old, &new))
+			{
+				row->new = heap_tuple_from_minimal_tuple(row->wanted);
+				row->new->t_tableOid = row->old.t_tableOid;
+			}
 		}
-		row->single = HeapTupleHasExternal(row->old) ||
-		              (row->new != NULL &&
-		               (HeapTupleHasExternal(row->new) || row->new->t_len > TOAST_TUPLE_THRESHOLD));
 		together += !row->single;
 	}
 	return together;
@@ -175,7 +258,7 @@ bulk_replace(BulkPage *page, Page image, PageRow *row)
 	HeapTupleData old;
 	bool is_combo;
 
-	bulk_tuple(page->writer->relation, image, &row->row->tid, &old);
+	(void) bulk_tuple(page->writer->relation, image, &row->row->tid, &old);
 	if (row->new != NULL && PageGetHeapFreeSpace(image) >= MAXALIGN(row->new->t_len))
 	{
 		HeapTupleHeader header = row->new->t_data;
@@ -244,8 +327,8 @@ bulk_write_together(BulkPage *page)
 
 		if (row->done)
 			continue;
-		bulk_tuple(relation, BufferGetPage(page->buffer), &row->row->tid, &old);
-		if (HeapTupleSatisfiesUpdate(&old, page->writer->command, page->buffer) != TM_Ok)
+		if (!bulk_tuple(relation, BufferGetPage(page->buffer), &row->row->tid, &old) ||
+		    HeapTupleSatisfiesUpdate(&old, page->writer->command, page->buffer) != TM_Ok)
 			bulk_refuse(relation, &row->row->tid);
 	}
 
@@ -266,7 +349,7 @@ bulk_write_together(BulkPage *page)
 		if (row->done)
 			continue;
 		if (page->writer->written)
-			page->writer->written(row->row, row->old, row->new, page->writer->context);
+			page->writer->written(row->row, &row->old, row->new, page->writer->context);
 		if (row->row->fate == BULK_REPLACED)
 		{
 			pgstat_count_heap_update(relation, true);
@@ -282,13 +365,20 @@ bulk_write_together(BulkPage *page)
 static void
 bulk_write_single(BulkPage *page, PageRow *row)
 {
-	page->writer->single(row->row, row->wanted, page->writer->context);
+	MinimalTuple wanted = row->wanted;
+
+	/* what has to leave the page is cheaper written with other insertions */
+	if (wanted != NULL && !row->single &&
+	    PageGetHeapFreeSpace(BufferGetPage(page->buffer)) <
+	        MAXALIGN(wanted->t_len + MINIMAL_TUPLE_OFFSET))
+		wanted = NULL;
+	page->writer->single(row->row, wanted, page->writer->context);
 	row->done = true;
 }
 
-/* Would new versions of these rows not fit beside them? A look without a lock. */
-static bool
-bulk_crowded(Buffer buffer, BulkRow *rows, int count)
+/* The room that new versions of these rows need beside them, about. */
+static Size
+bulk_needed(Buffer buffer, BulkRow *rows, int count)
 {
 	Page page = BufferGetPage(buffer);
 	Size size = 0;
@@ -296,7 +386,7 @@ bulk_crowded(Buffer buffer, BulkRow *rows, int count)
 	for (int i = 0; i < count; i++)
 		size += MAXALIGN(
 		    ItemIdGetLength(PageGetItemId(page, ItemPointerGetOffsetNumber(&rows[i].tid))));
-	return PageGetHeapFreeSpace(page) < size;
+	return size;
 }
 
 /* Write some rows, all of one page. */
@@ -304,13 +394,27 @@ static void
 bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 {
 	BulkWriter *writer = page->writer;
+	int leaving = 0;
+	Page contents;
+	Size needed;
 	int together;
 	int next = 0;
 
 	page->buffer = ReadBuffer(writer->relation, ItemPointerGetBlockNumber(&rows[0].tid));
-	if (count >= BULK_LEAST_ROWS || bulk_crowded(page->buffer, rows, count))
+	contents = BufferGetPage(page->buffer);
+	/* a look without a lock, which pruning repeats with one */
+	needed = bulk_needed(page->buffer, rows, count);
+	if (PageGetHeapFreeSpace(contents) < needed)
+	{
+		Size room;
+
 		heap_page_prune_opt(writer->relation, page->buffer);
-	together = bulk_prepare(page, rows, count);
+		room = PageGetHeapFreeSpace(contents);
+		if (room < needed + BULK_SPARE)
+			leaving = (needed + BULK_SPARE - room) / Max(needed / count, 1);
+	}
+	bulk_locate(page, rows, count);
+	together = bulk_prepare(page, leaving);
 	for (int i = 0; i < count; i++)
 		if (!page->rows[i].done && (page->rows[i].single || together < BULK_LEAST_ROWS))
 			bulk_write_single(page, &page->rows[i]);
@@ -326,8 +430,8 @@ bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 }
 
 /*
- * Write rows, each of which is live and there once; their fates and places are
- * in the array afterwards, sorted by where the rows were.
+ * Write rows, each of which is there once; their fates and places are in the
+ * array afterwards, sorted by where the rows were.
  */
 void
 bulk_write(BulkWriter *writer, BulkRow *rows, int count)

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "nodes/bitmapset.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
@@ -18,11 +19,13 @@
 typedef enum BulkFate
 {
 	BULK_SAME,     /* it has the image that is wanted already */
-	BULK_REPLACED, /* its new version is at tid, and indexes lead to it */
-	BULK_DELETED   /* its new version, if one is wanted, has to be inserted */
+	BULK_REPLACED, /* its new version is at tid, and indexes lead to it as before */
+	BULK_MOVED,    /* its new version is at tid, and has index entries of its own */
+	BULK_DELETED,  /* its new version, if one is wanted, has to be inserted */
+	BULK_ELSEWHERE /* it is not at tid, and nothing was done */
 } BulkFate;
 
-/* A live row to be replaced or deleted. */
+/* A row to be replaced or deleted: the live one at tid. */
 typedef struct BulkRow
 {
 	ItemPointerData tid;
@@ -31,16 +34,19 @@ typedef struct BulkRow
 } BulkRow;
 
 /*
- * How to write. wanted gives a row's new version in the current memory context;
- * NULL: it is to be deleted. single writes a row that has to be written by
- * itself, and sets its tid and fate. written, unless NULL, is told of each
- * version replaced or deleted and of what came in its place (NULL: nothing).
+ * How to write. is_old tells whether a version is the one that is meant; NULL:
+ * all of them are. wanted gives a row's new version, which stays until written or
+ * single is told of the row; NULL: it is to be deleted. single writes a row that
+ * has to be written by itself, or deletes it (wanted NULL), and sets its tid and
+ * fate. written, unless NULL, is told of each version replaced or deleted
+ * together with others, and of what came in its place (NULL: nothing).
  */
 typedef struct BulkWriter
 {
 	Relation relation; /* locked; nobody else writes it */
 	CommandId command;
-	bool hot; /* no index has a column that can change */
+	Bitmapset *indexed; /* attributes in indexes that can change, as RelationGetIndexAttrBitmap */
+	bool (*is_old)(BulkRow *row, HeapTuple version, void *context);
 	MinimalTuple (*wanted)(BulkRow *row, void *context);
 	void (*single)(BulkRow *row, MinimalTuple wanted, void *context);
 	void (*written)(BulkRow *row, HeapTuple old, HeapTuple new, void *context);

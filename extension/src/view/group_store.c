@@ -163,9 +163,9 @@ void
 groups_load(Groups *groups, ViewGroup *group)
 {
 	TupleTableSlot *stored = groups->hidden_slot;
-	Place *place = places_get(groups->view->places, group->hash);
-	bool done = place != NULL && apply_read(groups->hidden, &place->tid, stored) &&
-	            groups_take(groups, group);
+	Place place;
+	bool done = places_get(groups->view->places, group->hash, &place) &&
+	            apply_read(groups->hidden, &place.tid, stored) && groups_take(groups, group);
 	ScanKeyData scan_key;
 
 	if (!done)
@@ -368,7 +368,7 @@ groups_store(Groups *groups)
 	    palloc_extended(Max(list_length(groups->touched), 1) * sizeof(BulkRow), MCXT_ALLOC_HUGE);
 	BulkWriter writer = {.relation = groups->hidden,
 	                     .command = GetCurrentCommandId(true),
-	                     .hot = true,
+	                     .indexed = NULL,
 	                     .wanted = groups_wanted_state,
 	                     .single = groups_single_state,
 	                     .context = groups};

@@ -394,19 +394,6 @@ groups_wanted_output(BulkRow *row, void *context)
 	return ((ViewGroup *) row->owner)->output;
 }
 
-/* Does no index of the view have a column that changes while a group lives? */
-static bool
-groups_hot(Groups *groups, const AttrNumber *fixed, int fixed_count)
-{
-	Bitmapset *indexed =
-	    RelationGetIndexAttrBitmap(groups->target->relation, INDEX_ATTR_BITMAP_ALL);
-
-	if (!groups->ambiguous)
-		for (int i = 0; i < fixed_count; i++)
-			indexed = bms_del_member(indexed, fixed[i] - FirstLowInvalidHeapAttributeNumber);
-	return bms_is_empty(indexed);
-}
-
 /* Write what became of the touched groups. */
 static void
 groups_write(Groups *groups)
@@ -433,8 +420,8 @@ groups_write(Groups *groups)
 		rows[count].tid = group->view_tid;
 		rows[count++].owner = group;
 	}
-	apply_bulk(target, rows, count, groups_hot(groups, fixed, fixed_count),
-	           apply_update_in_place(target, fixed_count, fixed), groups_wanted_output, groups);
+	apply_bulk(target, rows, count, apply_update_in_place(target, fixed_count, fixed), NULL,
+	           groups_wanted_output, groups);
 	for (int i = 0; i < count; i++)
 	{
 		ViewGroup *group = rows[i].owner;

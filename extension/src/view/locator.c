@@ -12,8 +12,8 @@
  * so that it outlives updates of the others. An entry's tid is used as an
  * index would use it: it is that of the root of a HOT chain, and stays right as
  * long as the row moves along the chain. Entries are removed with their rows,
- * never left behind. What has been found or written is looked for among the
- * remembered places first.
+ * never left behind. What has been found or written is remembered
+ * (places.c), and looked at there first.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,7 +51,6 @@ struct ViewLocator
 	IndexScanDesc rows_scan;
 	TupleTableSlot *rows_slot;
 	IndexInfo *rows_info;
-	IndexFetchTableData *fetch; /* of the view, through entries */
 	EState *estate;
 	BulkInsertState bulk;
 	Relation unique; /* the user's index; NULL: none */
@@ -121,7 +120,6 @@ locator_open_rows(ViewTarget *target, ViewLocator *locator, Oid rows)
 	locator->rows_index = index_open(hidden_index(rows), RowExclusiveLock);
 	locator->rows_info = BuildIndexInfo(locator->rows_index);
 	locator->rows_scan = index_beginscan(locator->rows, locator->rows_index, SnapshotSelf, 1, 0);
-	locator->fetch = table_index_fetch_begin(target->relation);
 }
 
 /*
@@ -233,18 +231,23 @@ locator_open(ViewTarget *target, bool build)
 	MemoryContextSwitchTo(old);
 }
 
-/* Is a row where it was seen last? */
-static bool
-locator_recall(ViewTarget *target, TupleTableSlot *row, uint64 hash, Place *found)
+/* Have a locator that finds rows. */
+static void
+locator_require(ViewTarget *target)
 {
-	Place *place = places_get(target->known, hash);
-	TupleTableSlot *candidate = target->locator->candidate;
+	if (target->locator == NULL || (!target->locator->rows && !target->locator->unique))
+		locator_open(target, true);
+}
 
-	if (place == NULL || !apply_read(target->relation, &place->tid, candidate) ||
-	    !image_equal(row, candidate))
-		return false;
-	*found = *place;
-	return true;
+/*
+ * Give the place at which a row of this hash was seen last, which is yet to be
+ * looked at; false: nothing is remembered of it.
+ */
+bool
+locator_recall(ViewTarget *target, uint64 hash, Place *place)
+{
+	locator_require(target);
+	return places_get(target->known, hash, place);
 }
 
 /* Take a candidate if its image is the row's and it is not taken already. */
@@ -308,12 +311,13 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	uint64 hash;
 	int found = 0;
 
-	if (target->locator == NULL || (!target->locator->rows && !target->locator->unique))
-		locator_open(target, true);
+	locator_require(target);
 	locator = target->locator;
 	slot_getallattrs(row);
 	hash = locator_hash(target, row);
-	if (wanted == 1 && locator_recall(target, row, hash, rows))
+	if (wanted == 1 && places_get(target->known, hash, rows) &&
+	    apply_read(target->relation, &rows->tid, locator->candidate) &&
+	    image_equal(row, locator->candidate))
 		found = 1;
 	else if (locator->rows == NULL)
 	{
@@ -350,12 +354,10 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 		       index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
 		{
 			bool isnull;
-			bool again = false;
-			ItemPointerData tid =
-			    *(ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
+			ItemPointer root =
+			    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
 
-			if (table_index_fetch_tuple(locator->fetch, &tid, SnapshotSelf, locator->candidate,
-			                            &again, NULL))
+			if (apply_read_chain(target->relation, root, locator->candidate))
 				found = locator_take(row, hash, locator->candidate, &locator->rows_slot->tts_tid,
 				                     rows, found);
 		}
@@ -407,8 +409,6 @@ locator_close(ViewTarget *target)
 
 	if (locator == NULL)
 		return;
-	if (locator->fetch)
-		table_index_fetch_end(locator->fetch);
 	if (locator->rows_scan)
 		index_endscan(locator->rows_scan);
 	if (locator->unique_scan)

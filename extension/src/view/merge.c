@@ -7,9 +7,9 @@
  * All rows go through one sort by the hash under which the locator finds them
  * (ViewTarget.identity), which spills to disk. Among the rows of one hash,
  * those that come and go with the same image cancel; of the rest, one that
- * goes and one that comes are an update. So the view, its locator and the
- * user's indexes are visited in one order, and memory is bounded by work_mem
- * and by the rows that share a hash.
+ * goes and one that comes are an update. So the locator and the user's indexes
+ * are visited in one order. Updates and deletions are gathered and written page
+ * by page. Memory is bounded by work_mem and by the rows that share a hash.
  *
  * Unique indexes of users: rows are inserted after all others are deleted, and
  * updated only where no unique index can see two rows exchange values.
@@ -28,6 +28,9 @@
 #include "utils/tuplesort.h"
 #include "view/view.h"
 
+/* So many rows ahead, remembered places are brought into the cache. */
+#define PREFETCH_ROWS 8
+
 /* leading columns of the sort */
 #define MERGE_HASH 0
 #define MERGE_SIGN 1
@@ -38,8 +41,8 @@ static const SortedColumn merge_columns[MERGE_COLUMNS] = {{"hash", INT8OID}, {"s
 typedef struct MergeRow
 {
 	MinimalTuple tuple;
-	bool done; /* cancelled, deleted or updated */
-	Place where;
+	bool done;   /* cancelled, deleted or updated */
+	Place where; /* tid invalid: not known */
 } MergeRow;
 
 /* Rows of a run with the same sign. */
@@ -49,6 +52,14 @@ typedef struct MergeRows
 	int count;
 	int capacity;
 } MergeRows;
+
+/* A row of the view to be replaced or deleted. */
+typedef struct MergeWrite
+{
+	Place where;
+	MinimalTuple old;    /* as sorted; NULL: the row is known to be there */
+	MinimalTuple wanted; /* as sorted; NULL: it is to be deleted */
+} MergeWrite;
 
 struct Merge
 {
@@ -64,6 +75,11 @@ struct Merge
 	TupleTableSlot *sorted[2];
 	TupleTableSlot *row[2];
 	Tuplestorestate *inserts;
+	/* what is to be written before any row is inserted */
+	MemoryContext write_context;
+	BulkRow *writes; /* their owners are MergeWrite * */
+	int write_count;
+	int write_capacity;
 };
 
 /* Begin to collect a delta, in the current memory context. */
@@ -81,6 +97,8 @@ merge_begin(ViewTarget *target)
 	                  apply_update_in_place(target, target->identity_count, target->identity);
 	merge->run_context =
 	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge run", ALLOCSET_DEFAULT_SIZES);
+	merge->write_context =
+	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge writes", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < 2; i++)
 	{
 		merge->sorted[i] = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsMinimalTuple);
@@ -154,12 +172,27 @@ merge_cancel(Merge *merge)
 	}
 }
 
-/* Find the rows that go in the view; those with the same image at once. */
+/* Raise an error: what goes is not there. */
+static void
+merge_refuse(Merge *merge)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+	                errmsg("a row to delete is not in materialized view \"%s\"",
+	                       RelationGetRelationName(merge->target->relation))));
+}
+
+/*
+ * Find the rows of a hash that go in the view; those with the same image at
+ * once. A single one is found when it is written.
+ */
 static void
 merge_locate(Merge *merge)
 {
 	Place *found = NULL;
 	MergeRow **same = NULL;
+
+	if (merge->going.count < 2)
+		return;
 
 	for (int i = 0; i < merge->going.count; i++)
 	{
@@ -187,19 +220,166 @@ merge_locate(Merge *merge)
 				same[wanted++] = other;
 		}
 		if (locator_find(merge->target, left, wanted, found) < wanted)
-			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-			                errmsg("a row to delete is not in materialized view \"%s\"",
-			                       RelationGetRelationName(merge->target->relation))));
+			merge_refuse(merge);
 		for (int j = 0; j < wanted; j++)
 			same[j]->where = found[j];
 	}
 }
 
-/* Apply the rows of one hash. */
+/* A sorted row that comes is inserted when all others are written. */
 static void
-merge_run(Merge *merge)
+merge_insert(Merge *merge, MinimalTuple tuple)
+{
+	ExecStoreMinimalTuple(tuple, merge->sorted[0], false);
+	tuplestore_puttupleslot(merge->inserts, merge->sorted[0]);
+}
+
+/* The new version of a row, without the columns it was sorted by. */
+static MinimalTuple
+merge_wanted(BulkRow *row, void *context)
+{
+	Merge *merge = context;
+	MergeWrite *write = row->owner;
+
+	if (write->wanted == NULL)
+		return NULL;
+	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->wanted, merge->row[0]);
+	return ExecCopySlotMinimalTuple(merge->row[0]);
+}
+
+/* Is this version of a row the one that goes? */
+static bool
+merge_is_old(BulkRow *row, TupleTableSlot *version, void *context)
+{
+	Merge *merge = context;
+	MergeWrite *write = row->owner;
+
+	if (write->old == NULL)
+		return true;
+	sorted_show_tuple(merge->sorted[1], MERGE_COLUMNS, write->old, merge->row[1]);
+	return image_equal(version, merge->row[1]);
+}
+
+/* Find a row in the view that is to be written. */
+static void
+merge_find(Merge *merge, BulkRow *row)
+{
+	MergeWrite *write = row->owner;
+
+	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->old, merge->row[0]);
+	if (locator_find(merge->target, merge->row[0], 1, &write->where) == 0)
+		merge_refuse(merge);
+	row->tid = write->where.tid;
+	write->old = NULL;
+}
+
+/* Let rows be where they were seen last, which is looked at when they are written; find the others. */
+static void
+merge_recall(Merge *merge)
+{
+	Places *known = merge->target->known;
+
+	for (int i = 0; i < merge->write_count; i++)
+	{
+		BulkRow *row = &merge->writes[i];
+		MergeWrite *write = row->owner;
+
+		if (i + PREFETCH_ROWS < merge->write_count)
+			places_prefetch(known, ((MergeWrite *) row[PREFETCH_ROWS].owner)->where.hash);
+		if (write->old == NULL)
+			continue;
+		if (locator_recall(merge->target, write->where.hash, &write->where))
+			row->tid = write->where.tid;
+		else
+			merge_find(merge, row);
+	}
+}
+
+/* Write some rows; those that are elsewhere come first then, and are counted. */
+static int
+merge_write_rows(Merge *merge, int count)
 {
 	ViewTarget *target = merge->target;
+	int elsewhere = 0;
+
+	apply_bulk(target, merge->writes, count, merge->in_place, merge_is_old, merge_wanted, merge);
+	for (int i = 0; i < count; i++)
+	{
+		BulkRow *row = &merge->writes[i];
+		MergeWrite *write = row->owner;
+
+		switch (row->fate)
+		{
+			case BULK_SAME:
+				break;
+			case BULK_REPLACED:
+				locator_moved(target, &write->where, &row->tid);
+				break;
+			case BULK_MOVED:
+				locator_forget(target, &write->where);
+				break;
+			case BULK_DELETED:
+				locator_forget(target, &write->where);
+				if (write->wanted != NULL)
+					merge_insert(merge, write->wanted);
+				break;
+			case BULK_ELSEWHERE:
+				merge->writes[elsewhere++] = *row;
+				break;
+		}
+	}
+	return elsewhere;
+}
+
+/* Write what was gathered. */
+static void
+merge_write(Merge *merge)
+{
+	int elsewhere;
+
+	merge_recall(merge);
+	elsewhere = merge_write_rows(merge, merge->write_count);
+	for (int i = 0; i < elsewhere; i++)
+		merge_find(merge, &merge->writes[i]);
+	(void) merge_write_rows(merge, elsewhere);
+	ExecClearTuple(merge->sorted[0]);
+	ExecClearTuple(merge->sorted[1]);
+	merge->writes = NULL;
+	merge->write_count = merge->write_capacity = 0;
+	MemoryContextReset(merge->write_context);
+}
+
+/* Gather a row to be replaced by a sorted row, or deleted (NULL). */
+static void
+merge_gather(Merge *merge, MergeRow *going, uint64 hash, MinimalTuple wanted)
+{
+	MemoryContext old = MemoryContextSwitchTo(merge->write_context);
+	MergeWrite *write = palloc(sizeof(MergeWrite));
+	BulkRow *row;
+
+	if (merge->write_count == merge->write_capacity)
+	{
+		Size size;
+
+		merge->write_capacity = Max(merge->write_capacity * 2, 64);
+		size = merge->write_capacity * sizeof(BulkRow);
+		merge->writes = merge->writes ? repalloc_huge(merge->writes, size) : palloc(size);
+	}
+	write->where = going->where;
+	write->where.hash = hash;
+	write->old =
+	    ItemPointerIsValid(&going->where.tid) ? NULL : heap_copy_minimal_tuple(going->tuple);
+	write->wanted = wanted ? heap_copy_minimal_tuple(wanted) : NULL;
+	row = &merge->writes[merge->write_count++];
+	row->tid = going->where.tid;
+	row->owner = write;
+	MemoryContextSwitchTo(old);
+}
+
+/* Gather what is to be done with the rows of one hash. */
+static void
+merge_run(Merge *merge, uint64 hash)
+{
 	int next = 0; /* the next row that comes */
 
 	CHECK_FOR_INTERRUPTS();
@@ -210,37 +390,26 @@ merge_run(Merge *merge)
 	for (int i = 0; i < merge->going.count; i++)
 	{
 		MergeRow *going = &merge->going.rows[i];
-		ItemPointerData tid;
+		MinimalTuple wanted = NULL;
 
 		if (going->done)
 			continue;
 		while (next < merge->coming.count && merge->coming.rows[next].done)
 			next++;
-		if (!merge->in_place || next == merge->coming.count)
-		{
-			locator_forget(target, &going->where);
-			apply_delete(target, &going->where.tid);
-			continue;
-		}
-		if (apply_update(target, &going->where.tid, merge_show(merge, 0, &merge->coming.rows[next]),
-		                 &tid))
-			locator_moved(target, &going->where, &tid);
-		else
-			locator_forget(target, &going->where);
-		merge->coming.rows[next].done = true;
+		if (merge->in_place && next < merge->coming.count)
+			wanted = merge->coming.rows[next++].tuple;
+		merge_gather(merge, going, hash, wanted);
 	}
 	for (; next < merge->coming.count; next++)
-	{
-		if (merge->coming.rows[next].done)
-			continue;
-		ExecStoreMinimalTuple(merge->coming.rows[next].tuple, merge->sorted[0], false);
-		tuplestore_puttupleslot(merge->inserts, merge->sorted[0]);
-	}
+		if (!merge->coming.rows[next].done)
+			merge_insert(merge, merge->coming.rows[next].tuple);
 	ExecClearTuple(merge->sorted[0]);
 	ExecClearTuple(merge->sorted[1]);
 	memset(&merge->going, 0, sizeof(MergeRows));
 	memset(&merge->coming, 0, sizeof(MergeRows));
 	MemoryContextReset(merge->run_context);
+	if (MemoryContextMemAllocated(merge->write_context, false) > (Size) work_mem * 1024)
+		merge_write(merge);
 }
 
 /* The delta is complete: apply it. */
@@ -258,14 +427,15 @@ merge_end(Merge *merge)
 		int64 this_hash = DatumGetInt64(slot_getattr(slot, MERGE_HASH + 1, &isnull));
 
 		if (this_hash != hash && merge->going.count + merge->coming.count > 0)
-			merge_run(merge);
+			merge_run(merge, (uint64) hash);
 		hash = this_hash;
 		merge_add(merge,
 		          DatumGetInt32(slot_getattr(slot, MERGE_SIGN + 1, &isnull)) < 0 ? &merge->going
 		                                                                         : &merge->coming,
 		          slot);
 	}
-	merge_run(merge);
+	merge_run(merge, (uint64) hash);
+	merge_write(merge);
 	while (tuplestore_gettupleslot(merge->inserts, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -284,4 +454,5 @@ merge_end(Merge *merge)
 		ExecDropSingleTupleTableSlot(merge->row[i]);
 	}
 	MemoryContextDelete(merge->run_context);
+	MemoryContextDelete(merge->write_context);
 }

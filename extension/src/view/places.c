@@ -5,8 +5,13 @@
  *
  * Finding a row through an index costs more than writing it. What the worker
  * has found or written it remembers here, in the memory of one view: a table
- * of two-way sets that grows with its use, all of them together bounded by
- * maintenance_work_mem.
+ * of sets, each a cache line with four places, that grows with its use, all of
+ * them together bounded by maintenance_work_mem.
+ *
+ * Hashes may be numbers in a row, so they are multiplied first. The upper bits
+ * of the product choose the set, the 32 bits below them are kept as the place's
+ * tag. When the table doubles, a tag's first bit becomes the set's last one, and
+ * its last bit is not known any more.
  *
  * A place is a hint. Whoever uses it reads the row and sees that it is the one
  * meant; if it is not, or nothing is remembered, the index knows. Two things
@@ -21,18 +26,36 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 #include "view/apply.h"
 
-#define PLACES_FEWEST 1024
+#define PLACES_IN_SET 4
+#define PLACES_SET_BITS_FIRST 8
+#define PLACES_SET_BITS_MOST 24
+
+/* A remembered place; its tid is invalid where none is remembered. */
+typedef struct StoredPlace
+{
+	uint32 tag;
+	ItemPointerData tid;
+	ItemPointerData entry;
+} StoredPlace;
+
+/* The newest place comes first. */
+typedef struct PlaceSet
+{
+	StoredPlace places[PLACES_IN_SET];
+} PlaceSet;
+
+StaticAssertDecl(sizeof(PlaceSet) == 64, "a set of places is a cache line");
 
 struct Places
 {
 	MemoryContext context;
-	Place *sets; /* NULL: nothing remembered yet */
-	uint32 size; /* a power of 2 */
-	int shift;   /* leaves as many bits as there are sets */
+	void *memory;   /* NULL: nothing remembered yet */
+	PlaceSet *sets; /* in it, aligned */
+	int bits;       /* there are 2 ^ bits sets */
+	int unknown;    /* so many last bits of the tags are not known */
 	uint32 used;
 	uint32 aborts;        /* the value of places_aborts when they were valid */
 	RelFileNode relation; /* the files they are about */
@@ -76,17 +99,25 @@ places_create(MemoryContext context)
 	return places;
 }
 
+/* The memory of so many sets; some of it is spent on aligning them. */
+static Size
+places_size(int bits)
+{
+	return ((Size) 1 << bits) * sizeof(PlaceSet) + sizeof(PlaceSet);
+}
+
 /* Forget everything. */
 void
 places_clear(Places *places)
 {
-	if (places->sets != NULL)
+	if (places->memory != NULL)
 	{
-		places_bytes -= places->size * sizeof(Place);
-		pfree(places->sets);
+		places_bytes -= places_size(places->bits);
+		pfree(places->memory);
 	}
-	places->sets = NULL;
-	places->size = places->used = 0;
+	places->memory = NULL;
+	places->used = 0;
+	places->unknown = 0;
 	places->aborts = places_aborts;
 }
 
@@ -104,106 +135,148 @@ places_concern(Places *places, Relation relation, Relation locator)
 	places->locator = node;
 }
 
-/* The first of the two places of a hash. */
-static Place *
-places_set(Places *places, uint64 hash)
+/* Where a hash belongs: its set, and its tag there. */
+static PlaceSet *
+places_set(Places *places, uint64 hash, uint32 *tag)
 {
-	/* hashes may be numbers in a row: the upper bits of the product spread them evenly */
-	return &places->sets[(hash * UINT64CONST(0x9e3779b97f4a7c15)) >> places->shift << 1];
+	uint64 product = hash * UINT64CONST(0x9e3779b97f4a7c15);
+
+	*tag = (uint32) (product << places->bits >> 32);
+	return &places->sets[product >> (64 - places->bits)];
 }
 
-/* Where a row of this hash was seen last, or NULL. */
-Place *
-places_get(Places *places, uint64 hash)
+/* The place of a tag in its set, or NULL. */
+static StoredPlace *
+places_find(Places *places, PlaceSet *set, uint32 tag)
 {
-	Place *set;
-
-	if (places->sets == NULL)
-		return NULL;
-	set = places_set(places, hash);
-	for (int i = 0; i < 2; i++)
-		if (set[i].hash == hash && ItemPointerIsValid(&set[i].tid))
-			return &set[i];
+	for (int i = 0; i < PLACES_IN_SET; i++)
+		if ((set->places[i].tag ^ tag) >> places->unknown == 0 &&
+		    ItemPointerIsValid(&set->places[i].tid))
+			return &set->places[i];
 	return NULL;
 }
 
-/* Put a place into its set; of two others the older one goes. */
-static void
-places_insert(Places *places, const Place *place)
+/* Give where a row of this hash was seen last; false: nothing is remembered of it. */
+bool
+places_get(Places *places, uint64 hash, Place *found)
 {
-	Place *set = places_set(places, place->hash);
+	StoredPlace *stored;
+	PlaceSet *set;
+	uint32 tag;
 
-	if (ItemPointerIsValid(&set[0].tid) && set[0].hash != place->hash)
-	{
-		places->used += !ItemPointerIsValid(&set[1].tid);
-		set[1] = set[0];
-	}
-	else
-	{
-		places->used += !ItemPointerIsValid(&set[0].tid);
-		/* of one hash there is one place at the most */
-		if (ItemPointerIsValid(&set[1].tid) && set[1].hash == place->hash)
+	if (places->memory == NULL)
+		return false;
+	set = places_set(places, hash, &tag);
+	stored = places_find(places, set, tag);
+	if (stored == NULL)
+		return false;
+	found->hash = hash;
+	found->tid = stored->tid;
+	found->entry = stored->entry;
+	return true;
+}
+
+/* Have the place of this hash in the cache soon. */
+void
+places_prefetch(Places *places, uint64 hash)
+{
+	uint32 tag;
+
+	if (places->memory != NULL)
+		__builtin_prefetch(places_set(places, hash, &tag), 1);
+}
+
+/* Put a place into its set, instead of that of the same tag or of the oldest one. */
+static void
+places_insert(Places *places, PlaceSet *set, const StoredPlace *place)
+{
+	StoredPlace *last = places_find(places, set, place->tag);
+
+	for (int i = 0; last == NULL && i < PLACES_IN_SET; i++)
+		if (!ItemPointerIsValid(&set->places[i].tid))
 		{
-			ItemPointerSetInvalid(&set[1].tid);
-			places->used--;
+			last = &set->places[i];
+			places->used++;
 		}
-	}
-	set[0] = *place;
+	if (last == NULL)
+		last = &set->places[PLACES_IN_SET - 1];
+	memmove(&set->places[1], &set->places[0], (char *) last - (char *) &set->places[0]);
+	set->places[0] = *place;
 }
 
 /* Make room, as far as memory goes. */
 static void
 places_grow(Places *places)
 {
-	Place *old = places->sets;
-	Place *sets;
-	uint32 old_size = places->size;
-	uint32 size = old_size == 0 ? PLACES_FEWEST : old_size * 2;
+	bool first = places->memory == NULL;
+	PlaceSet *old = places->sets;
+	void *old_memory = places->memory;
+	int old_bits = places->bits;
+	int bits = first ? PLACES_SET_BITS_FIRST : old_bits + 1;
+	Size more = places_size(bits) - (first ? 0 : places_size(old_bits));
+	void *memory;
 
-	if (old_size > PG_UINT32_MAX / 4 ||
-	    (old_size > 0 &&
-	     places_bytes + (size - old_size) * sizeof(Place) > (Size) maintenance_work_mem * 1024))
+	if (bits > PLACES_SET_BITS_MOST ||
+	    (!first && places_bytes + more > (Size) maintenance_work_mem * 1024))
 		return;
-	sets = MemoryContextAllocExtended(places->context, size * sizeof(Place),
-	                                  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
-	if (sets == NULL)
+	memory = MemoryContextAllocExtended(places->context, places_size(bits),
+	                                    MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+	if (memory == NULL)
 		return;
-	places->sets = sets;
-	places_bytes += (size - old_size) * sizeof(Place);
-	places->size = size;
-	places->shift = 64 - pg_leftmost_one_pos32(size / 2);
+	places->memory = memory;
+	places->sets = (PlaceSet *) TYPEALIGN(sizeof(PlaceSet), memory);
+	places->bits = bits;
+	places_bytes += more;
+	if (first)
+		return;
 	places->used = 0;
-	for (uint32 i = 0; i < old_size; i++)
-		if (ItemPointerIsValid(&old[i].tid))
-			places_insert(places, &old[i]);
-	if (old != NULL)
-		pfree(old);
+	places->unknown++;
+	for (uint32 i = 0; i < (uint32) 1 << old_bits; i++)
+		for (int j = PLACES_IN_SET - 1; j >= 0; j--)
+		{
+			StoredPlace place = old[i].places[j];
+
+			if (!ItemPointerIsValid(&place.tid))
+				continue;
+			place.tag <<= 1;
+			places_insert(places, &places->sets[i << 1 | old[i].places[j].tag >> 31], &place);
+		}
+	pfree(old_memory);
 }
 
 /* A row of this hash is at tid; entry is the locator's for it, NULL: none. */
 void
 places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry)
 {
-	Place place = {.hash = hash, .tid = *tid};
+	StoredPlace place = {.tid = *tid};
+	PlaceSet *set;
 
 	if (entry != NULL)
 		place.entry = *entry;
 	else
 		ItemPointerSetInvalid(&place.entry);
-	if (places->used >= places->size / 2)
+	if (places->memory == NULL || places->used >> places->bits >= PLACES_IN_SET / 2)
 		places_grow(places);
-	if (places->sets != NULL)
-		places_insert(places, &place);
+	if (places->memory == NULL)
+		return;
+	set = places_set(places, hash, &place.tag);
+	places_insert(places, set, &place);
 }
 
 /* The row of this hash at tid is going. */
 void
 places_remove(Places *places, uint64 hash, ItemPointer tid)
 {
-	Place *place = places_get(places, hash);
+	StoredPlace *stored;
+	PlaceSet *set;
+	uint32 tag;
 
-	if (place == NULL || !ItemPointerEquals(&place->tid, tid))
+	if (places->memory == NULL)
 		return;
-	ItemPointerSetInvalid(&place->tid);
+	set = places_set(places, hash, &tag);
+	stored = places_find(places, set, tag);
+	if (stored == NULL || !ItemPointerEquals(&stored->tid, tid))
+		return;
+	ItemPointerSetInvalid(&stored->tid);
 	places->used--;
 }
