@@ -38,11 +38,11 @@ sorted_begin(TupleDesc descriptor, int memory_kb, int options)
 }
 
 /*
- * Put a row into the sort, by a virtual slot whose leading columns the caller
- * has set since it was cleared.
+ * Fill a virtual slot, whose leading columns the caller has set since it was
+ * cleared, with a row.
  */
 void
-sorted_put(Tuplesortstate *sort, TupleTableSlot *put, int leading_count, TupleTableSlot *row)
+sorted_fill(TupleTableSlot *put, int leading_count, TupleTableSlot *row)
 {
 	int natts = put->tts_tupleDescriptor->natts - leading_count;
 
@@ -50,6 +50,13 @@ sorted_put(Tuplesortstate *sort, TupleTableSlot *put, int leading_count, TupleTa
 	memcpy(put->tts_values + leading_count, row->tts_values, natts * sizeof(Datum));
 	memcpy(put->tts_isnull + leading_count, row->tts_isnull, natts * sizeof(bool));
 	ExecStoreVirtualTuple(put);
+}
+
+/* Put a row into the sort, by such a slot. */
+void
+sorted_put(Tuplesortstate *sort, TupleTableSlot *put, int leading_count, TupleTableSlot *row)
+{
+	sorted_fill(put, leading_count, row);
 	tuplesort_puttupleslot(sort, put);
 }
 

@@ -25,6 +25,7 @@ typedef struct SortedColumn
 
 extern TupleDesc sorted_descriptor(const SortedColumn *leading, int leading_count, TupleDesc row);
 extern Tuplesortstate *sorted_begin(TupleDesc descriptor, int memory_kb, int options);
+extern void sorted_fill(TupleTableSlot *put, int leading_count, TupleTableSlot *row);
 extern void
 sorted_put(Tuplesortstate *sort, TupleTableSlot *put, int leading_count, TupleTableSlot *row);
 extern void sorted_show(TupleTableSlot *sorted, int leading_count, TupleTableSlot *row);

@@ -47,6 +47,7 @@ apply_open(Relation relation, RelationChange *change)
 	target->slot = table_slot_create(relation, NULL);
 	target->batch = palloc0(BATCH_ROWS * sizeof(TupleTableSlot *));
 	target->places = palloc0(BATCH_ROWS * sizeof(ItemPointer));
+	target->entries = palloc0(BATCH_ROWS * sizeof(ItemPointerData));
 	return target;
 }
 
@@ -83,20 +84,23 @@ apply_record(ViewTarget *target, TupleTableSlot *row, int sign)
 		heap_freetuple(tuple);
 }
 
-/* Index entries and bookkeeping of a version just written. */
+/*
+ * Index entries and bookkeeping of a version just written. entry is the
+ * locator's that is to lead to it; NULL or invalid: a new one.
+ */
 static void
-apply_written(ViewTarget *target, TupleTableSlot *row, bool update)
+apply_written(ViewTarget *target, TupleTableSlot *row, ItemPointer entry)
 {
 	if (target->result->ri_NumIndices > 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(target->estate));
 
-		ExecInsertIndexTuples(target->result, row, target->estate, update, false, NULL, NIL);
+		ExecInsertIndexTuples(target->result, row, target->estate, false, false, NULL, NIL);
 		MemoryContextSwitchTo(old);
 		ResetPerTupleExprContext(target->estate);
 	}
 	apply_record(target, row, 1);
-	locator_inserted(target, row, &row->tts_tid);
+	locator_inserted(target, row, &row->tts_tid, entry);
 }
 
 /* Write the waiting rows. */
@@ -109,7 +113,8 @@ apply_flush(ViewTarget *target)
 	                   target->estate->es_output_cid, 0, target->bulk);
 	for (int i = 0; i < target->batch_count; i++)
 	{
-		apply_written(target, target->batch[i], false);
+		apply_written(target, target->batch[i], &target->entries[i]);
+		ItemPointerSetInvalid(&target->entries[i]);
 		if (target->places[i] != NULL)
 			*target->places[i] = target->batch[i]->tts_tid;
 		target->places[i] = NULL;
@@ -151,6 +156,14 @@ apply_insert(ViewTarget *target, TupleTableSlot *row)
 		apply_flush(target);
 }
 
+/* Likewise, a row that was deleted only to leave its page, and to which this entry of the locator leads. */
+void
+apply_insert_again(ViewTarget *target, TupleTableSlot *row, ItemPointer entry)
+{
+	target->entries[target->batch_count] = *entry;
+	apply_insert(target, row);
+}
+
 /* Likewise, and say then where it is. */
 void
 apply_insert_placed(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
@@ -166,7 +179,7 @@ apply_insert_now(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 	apply_copy_row(target->slot, row);
 	table_tuple_insert(target->relation, target->slot, target->estate->es_output_cid, 0,
 	                   target->bulk);
-	apply_written(target, target->slot, false);
+	apply_written(target, target->slot, NULL);
 	*tid = target->slot->tts_tid;
 	target->inserted++;
 }
@@ -321,7 +334,7 @@ apply_update(ViewTarget *target, ItemPointer tid, TupleTableSlot *row, ItemPoint
 	                        target->relation, &where, target->slot, target->estate->es_output_cid,
 	                        SnapshotSelf, InvalidSnapshot, true, &failure, &mode, &update_indexes));
 	if (update_indexes)
-		apply_written(target, target->slot, false);
+		apply_written(target, target->slot, NULL);
 	else
 		apply_record(target, target->slot, 1);
 	*new_tid = target->slot->tts_tid;

@@ -45,8 +45,9 @@ typedef struct ViewTarget
 	ResultRelInfo *result;
 	MemoryContext context; /* lives as long as the target */
 	BulkInsertState bulk;
-	TupleTableSlot **batch; /* rows waiting for apply_flush */
-	ItemPointer *places;    /* where to say where they are; NULL: nobody asks */
+	TupleTableSlot **batch;   /* rows waiting for apply_flush */
+	ItemPointer *places;      /* where to say where they are; NULL: nobody asks */
+	ItemPointerData *entries; /* the locator's that are to lead to them; invalid: new ones */
 	int batch_count;
 	TupleTableSlot *slot; /* for a row fetched by tid */
 	int identity_count;   /* attributes that tell rows apart; 0: all of them */
@@ -63,6 +64,7 @@ typedef struct ViewTarget
 
 extern ViewTarget *apply_open(Relation relation, RelationChange *change);
 extern void apply_insert(ViewTarget *target, TupleTableSlot *row);
+extern void apply_insert_again(ViewTarget *target, TupleTableSlot *row, ItemPointer entry);
 extern void apply_insert_placed(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
 extern void apply_bulk(ViewTarget *target, BulkRow *rows, int count, bool in_place,
                        bool (*is_old)(BulkRow *row, TupleTableSlot *version, void *context),
@@ -80,7 +82,8 @@ extern void locator_open(ViewTarget *target, bool build);
 extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
 extern bool locator_recall(ViewTarget *target, uint64 hash, Place *place);
 extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows);
-extern void locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid);
+extern void
+locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid, ItemPointer entry);
 extern void locator_moved(ViewTarget *target, Place *row, ItemPointer tid);
 extern void locator_forget(ViewTarget *target, Place *row);
 extern void locator_close(ViewTarget *target);

@@ -11,8 +11,8 @@
  * The hash is that of the columns which tell rows apart (ViewTarget.identity),
  * so that it outlives updates of the others. An entry's tid is used as an
  * index would use it: it is that of the root of a HOT chain, and stays right as
- * long as the row moves along the chain. Entries are removed with their rows,
- * never left behind. What has been found or written is remembered
+ * long as the row moves along the chain; where it has to leave the chain, its
+ * entry is updated. Entries are removed with their rows, never left behind. What has been found or written is remembered
  * (places.c), and looked at there first.
  *
  *-------------------------------------------------------------------------
@@ -96,18 +96,42 @@ locator_entry(TupleTableSlot *slot, uint64 hash, ItemPointer tid)
 	ExecStoreVirtualTuple(slot);
 }
 
+/* Have the index lead to the entry just written. */
+static void
+locator_index(ViewLocator *locator, uint64 hash)
+{
+	Datum value = Int64GetDatum((int64) hash);
+	bool isnull = false;
+
+	index_insert(locator->rows_index, &value, &isnull, &locator->rows_slot->tts_tid, locator->rows,
+	             UNIQUE_CHECK_NO, false, locator->rows_info);
+}
+
 /* Write one entry of the rows table. */
 static void
 locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
 {
-	TupleTableSlot *slot = locator->rows_slot;
-	Datum value = Int64GetDatum((int64) hash);
-	bool isnull = false;
+	locator_entry(locator->rows_slot, hash, tid);
+	table_tuple_insert(locator->rows, locator->rows_slot, GetCurrentCommandId(true), 0,
+	                   locator->bulk);
+	locator_index(locator, hash);
+}
 
-	locator_entry(slot, hash, tid);
-	table_tuple_insert(locator->rows, slot, GetCurrentCommandId(true), 0, locator->bulk);
-	index_insert(locator->rows_index, &value, &isnull, &slot->tts_tid, locator->rows,
-	             UNIQUE_CHECK_NO, false, locator->rows_info);
+/* Have an entry lead to where its row is now: mostly without touching the index. */
+static void
+locator_rewrite(ViewLocator *locator, uint64 hash, ItemPointer tid, ItemPointer entry)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+	bool update_indexes;
+
+	locator_entry(locator->rows_slot, hash, tid);
+	if (table_tuple_update(locator->rows, entry, locator->rows_slot, GetCurrentCommandId(true),
+	                       SnapshotSelf, InvalidSnapshot, true, &failure, &mode,
+	                       &update_indexes) != TM_Ok)
+		elog(ERROR, "could not update a locator entry");
+	if (update_indexes)
+		locator_index(locator, hash);
 }
 
 /* Open the rows table and its index. */
@@ -366,9 +390,12 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	return found;
 }
 
-/* A row was written: keep the rows table up to date. */
+/*
+ * A row was written: keep the rows table up to date. entry is the one that led
+ * to the same row before; NULL or invalid: there is none.
+ */
 void
-locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
+locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid, ItemPointer entry)
 {
 	ViewLocator *locator = target->locator;
 	uint64 hash;
@@ -376,7 +403,10 @@ locator_inserted(ViewTarget *target, TupleTableSlot *row, ItemPointer tid)
 	if (locator == NULL || locator->rows == NULL)
 		return;
 	hash = locator_hash(target, row);
-	locator_write(locator, hash, tid);
+	if (entry != NULL && ItemPointerIsValid(entry))
+		locator_rewrite(locator, hash, tid, entry);
+	else
+		locator_write(locator, hash, tid);
 	places_put(target->known, hash, tid, &locator->rows_slot->tts_tid);
 }
 

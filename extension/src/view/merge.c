@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/index.h"
 #include "catalog/pg_type.h"
 #include "delta/image.h"
 #include "delta/sorted.h"
@@ -31,11 +32,11 @@
 /* So many rows ahead, remembered places are brought into the cache. */
 #define PREFETCH_ROWS 8
 
-/* leading columns of the sort */
+/* leading columns of the sort; a row to be inserted again has for its sign -(its locator entry) */
 #define MERGE_HASH 0
 #define MERGE_SIGN 1
 #define MERGE_COLUMNS 2
-static const SortedColumn merge_columns[MERGE_COLUMNS] = {{"hash", INT8OID}, {"sign", INT4OID}};
+static const SortedColumn merge_columns[MERGE_COLUMNS] = {{"hash", INT8OID}, {"sign", INT8OID}};
 
 /* A row of a run with the same hash. */
 typedef struct MergeRow
@@ -116,7 +117,7 @@ merge_row(TupleTableSlot *row, int sign, void *argument)
 
 	ExecClearTuple(slot);
 	slot->tts_values[MERGE_HASH] = Int64GetDatum((int64) locator_hash(merge->target, row));
-	slot->tts_values[MERGE_SIGN] = Int32GetDatum(sign);
+	slot->tts_values[MERGE_SIGN] = Int64GetDatum(sign);
 	slot->tts_isnull[MERGE_HASH] = slot->tts_isnull[MERGE_SIGN] = false;
 	sorted_put(merge->sort, slot, MERGE_COLUMNS, row);
 }
@@ -234,6 +235,19 @@ merge_insert(Merge *merge, MinimalTuple tuple)
 	tuplestore_puttupleslot(merge->inserts, merge->sorted[0]);
 }
 
+/* Likewise, one that had to leave its page: the locator's entry for it is used again. */
+static void
+merge_insert_again(Merge *merge, MergeWrite *write)
+{
+	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->wanted, merge->row[0]);
+	ExecClearTuple(merge->put);
+	merge->put->tts_values[MERGE_HASH] = Int64GetDatum((int64) write->where.hash);
+	merge->put->tts_values[MERGE_SIGN] = Int64GetDatum(-itemptr_encode(&write->where.entry));
+	merge->put->tts_isnull[MERGE_HASH] = merge->put->tts_isnull[MERGE_SIGN] = false;
+	sorted_fill(merge->put, MERGE_COLUMNS, merge->row[0]);
+	tuplestore_puttupleslot(merge->inserts, merge->put);
+}
+
 /* The new version of a row, without the columns it was sorted by. */
 static MinimalTuple
 merge_wanted(BulkRow *row, void *context)
@@ -319,9 +333,14 @@ merge_write_rows(Merge *merge, int count)
 				locator_forget(target, &write->where);
 				break;
 			case BULK_DELETED:
-				locator_forget(target, &write->where);
-				if (write->wanted != NULL)
-					merge_insert(merge, write->wanted);
+				if (write->wanted != NULL && ItemPointerIsValid(&write->where.entry))
+					merge_insert_again(merge, write);
+				else
+				{
+					locator_forget(target, &write->where);
+					if (write->wanted != NULL)
+						merge_insert(merge, write->wanted);
+				}
 				break;
 			case BULK_ELSEWHERE:
 				merge->writes[elsewhere++] = *row;
@@ -430,7 +449,7 @@ merge_end(Merge *merge)
 			merge_run(merge, (uint64) hash);
 		hash = this_hash;
 		merge_add(merge,
-		          DatumGetInt32(slot_getattr(slot, MERGE_SIGN + 1, &isnull)) < 0 ? &merge->going
+		          DatumGetInt64(slot_getattr(slot, MERGE_SIGN + 1, &isnull)) < 0 ? &merge->going
 		                                                                         : &merge->coming,
 		          slot);
 	}
@@ -438,9 +457,20 @@ merge_end(Merge *merge)
 	merge_write(merge);
 	while (tuplestore_gettupleslot(merge->inserts, true, false, slot))
 	{
+		int64 sign;
+
 		CHECK_FOR_INTERRUPTS();
 		sorted_show(slot, MERGE_COLUMNS, merge->row[0]);
-		apply_insert(merge->target, merge->row[0]);
+		sign = DatumGetInt64(slot->tts_values[MERGE_SIGN]);
+		if (sign > 0)
+			apply_insert(merge->target, merge->row[0]);
+		else
+		{
+			ItemPointerData entry;
+
+			itemptr_decode(&entry, -sign);
+			apply_insert_again(merge->target, merge->row[0], &entry);
+		}
 	}
 	apply_flush(merge->target);
 
