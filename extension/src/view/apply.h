@@ -96,6 +96,7 @@ extern void places_concern(Places *places, Relation relation, Relation locator);
 extern bool places_get(Places *places, uint64 hash, Place *found);
 extern void places_prefetch(Places *places, uint64 hash);
 extern void places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry);
+extern void places_put_unasked(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry);
 extern void places_remove(Places *places, uint64 hash, ItemPointer tid);
 
 /* hidden.c: tables of the extension's own that belong to one view */

@@ -337,8 +337,7 @@ groups_insert_states(Groups *groups)
 			for (int j = 0; j < waiting; j++)
 			{
 				groups_index(groups, batch[j], &slots[j]->tts_tid);
-				if (groups->index)
-					places_put(groups->view->places, batch[j]->hash, &slots[j]->tts_tid, NULL);
+				places_put_unasked(groups->view->places, batch[j]->hash, &slots[j]->tts_tid, NULL);
 				ExecClearTuple(slots[j]);
 			}
 			MemoryContextSwitchTo(old);
@@ -439,6 +438,7 @@ groups_create(Groups *groups)
 	hidden =
 	    hidden_create("groups", view, groups_columns(groups, groups->view->plan), GROUP_FILLFACTOR);
 	groups->hidden = table_open(hidden, RowExclusiveLock);
+	places_concern(groups->view->places, groups->hidden, NULL);
 	groups->state_slot = MakeSingleTupleTableSlot(RelationGetDescr(groups->hidden), &TTSOpsVirtual);
 	groups_insert_states(groups);
 	ExecDropSingleTupleTableSlot(groups->state_slot);

@@ -179,10 +179,12 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 	BlockNumber block = InvalidBlockNumber;
 	TableScanDesc scan;
 	TupleTableSlot *slots[BUILD_BATCH];
+	Place found[BUILD_BATCH]; /* the rows that the slots' entries are for */
 	int waiting = 0;
 	bool more = true;
 
 	locator->rows = table_open(rows, RowExclusiveLock);
+	places_concern(target->known, target->relation, locator->rows);
 	for (int i = 0; i < BUILD_BATCH; i++)
 		slots[i] = table_slot_create(locator->rows, NULL);
 	locator->bulk = GetBulkInsertState();
@@ -194,7 +196,9 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 		{
 			ItemPointerData root = locator_root(locator->candidate, &block, roots);
 
-			locator_entry(slots[waiting], locator_hash(target, locator->candidate), &root);
+			found[waiting].hash = locator_hash(target, locator->candidate);
+			found[waiting].tid = locator->candidate->tts_tid;
+			locator_entry(slots[waiting], found[waiting].hash, &root);
 			ExecMaterializeSlot(slots[waiting++]);
 		}
 		if (waiting < BUILD_BATCH && (more || waiting == 0))
@@ -203,7 +207,10 @@ locator_build(ViewTarget *target, ViewLocator *locator)
 		table_multi_insert(locator->rows, slots, waiting, GetCurrentCommandId(true), 0,
 		                   locator->bulk);
 		for (int i = 0; i < waiting; i++)
+		{
+			places_put_unasked(target->known, found[i].hash, &found[i].tid, &slots[i]->tts_tid);
 			ExecClearTuple(slots[i]);
+		}
 		waiting = 0;
 	}
 	table_endscan(scan);

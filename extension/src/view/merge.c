@@ -280,6 +280,8 @@ merge_find(Merge *merge, BulkRow *row)
 {
 	MergeWrite *write = row->owner;
 
+	if (write->old == NULL)
+		merge_refuse(merge);
 	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->old, merge->row[0]);
 	if (locator_find(merge->target, merge->row[0], 1, &write->where) == 0)
 		merge_refuse(merge);
@@ -360,7 +362,8 @@ merge_write(Merge *merge)
 	elsewhere = merge_write_rows(merge, merge->write_count);
 	for (int i = 0; i < elsewhere; i++)
 		merge_find(merge, &merge->writes[i]);
-	(void) merge_write_rows(merge, elsewhere);
+	if (merge_write_rows(merge, elsewhere) > 0)
+		merge_refuse(merge);
 	ExecClearTuple(merge->sorted[0]);
 	ExecClearTuple(merge->sorted[1]);
 	merge->writes = NULL;

@@ -17,8 +17,8 @@
  * meant; if it is not, or nothing is remembered, the index knows. Two things
  * are right nevertheless, because a place is removed with its row: its tid is
  * inside the relation, and its entry belongs to that row. Therefore all is
- * forgotten when a transaction aborts, and when the relation or the locator
- * has another file.
+ * forgotten when a transaction aborts that changed any of it, and when the
+ * relation or the locator has another file.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +32,9 @@
 #define PLACES_IN_SET 4
 #define PLACES_SET_BITS_FIRST 8
 #define PLACES_SET_BITS_MOST 24
+
+/* What is remembered unasked of one relation takes at most this part of the memory. */
+#define UNASKED_PART 4
 
 /* A remembered place; its tid is invalid where none is remembered. */
 typedef struct StoredPlace
@@ -63,14 +66,17 @@ struct Places
 };
 
 static uint32 places_aborts = 0;
-static Size places_bytes = 0; /* of all views */
+static bool places_written = false; /* by the transaction that runs */
+static Size places_bytes = 0;       /* of all views */
 
 /* What a transaction wrote that aborts is not where it seemed to be. */
 static void
 places_xact_callback(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_ABORT && places_written)
 		places_aborts++;
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		places_written = false;
 }
 
 /* The rows of a subtransaction are gone as well. */
@@ -78,7 +84,7 @@ static void
 places_subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
                         void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
+	if (event == SUBXACT_EVENT_ABORT_SUB && places_written)
 		places_aborts++;
 }
 
@@ -251,6 +257,7 @@ places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry)
 	StoredPlace place = {.tid = *tid};
 	PlaceSet *set;
 
+	places_written = true;
 	if (entry != NULL)
 		place.entry = *entry;
 	else
@@ -261,6 +268,18 @@ places_put(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry)
 		return;
 	set = places_set(places, hash, &place.tag);
 	places_insert(places, set, &place);
+}
+
+/*
+ * Remember a row that was not asked for, as long as what is remembered of its
+ * relation takes no more than its part of the memory.
+ */
+void
+places_put_unasked(Places *places, uint64 hash, ItemPointer tid, ItemPointer entry)
+{
+	if (places->memory == NULL ||
+	    places_size(places->bits) <= (Size) maintenance_work_mem * 1024 / UNASKED_PART)
+		places_put(places, hash, tid, entry);
 }
 
 /* The row of this hash at tid is going. */
@@ -277,6 +296,7 @@ places_remove(Places *places, uint64 hash, ItemPointer tid)
 	stored = places_find(places, set, tag);
 	if (stored == NULL || !ItemPointerEquals(&stored->tid, tid))
 		return;
+	places_written = true;
 	ItemPointerSetInvalid(&stored->tid);
 	places->used--;
 }
