@@ -26,6 +26,9 @@ class Shape(NamedTuple):
     query: str
 
 
+# Shapes that show in which order the rows of a group were read: a sort for the groups leaves them in any.
+ORDER_SHOWS = ("arrays_plain",)
+
 SHAPES = [
     # select, project, join, union all
     Shape("projection", "A", "SELECT id, note, amount FROM orders"),

@@ -252,6 +252,8 @@ static void
 cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 {
 	MemoryContext old = MemoryContextSwitchTo(worker->context);
+	instr_time begun;
+	instr_time end;
 	ListCell *cell;
 
 	cut_free(worker->cut);
@@ -270,7 +272,11 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 		((WatchedRelation *) lfirst(cell))->fresh = false;
 	DEBUG_POINT("shown");
 	frontier_ring_commit();
+	INSTR_TIME_SET_CURRENT(begun);
 	frontier_publish(worker->database, worker->cut, own);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, begun);
+	worker->publish_us = (int64) INSTR_TIME_GET_MICROSEC(end);
 }
 
 /* When time alone changes a view next, or one that it reads. */

@@ -42,6 +42,8 @@
  */
 #define REST_LEAST_MS 1
 #define REST_MOST_SUBSCRIBED_MS 2
+/* Unless there are so many that waking them takes its time: each has work to do then. */
+#define REST_PER_PUBLISHING 25
 /* For this long after a reader has waited there is no rest, and cycles stay small. */
 #define READERS_MS 1000
 /*
@@ -258,7 +260,8 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
 	if (subscribed)
-		rest = Min(rest, REST_MOST_SUBSCRIBED_MS);
+		rest = Min(rest,
+		           Max(REST_MOST_SUBSCRIBED_MS, worker->publish_us * REST_PER_PUBLISHING / 1000));
 	due = cycle_next_due_ms(worker);
 	if (due != 0)
 		rest = Min(rest, due - cut_now_ms());

@@ -87,6 +87,7 @@ typedef struct Worker
 	uint32 generation;      /* of the catalogs read last */
 	int64 load_retry_at_ms; /* something could not be loaded: not before */
 	int64 waited_ms;        /* when a reader waited last */
+	int64 publish_us;       /* how long it took to tell those who wait of the last cut */
 	bool busy;              /* the last cycle had work to do */
 	bool resuming;          /* views are loaded for the first time, from a cut */
 	bool persisted;         /* cut is the committed one */
