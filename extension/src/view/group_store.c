@@ -337,7 +337,11 @@ groups_insert_states(Groups *groups)
 			for (int j = 0; j < waiting; j++)
 			{
 				groups_index(groups, batch[j], &slots[j]->tts_tid);
-				places_put_unasked(groups->view->places, batch[j]->hash, &slots[j]->tts_tid, NULL);
+				if (groups->index)
+					places_put(groups->view->places, batch[j]->hash, &slots[j]->tts_tid, NULL);
+				else
+					places_put_unasked(groups->view->places, batch[j]->hash, &slots[j]->tts_tid,
+					                   NULL);
 				ExecClearTuple(slots[j]);
 			}
 			MemoryContextSwitchTo(old);

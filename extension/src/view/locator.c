@@ -12,8 +12,9 @@
  * so that it outlives updates of the others. An entry's tid is used as an
  * index would use it: it is that of the root of a HOT chain, and stays right as
  * long as the row moves along the chain; where it has to leave the chain, its
- * entry is updated. Entries are removed with their rows, never left behind. What has been found or written is remembered
- * (places.c), and looked at there first.
+ * entry is updated. Entries are removed with their rows, never left behind.
+ * What has been found or written is remembered (places.c), and looked at there
+ * first.
  *
  *-------------------------------------------------------------------------
  */
