@@ -24,6 +24,7 @@
 #include "common/hashfn.h"
 #include "cut/capture.h"
 #include "cut/pending.h"
+#include "cut/wal.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -92,7 +93,7 @@ capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invali
 	capture->relid_capacity = 64;
 	capture->relids = palloc(capture->relid_capacity * sizeof(Oid));
 	capture->reader = XLogReaderAllocate(wal_segment_size, NULL,
-	                                     XL_ROUTINE(.page_read = &read_local_xlog_page_no_wait,
+	                                     XL_ROUTINE(.page_read = &wal_read_page,
 	                                                .segment_open = &wal_segment_open,
 	                                                .segment_close = &wal_segment_close),
 	                                     &capture->reader_private);
@@ -378,7 +379,7 @@ capture_next_record(XLogRecPtr end)
 
 /*
  * Read the WAL from where the last call ended up to upto. Returns false at the
- * end of what is flushed.
+ * end of what is written.
  */
 static bool
 capture_read(Capture *capture, XLogRecPtr upto)
@@ -425,7 +426,7 @@ capture_read(Capture *capture, XLogRecPtr upto)
 
 /*
  * Read the WAL from where the last call ended up to upto, the end of a record
- * that is flushed already.
+ * that is written already (wal.h).
  */
 void
 capture_read_wal(Capture *capture, XLogRecPtr upto)
@@ -436,7 +437,7 @@ capture_read_wal(Capture *capture, XLogRecPtr upto)
 }
 
 /*
- * Read the WAL up to upto, or as far as it is flushed, before a cut needs it; not
+ * Read the WAL up to upto, or as far as it is written, before a cut needs it; not
  * beyond DDL that not everybody has been told of. The rows of loads into
  * relations that are wanted are queued, to be taken (capture_ahead) before
  * anything else is done.

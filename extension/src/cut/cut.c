@@ -165,10 +165,10 @@ cut_timestamp(int64 at_ms)
  * The snapshot comes first and the WAL position after it: every transaction
  * visible in the snapshot then has all its records before the position.
  * restart_lsn is set by the capture, which knows the running transactions.
- * previous_ms is the time of the cut before, or 0.
+ * Its time is now's, or least_ms if that is later.
  */
 Cut *
-cut_take(uint64 number, int64 previous_ms)
+cut_take(uint64 number, int64 least_ms)
 {
 	Cut *cut = palloc0(sizeof(Cut));
 	Snapshot latest = GetLatestSnapshot();
@@ -181,7 +181,7 @@ cut_take(uint64 number, int64 previous_ms)
 	DEBUG_POINT("cut");
 	cut->lsn = cut_insert_position();
 	cut->restart_lsn = cut->lsn;
-	cut->at_ms = Max(now, previous_ms + 1);
+	cut->at_ms = Max(now, least_ms);
 	return cut;
 }
 

@@ -31,8 +31,8 @@ typedef struct Cut
 	XLogRecPtr lsn;         /* WAL has been read up to here */
 	XLogRecPtr restart_lsn; /* reading from here sees every record of the
 								 * transactions still running at the cut */
-	int64 at_ms;            /* milliseconds since 1970; grows from each cut
-								 * with number */
+	int64 at_ms;            /* milliseconds since 1970; never goes back, and grows
+								 * with every cut that somebody may subscribe to */
 	bool current;           /* made by the transaction that is running: sees
 								 * what it has written */
 	Oid *behind;            /* maintained views whose content is older */
@@ -46,7 +46,7 @@ typedef struct Cut
 
 extern int64 cut_now_ms(void);
 extern TimestampTz cut_timestamp(int64 at_ms);
-extern Cut *cut_take(uint64 number, int64 previous_ms);
+extern Cut *cut_take(uint64 number, int64 least_ms);
 extern Cut *cut_copy(const Cut *cut);
 extern void cut_free(Cut *cut);
 extern void cut_include_own_transaction(Cut *cut);

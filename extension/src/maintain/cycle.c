@@ -4,7 +4,7 @@
  *	  From one cut to the next: all views in one transaction.
  *
  * The order of a cycle:
- *	1. take the new cut, flush the WAL up to it, read the WAL; if it tells of
+ *	1. take the new cut, have the WAL up to it written, read it; if it tells of
  *	   DDL on a relation of ours, that has to be looked at first;
  *	2. decide which views have something to do; if none, the new cut takes the
  *	   old one's place without a transaction id;
@@ -25,6 +25,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "cut/retention.h"
+#include "cut/wal.h"
 #include "debug/point.h"
 #include "maintain/worker.h"
 #include "maintain/yield.h"
@@ -382,6 +383,8 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	if (action == ACTION_FOLLOW)
+		worker->following_us += (int64) INSTR_TIME_GET_MICROSEC(end);
 	if (action == ACTION_REBUILD)
 	{
 		int64 now = cut_now_ms();
@@ -407,6 +410,17 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	pg_atomic_write_u64(&view->shared->last_cycle_us, (uint64) INSTR_TIME_GET_MICROSEC(end));
 }
 
+/*
+ * The earliest time the next cut may have. For subscribers it is another than
+ * the last cut's; who subscribes only now looks at the frontier afterwards, and
+ * tells no change at a time it has told of already (changes_time).
+ */
+static int64
+cycle_time_ms(Worker *worker)
+{
+	return worker->cut->at_ms + (pg_atomic_read_u32(&worker->database->watched) != 0 ? 1 : 0);
+}
+
 /* Run one cycle. The caller catches errors and calls cycle_failed. */
 CycleResult
 cycle_run(Worker *worker)
@@ -425,6 +439,7 @@ cycle_run(Worker *worker)
 	bool timed = false;
 
 	MemoryContextReset(context);
+	worker->following_us = 0;
 	cycle_release(worker, now);
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(context);
@@ -436,8 +451,8 @@ cycle_run(Worker *worker)
 	if (worker->busy)
 		(void) GetTopTransactionId();
 	writers_settle(worker);
-	cut = cut_take(worker->cut->number + 1, worker->cut->at_ms);
-	XLogFlush(cut->lsn);
+	cut = cut_take(worker->cut->number + 1, cycle_time_ms(worker));
+	wal_make_readable(cut->lsn);
 	capture_read_wal(worker->capture, cut->lsn);
 	if (!load_ddl(worker, cut->snapshot))
 	{

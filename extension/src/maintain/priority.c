@@ -27,6 +27,12 @@
 /* The kernel lets autogroups change ten times a second; others may change theirs. */
 #define AUTOGROUP_RETRY_MS 200
 
+/* A cycle that follows changes for so long is late, until one takes less again. */
+#define LATE_US 250000
+#define NO_LONGER_LATE_US 120000
+/* The worker is nicer by so much less then. */
+#define LATE_NICE 5
+
 int worker_nice = -5; /* GUC, as in nice(1) */
 
 /* Give this session a nice value; true unless that is worth another attempt. */
@@ -45,22 +51,32 @@ priority_set_autogroup(int nice)
 	return done;
 }
 
-/* Apply freshet.worker_nice if it has changed. Cheap, for every turn of the worker. */
+/*
+ * Apply freshet.worker_nice if it has changed, or less where it is below 0 and
+ * writers get ahead: cycles grow longer then, the next one by what came during the
+ * last. following_us: how long the last cycle followed the changes. Cheap, for
+ * every turn of the worker.
+ */
 void
-priority_apply(void)
+priority_apply(int64 following_us)
 {
 	static int applied = 0;
 	static int64 retry_at_ms = 0;
+	static bool late = false;
+	int wanted = worker_nice;
 
-	if (worker_nice == applied || cut_now_ms() < retry_at_ms)
+	late = following_us > (late ? NO_LONGER_LATE_US : LATE_US);
+	if (late && wanted < 0)
+		wanted = Max(wanted - LATE_NICE, PRIO_MIN);
+	if (wanted == applied || cut_now_ms() < retry_at_ms)
 		return;
-	if (setpriority(PRIO_PROCESS, 0, worker_nice) != 0)
+	if (setpriority(PRIO_PROCESS, 0, wanted) != 0)
 		ereport(DEBUG1,
-		        (errmsg("could not set the worker's nice value to %d: %m", worker_nice),
+		        (errmsg("could not set the worker's nice value to %d: %m", wanted),
 		         errhint("The server's processes need CAP_SYS_NICE or a limit on nice values that "
 		                 "allows it.")));
-	if (priority_set_autogroup(worker_nice))
-		applied = worker_nice;
+	if (priority_set_autogroup(wanted))
+		applied = wanted;
 	else
 		retry_at_ms = cut_now_ms() + AUTOGROUP_RETRY_MS;
 }

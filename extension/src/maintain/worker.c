@@ -44,7 +44,7 @@
 #define REST_MOST_SUBSCRIBED_MS 2
 /* Unless there are so many that waking them takes its time: each has work to do then. */
 #define REST_PER_PUBLISHING 25
-/* For this long after a reader has waited there is no rest, and cycles stay small. */
+/* For this long after a reader has waited the rest is the least, and cycles stay small. */
 #define READERS_MS 1000
 /*
  * Where cycles are long, the rest is so many times the last one, up to so many
@@ -52,7 +52,7 @@
  */
 #define REST_PER_CYCLE 2
 #define REST_MOST_DELAYS 5
-/* Cuts have times of their own, a millisecond apart: how far they may run ahead */
+/* For subscribers cuts have times of their own, a millisecond apart: how far they may run ahead */
 #define CLOCK_AHEAD_MS 5
 /* Commits that wake nobody (COMMIT PREPARED ...) are noticed at the latest after */
 #define LOOK_INTERVAL_MS 200
@@ -174,7 +174,7 @@ worker_resume(Worker *worker)
 		if (cut != NULL)
 			worker_cut_lost();
 		start = cut_insert_position();
-		cut = cut_take(number + 1, at_ms);
+		cut = cut_take(number + 1, at_ms + 1);
 		worker->cut = cut_copy(cut);
 		worker->cut->completed = 0; /* nothing is published before a cycle */
 		worker->persisted = false;
@@ -256,7 +256,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	int64 due;
 
 	if (cut_now_ms() - worker->waited_ms < READERS_MS)
-		return 0;
+		return REST_LEAST_MS;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
 	if (subscribed)
@@ -279,7 +279,7 @@ worker_housekeeping(Worker *worker)
 		ProcessConfigFile(PGC_SIGHUP);
 		indexer_tables_changed();
 	}
-	priority_apply();
+	priority_apply(worker->following_us);
 	/* what autovacuum knows of the views; by itself at most once a second */
 	(void) pgstat_report_stat(false);
 	if (*(volatile int *) &worker->database->stop_requested != 0)

@@ -87,6 +87,7 @@ typedef struct Worker
 	uint32 generation;      /* of the catalogs read last */
 	int64 load_retry_at_ms; /* something could not be loaded: not before */
 	int64 waited_ms;        /* when a reader waited last */
+	int64 following_us;     /* how long views took to follow the last cut's changes */
 	int64 publish_us;       /* how long it took to tell those who wait of the last cut */
 	bool busy;              /* the last cycle had work to do */
 	bool resuming;          /* views are loaded for the first time, from a cut */
@@ -144,7 +145,7 @@ extern void ahead_spoil_all(Worker *worker);
 extern void worker_configure_planning(void);
 
 /* priority.c */
-extern void priority_apply(void);
+extern void priority_apply(int64 following_us);
 
 extern int worker_max_cut_age;
 extern int worker_cycle_delay;
