@@ -562,6 +562,8 @@ plan_settle_order(ViewPlan *plan)
 		ViewPlan *part = ((PlanPart *) lfirst(cell))->plan;
 
 		part->determined = true;
+		/* it may have nodes in common with the view's query */
+		part->block = copyObject(part->block);
 		if (reason == NULL)
 			reason = plan_determine(part->block, plan->parts, &changed);
 		part->query = part->block;
