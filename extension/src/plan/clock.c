@@ -456,7 +456,7 @@ clock_joined_rows(Query *query)
 			return NULL;
 	rows = copyObject(query);
 	clock_drop_quals_walker((Node *) rows->jointree, NULL);
-	rows->hasSubLinks = rows->hasTargetSRFs = false;
+	rows->hasTargetSRFs = false;
 	return rows;
 }
 
@@ -492,6 +492,7 @@ clock_next(const PlanClockLeaf *leaf, Query *rows, Node *expression)
 	rows->limitCount = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(1),
 	                                      false, FLOAT8PASSBYVAL);
 	rows->limitOption = LIMIT_OPTION_COUNT;
+	rows->hasSubLinks = checkExprHasSubLink((Node *) rows);
 	return rows;
 }
 
