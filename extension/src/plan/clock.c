@@ -297,34 +297,37 @@ plan_clock_grows(Node *node)
 /*
  * An expression over one relation, as one of that relation's own columns:
  * columns of subqueries that only select are replaced by what they show.
- * Returns the relation's entry, and the expression with the relation's index 1.
+ * Returns the relation's entry, and the expression with the relation's index 1;
+ * NULL, and leaves the expression, if it is none.
  */
 static RangeTblEntry *
 clock_relation(Query *query, Node **expression)
 {
+	Node *found = copyObject(*expression);
+
 	for (;;)
 	{
-		Bitmapset *relations = pull_varnos(NULL, *expression);
+		Bitmapset *relations = pull_varnos(NULL, found);
+		bool sublinks = false;
 		int outer = 1;
 		RangeTblEntry *rte;
 		int rtindex;
 
-		if (bms_membership(relations) != BMS_SINGLETON || clock_rows_walker(*expression, &outer))
+		if (bms_membership(relations) != BMS_SINGLETON || clock_rows_walker(found, &outer))
 			return NULL;
 		rtindex = bms_singleton_member(relations);
 		rte = rt_fetch(rtindex, query->rtable);
 		if (rte->rtekind == RTE_RELATION)
 		{
-			*expression = copyObject(*expression);
-			ChangeVarNodes(*expression, rtindex, 1, 0);
+			ChangeVarNodes(found, rtindex, 1, 0);
+			*expression = found;
 			return rte;
 		}
 		if (rte->rtekind != RTE_SUBQUERY || !plan_query_simple(rte->subquery))
 			return NULL;
-		*expression =
-		    ReplaceVarsFromTargetList(copyObject(*expression), rtindex, 0, rte,
-		                              rte->subquery->targetList, REPLACEVARS_REPORT_ERROR, 0, NULL);
-		if (checkExprHasSubLink(*expression))
+		found = ReplaceVarsFromTargetList(found, rtindex, 0, rte, rte->subquery->targetList,
+		                                  REPLACEVARS_REPORT_ERROR, 0, &sublinks);
+		if (checkExprHasSubLink(found))
 			return NULL;
 		query = rte->subquery;
 	}
