@@ -20,6 +20,7 @@
 #include "access/xlog_internal.h"
 #include "access/xloginsert.h"
 #include "access/xlogrecord.h"
+#include "access/xlogutils.h"
 #include "catalog/pg_control.h"
 #include "cut/wal.h"
 #include "utils/timestamp.h"

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/xlogreader.h"
-#include "access/xlogutils.h"
 
 extern void wal_make_readable(XLogRecPtr upto);
 extern int wal_read_page(XLogReaderState *reader, XLogRecPtr page, int length, XLogRecPtr record,

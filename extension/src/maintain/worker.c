@@ -346,7 +346,7 @@ freshet_worker_main(Datum dboid)
 				indexer_tables_changed();
 			frontier_drop_pins(database, begun - (int64) worker_max_cut_age * 1000);
 			rest_ms = worker_rest_ms(worker, GetCurrentTimestamp() - begun_us);
-			if (rest_ms > 0 && pg_atomic_read_u32(&database->waiters) == 0)
+			if (pg_atomic_read_u32(&database->waiters) == 0)
 				worker_sleep(worker, rest_ms, true);
 		}
 		if (!cycle_wanted(worker) && !load_needed(worker))
