@@ -35,8 +35,8 @@ SELECT freshet.verify('best');
 
 -- a subquery used twice is one part; two that differ are two
 CREATE MATERIALIZED VIEW twice AS
-SELECT a.shop, b.shop AS other FROM (SELECT shop, count(*) AS n FROM sales GROUP BY shop) a
-JOIN (SELECT shop, count(*) AS n FROM sales GROUP BY shop) b ON a.n = b.n AND a.shop < b.shop;
+SELECT a.shop, b.shop AS other FROM (SELECT shop, max(amount) AS n FROM sales GROUP BY shop) a
+JOIN (SELECT shop, max(amount) AS n FROM sales GROUP BY shop) b ON a.n = b.n AND a.shop < b.shop;
 SELECT freshet.verify('twice');
 SELECT * FROM hidden;
 

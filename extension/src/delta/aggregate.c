@@ -36,6 +36,8 @@ typedef struct AggregateCall
 	FmgrInfo equal;
 	FmgrInfo combine; /* fn_oid InvalidOid: states cannot be combined */
 	int final_arguments;
+	PlanLinear linear;
+	Oid input; /* of a linear sum: its argument's type */
 	Oid collation;
 	int16 length; /* of the transition type */
 	bool by_value;
@@ -116,6 +118,12 @@ aggregate_program(List *aggregates)
 		Oid combine;
 
 		call->plan = plan;
+		call->linear = plan->linear;
+		if (call->linear != PLAN_LINEAR_NONE)
+		{
+			call->input = type_count > 0 ? types[0] : InvalidOid;
+			continue;
+		}
 		call->collation = plan->aggref->inputcollid;
 		get_typlenbyval(plan->transition_type, &call->length, &call->by_value);
 		build_aggregate_transfn_expr(
@@ -185,8 +193,14 @@ aggregate_begin(AggregateProgram *program, MemoryContext states)
 static void
 aggregate_reset(AggregateProgram *program, AggregateCall *call, AggregateState *state)
 {
-	MemoryContext old = MemoryContextSwitchTo(program->states);
+	MemoryContext old;
 
+	if (call->linear != PLAN_LINEAR_NONE)
+	{
+		*state = (AggregateState){0};
+		return;
+	}
+	old = MemoryContextSwitchTo(program->states);
 	state->isnull = call->initial_isnull;
 	state->value =
 	    call->initial_isnull ? (Datum) 0 : datumCopy(call->initial, call->by_value, call->length);
@@ -338,6 +352,24 @@ aggregate_remove(AggregateProgram *program, AggregateCall *call, AggregateState 
 	return true;
 }
 
+/* Add a row's input to a linear state, or subtract it. */
+static void
+aggregate_change_linear(AggregateCall *call, AggregateState *state, TupleTableSlot *row, int sign)
+{
+	int first = call->plan->first_argument - 1;
+
+	if (call->plan->argument_count > 0 && row->tts_isnull[first])
+		return;
+	state->count += sign;
+	if (call->linear == PLAN_LINEAR_SUM)
+	{
+		uint64 input = (uint64) (call->input == INT2OID ? DatumGetInt16(row->tts_values[first])
+		                                                : DatumGetInt32(row->tts_values[first]));
+
+		state->sum += sign > 0 ? input : -input;
+	}
+}
+
 /*
  * Let a group's states follow one row of the inner query that came (sign +1)
  * or went (sign -1). Returns false if a state cannot: the group must be
@@ -359,8 +391,11 @@ aggregate_change(AggregateProgram *program, AggregateState *states, TupleTableSl
 		if (filter > 0 &&
 		    (row->tts_isnull[filter - 1] || !DatumGetBool(row->tts_values[filter - 1])))
 			continue;
-		exact = sign > 0 ? aggregate_add(program, call, &states[i], row, fresh)
-		                 : aggregate_remove(program, call, &states[i], row);
+		if (call->linear != PLAN_LINEAR_NONE)
+			aggregate_change_linear(call, &states[i], row, sign);
+		else
+			exact = sign > 0 ? aggregate_add(program, call, &states[i], row, fresh)
+			                 : aggregate_remove(program, call, &states[i], row);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(program->scratch);
@@ -372,7 +407,18 @@ bool
 aggregate_combinable(AggregateProgram *program)
 {
 	for (int i = 0; i < program->count; i++)
-		if (!OidIsValid(program->calls[i].combine.fn_oid))
+		if (program->calls[i].linear == PLAN_LINEAR_NONE &&
+		    !OidIsValid(program->calls[i].combine.fn_oid))
+			return false;
+	return true;
+}
+
+/* Are all states linear, and so can be those of a difference? */
+bool
+aggregate_linear(AggregateProgram *program)
+{
+	for (int i = 0; i < program->count; i++)
+		if (program->calls[i].linear == PLAN_LINEAR_NONE)
 			return false;
 	return true;
 }
@@ -386,6 +432,12 @@ aggregate_combine_one(AggregateProgram *program, AggregateCall *call, AggregateS
 	LOCAL_FCINFO(fcinfo, 2);
 	Datum value;
 
+	if (call->linear != PLAN_LINEAR_NONE)
+	{
+		state->count += more->count;
+		state->sum += more->sum;
+		return true;
+	}
 	if (more->count == 0)
 		return true;
 	if (state->count == 0 && !internal)
@@ -442,6 +494,15 @@ aggregate_results(AggregateProgram *program, AggregateState *states, Datum *valu
 		AggregateState *state = &states[i];
 		LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 
+		if (call->linear != PLAN_LINEAR_NONE)
+		{
+			isnull[i] = call->linear == PLAN_LINEAR_SUM && state->count == 0;
+			values[i] = isnull[i]
+			                ? (Datum) 0
+			                : Int64GetDatum(call->linear == PLAN_LINEAR_COUNT ? state->count
+			                                                                  : (int64) state->sum);
+			continue;
+		}
 		if (!OidIsValid(call->plan->final_function))
 		{
 			values[i] = state->value;
@@ -476,6 +537,11 @@ aggregate_store(AggregateProgram *program, int number, AggregateState *state, bo
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum result;
 
+	if (call->linear != PLAN_LINEAR_NONE)
+	{
+		*isnull = false;
+		return Int64GetDatum((int64) state->sum);
+	}
 	*isnull = state->isnull;
 	if (state->isnull || call->plan->transition_type != INTERNALOID)
 		return state->value;
@@ -494,10 +560,17 @@ aggregate_load(AggregateProgram *program, int number, AggregateState *state, Dat
                bool isnull, int64 count)
 {
 	AggregateCall *call = &program->calls[number];
-	MemoryContext old = MemoryContextSwitchTo(program->states);
+	MemoryContext old;
 
 	state->isnull = isnull;
 	state->count = count;
+	if (call->linear != PLAN_LINEAR_NONE)
+	{
+		state->isnull = false;
+		state->sum = isnull ? 0 : (uint64) DatumGetInt64(stored);
+		return;
+	}
+	old = MemoryContextSwitchTo(program->states);
 	if (isnull)
 		state->value = (Datum) 0;
 	else if (call->plan->transition_type != INTERNALOID)

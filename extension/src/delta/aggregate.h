@@ -8,6 +8,9 @@
  * state cannot follow a change exactly, the caller is told and computes the
  * group anew.
  *
+ * Linear states (PlanLinear) are numbers here, and no function is called: they
+ * can follow rows that go before those that came, and so be a difference.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef FRESHET_AGGREGATE_H
@@ -23,7 +26,11 @@ typedef struct AggregateProgram AggregateProgram;
 /* State of one aggregate call in one group. */
 typedef struct AggregateState
 {
-	Datum value;
+	union
+	{
+		Datum value;
+		uint64 sum; /* of a linear aggregate: of an int8, which wraps around as PostgreSQL's does */
+	};
 	bool isnull;
 	int64 count; /* inputs that are in the state */
 } AggregateState;
@@ -34,6 +41,7 @@ extern void aggregate_initialize(AggregateProgram *program, AggregateState *stat
 extern bool aggregate_change(AggregateProgram *program, AggregateState *states, TupleTableSlot *row,
                              int sign, bool fresh);
 extern bool aggregate_combinable(AggregateProgram *program);
+extern bool aggregate_linear(AggregateProgram *program);
 extern bool
 aggregate_combine(AggregateProgram *program, AggregateState *states, const AggregateState *more);
 extern void

@@ -218,6 +218,27 @@ image_equal(TupleTableSlot *left, TupleTableSlot *right)
 	                        right->tts_tupleDescriptor, right->tts_values, right->tts_isnull);
 }
 
+/* Are these columns of two rows with the same columns the same image? */
+bool
+image_equal_columns(TupleTableSlot *left, TupleTableSlot *right, const AttrNumber *columns,
+                    int count)
+{
+	slot_getallattrs(left);
+	slot_getallattrs(right);
+	for (int i = 0; i < count; i++)
+	{
+		int column = columns[i] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(left->tts_tupleDescriptor, column);
+
+		if (left->tts_isnull[column] != right->tts_isnull[column] ||
+		    (!left->tts_isnull[column] &&
+		     !datum_image_eq(left->tts_values[column], right->tts_values[column],
+		                     attribute->attbyval, attribute->attlen)))
+			return false;
+	}
+	return true;
+}
+
 /* Is a stored row, whose hash is the right one, the row being added? */
 static bool
 image_stored_equal(ImageBag *bag, const ImageKey *stored)

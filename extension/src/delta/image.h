@@ -17,6 +17,8 @@
 extern uint64 image_hash(TupleTableSlot *slot);
 extern uint64 image_hash_columns(TupleTableSlot *slot, const AttrNumber *columns, int count);
 extern bool image_equal(TupleTableSlot *left, TupleTableSlot *right);
+extern bool image_equal_columns(TupleTableSlot *left, TupleTableSlot *right,
+                                const AttrNumber *columns, int count);
 
 /*
  * A Z-set in memory: rows by image with integer multiplicity. Rows whose

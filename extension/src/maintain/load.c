@@ -38,6 +38,9 @@
 /* When to try again to load a view that is locked or in error. */
 #define LOAD_RETRY_MS 200
 
+/* Another number wherever what is stored of the same plan is another. */
+#define STATE_FORMAT UINT64CONST(2)
+
 static Worker *load_worker = NULL;
 static bool load_new_file = false; /* a relation is watched under another file now */
 static bool load_failed = false;   /* something could not be loaded, to be tried again */
@@ -250,7 +253,7 @@ load_watch(Worker *worker, Oid relid, RelFileNode node)
 		writers_note(worker, relid);
 }
 
-/* Add a query and the way in which it is kept to a fingerprint. */
+/* Add a query and the way in which it, and its hidden state, is kept to a fingerprint. */
 static uint64
 load_fingerprint_query(uint64 hash, const ViewPlan *plan)
 {
@@ -258,6 +261,7 @@ load_fingerprint_query(uint64 hash, const ViewPlan *plan)
 
 	hash = hash_combine64(
 	    hash, hash_bytes_extended((unsigned char *) query, strlen(query), plan->strategy));
+	hash = hash_combine64(hash, plan->shown ? STATE_FORMAT : ~STATE_FORMAT);
 	pfree(query);
 	return hash;
 }

@@ -407,7 +407,9 @@ plan_classify(ViewPlan *plan)
 		(void) plan_check_whole(plan);
 		return;
 	}
-	if (!plan->grouped && !plan->by_key)
+	if (plan->grouped)
+		plan_shown(plan);
+	else if (!plan->by_key)
 		plan_identity(plan);
 	plan->strategy = plan_keyed(plan) ? PLAN_KEYS : PLAN_ALGEBRAIC;
 	if (plan->by_key)

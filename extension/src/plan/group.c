@@ -16,9 +16,11 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
+#include "parser/parsetree.h"
 #include "plan/plan.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -35,6 +37,23 @@ plan_aggref_walker(Node *node, List **aggrefs)
 		return false;
 	}
 	return expression_tree_walker(node, plan_aggref_walker, aggrefs);
+}
+
+/* Is an aggregate's state a number to which rows add? */
+static PlanLinear
+plan_aggregate_linear(Oid function)
+{
+	switch (function)
+	{
+		case F_COUNT_:
+		case F_COUNT_ANY:
+			return PLAN_LINEAR_COUNT;
+		case F_SUM_INT2:
+		case F_SUM_INT4:
+			return PLAN_LINEAR_SUM;
+		default:
+			return PLAN_LINEAR_NONE;
+	}
 }
 
 /*
@@ -64,6 +83,13 @@ plan_aggregate(Aggref *aggref, const char **reason)
 		*reason = "aggregate of an outer query";
 	if (*reason)
 		return NULL;
+	result->linear = plan_aggregate_linear(aggref->aggfnoid);
+	if (result->linear != PLAN_LINEAR_NONE)
+	{
+		result->aggref = aggref;
+		result->transition_type = result->stored_type = INT8OID;
+		return result;
+	}
 
 	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
 	if (!HeapTupleIsValid(tuple))
@@ -308,4 +334,36 @@ plan_split_groups(ViewPlan *plan, Query *query)
 	plan->inner = inner;
 	plan->grouped = true;
 	return NULL;
+}
+
+/* What a key is, below the subqueries that only hand it on. */
+static Node *
+plan_key_source(const Query *query, Node *key)
+{
+	while (IsA(key, Var))
+	{
+		Var *var = (Var *) key;
+		RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+
+		if (var->varlevelsup > 0 || var->varattno <= 0 || rte->rtekind != RTE_SUBQUERY ||
+		    rte->subquery->setOperations != NULL)
+			break;
+		query = rte->subquery;
+		key = (Node *) list_nth_node(TargetEntry, query->targetList, var->varattno - 1)->expr;
+	}
+	return key;
+}
+
+/* May equal values of some key have different images? */
+bool
+plan_keys_ambiguous(const ViewPlan *plan)
+{
+	for (int i = 0; i < plan->key_count; i++)
+	{
+		Node *key = (Node *) list_nth_node(TargetEntry, plan->inner->targetList, i)->expr;
+
+		if (!plan_equality_decides_image(plan_key_source(plan->inner, key)))
+			return true;
+	}
+	return false;
 }

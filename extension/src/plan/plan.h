@@ -70,13 +70,27 @@ typedef enum PlanInverse
 	PLAN_INVERSE_NONE      /* recompute the group */
 } PlanInverse;
 
+/*
+ * A state that is a number to which rows add: counts, and sums of integers that
+ * PostgreSQL sums as bigint. Rows that go are subtracted, in any order.
+ */
+typedef enum PlanLinear
+{
+	PLAN_LINEAR_NONE,
+	PLAN_LINEAR_COUNT,
+	PLAN_LINEAR_SUM
+} PlanLinear;
+
 /* One aggregate call of a grouped query. */
 typedef struct PlanAggregate
 {
 	Aggref *aggref;
 	int first_argument; /* column of the inner query, from 1 */
 	int argument_count;
-	int filter; /* column of the inner query; 0: none */
+	int filter;        /* column of the inner query; 0: none */
+	PlanLinear linear; /* if so, what follows is not used */
+	AttrNumber column; /* of the view that shows it as it is; 0: none */
+	int counted_by;    /* with plan->shown: the aggregate that counts this one's inputs */
 	PlanInverse inverse;
 	Oid transition_type; /* resolved; INTERNALOID possible */
 	Oid stored_type;     /* of the state's column; BYTEAOID for internal */
@@ -235,6 +249,8 @@ typedef struct ViewPlan
 	List *output;      /* TargetEntry list over (keys, aggregates) as
 								 * attributes of relation 1 */
 	Node *having;      /* likewise, or NULL */
+	bool shown;        /* a group's row says all there is to know of it (shown.c) */
+	int rows_by;       /* with shown: the aggregate that counts the group's rows */
 } ViewPlan;
 
 extern ViewPlan *plan_view(Relation view);
@@ -273,6 +289,10 @@ extern const char *plan_check_terms(ViewPlan *plan);
 /* group.c */
 extern PlanAggregate *plan_aggregate(Aggref *aggref, const char **reason);
 extern const char *plan_split_groups(ViewPlan *plan, Query *query);
+extern bool plan_keys_ambiguous(const ViewPlan *plan);
+
+/* shown.c */
+extern void plan_shown(ViewPlan *plan);
 
 /* key.c */
 extern bool plan_needs_keys(Query *query);

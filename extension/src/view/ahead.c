@@ -65,7 +65,7 @@ ahead_wanted(MaintainedView *view, Oid relid)
 	return view->adopted && !view->invalid && plan->strategy == PLAN_ALGEBRAIC && plan->grouped &&
 	       view->parts == NIL && list_length(plan->leaves) == 1 &&
 	       ((PlanLeaf *) linitial(plan->leaves))->relid == relid &&
-	       aggregate_combinable(view->program) && !groups_keys_ambiguous(plan);
+	       aggregate_combinable(view->program) && !plan_keys_ambiguous(plan);
 }
 
 /* What is folded of an Ahead, or NULL. */

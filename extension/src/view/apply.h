@@ -52,6 +52,7 @@ typedef struct ViewTarget
 	TupleTableSlot *slot; /* for a row fetched by tid */
 	int identity_count;   /* attributes that tell rows apart; 0: all of them */
 	const AttrNumber *identity;
+	bool by_identity;       /* rows are found by them alone, and no two share them */
 	RelationChange *change; /* NULL: nobody reads this view's changes now */
 	ViewLocator *locator;   /* NULL: not needed so far */
 	Places *known;          /* where rows are, as the locator knows it */
@@ -80,6 +81,7 @@ extern void apply_close(ViewTarget *target);
 /* locator.c: from a row's image to where it is */
 extern void locator_open(ViewTarget *target, bool build);
 extern uint64 locator_hash(ViewTarget *target, TupleTableSlot *row);
+extern bool locator_scanned(ViewTarget *target, int rows);
 extern bool locator_recall(ViewTarget *target, uint64 hash, Place *place);
 extern int locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows);
 extern void

@@ -4,9 +4,11 @@
  *	  Replacing and deleting many rows of a heap page by page.
  *
  * heap_update and heap_delete lock a page, write a WAL record and look at the
- * indexes for each row. Where many rows of a page change, all of them are
- * written under one lock with one generic WAL record, as HOT updates as long as
- * the page has room, and as deletions from then on.
+ * indexes for each row. Here all rows of a page are written under one lock with
+ * one WAL record, as HOT updates as long as the page has room, and as deletions
+ * from then on. The record is what GenericXLogFinish would write (generic_xlog.c,
+ * of this major version), but made from what is known to change instead of by
+ * comparing two images of the page.
  *
  * A row for whose new version its page has no room is deleted, and the caller
  * inserts it anew. On a full page every update would begin with pruning what the
@@ -20,18 +22,19 @@
  *	- A page that is all-visible first gets one row written by the table's own
  *	  functions, which clear the visibility map as well. So do rows that are,
  *	  or have to be, partly out of line.
- *	- No code of types runs under a page's lock.
+ *	- No code of types runs under a page's lock, and nothing that can fail in the
+ *	  critical section in which it is written.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/generic_xlog.h"
 #include "access/heapam.h"
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xloginsert.h"
 #include "delta/image.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -41,9 +44,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "view/bulk.h"
-
-/* With fewer rows to write, a page is not worth the record of it. */
-#define BULK_LEAST_ROWS 8
 
 /* What a page that was pruned is to have room for, beyond what is to be written now. */
 #define BULK_SPARE (BLCKSZ / 10)
@@ -55,9 +55,19 @@ typedef struct PageRow
 	MinimalTuple wanted; /* NULL: it is to be deleted, or to leave the page */
 	HeapTupleData old;   /* in the page */
 	HeapTuple new;       /* where it can be written with the others as an update */
-	bool single;         /* cannot be written with the others */
-	bool done;           /* written, or as it should be */
+	CommandId cmax;      /* of the old version */
+	bool cmax_combo;
+	bool single; /* cannot be written with the others */
+	bool done;   /* written, or as it should be */
 } PageRow;
+
+/* Before the bytes of a fragment of a page: where they belong, and how many they are. */
+#define FRAGMENT_HEADER (2 * sizeof(OffsetNumber))
+
+/* The fragments of a page in which each row is replaced: see bulk_log. */
+#define FRAGMENTS_MOST                                                                             \
+	(BLCKSZ + 2 * FRAGMENT_HEADER +                                                                \
+	 MaxHeapTuplesPerPage * (2 * FRAGMENT_HEADER + SizeofHeapTupleHeader + sizeof(ItemIdData)))
 
 typedef struct BulkPage
 {
@@ -68,14 +78,26 @@ typedef struct BulkPage
 	TupleTableSlot *old_slot; /* to compare images */
 	TupleTableSlot *new_slot;
 	bool by_image; /* rows may be the same image without the same bytes */
+	char fragments[FRAGMENTS_MOST];
+	int fragments_length;
 } BulkPage;
 
-/* Order rows by where they are. */
-static int
-bulk_compare(const void *left, const void *right)
+/* Where a row is, as a number. */
+static inline uint64
+bulk_position(const BulkRow *row)
 {
-	return ItemPointerCompare(&((BulkRow *) left)->tid, &((BulkRow *) right)->tid);
+	return (uint64) ItemPointerGetBlockNumberNoCheck(&row->tid) << 16 |
+	       ItemPointerGetOffsetNumberNoCheck(&row->tid);
 }
+
+/* Order rows by where they are. */
+#define ST_SORT bulk_sort
+#define ST_ELEMENT_TYPE BulkRow
+#define ST_COMPARE(a, b)                                                                           \
+	(bulk_position(a) < bulk_position(b) ? -1 : bulk_position(a) > bulk_position(b))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* A row is not where it should be, or somebody else wrote it. */
 static void
@@ -202,15 +224,11 @@ bulk_locate(BulkPage *page, BulkRow *rows, int count)
 	}
 }
 
-/*
- * Learn what is to be done to the page's rows, of which so many have to leave
- * it; returns how many change with the others.
- */
-static int
+/* Learn what is to be done to the page's rows, of which so many have to leave it. */
+static void
 bulk_prepare(BulkPage *page, int leaving)
 {
 	BulkWriter *writer = page->writer;
-	int together = 0;
 
 	for (int i = 0; i < page->count; i++)
 	{
@@ -243,23 +261,17 @@ bulk_prepare(BulkPage *page, int leaving)
 				row->new->t_tableOid = row->old.t_tableOid;
 			}
 		}
-		together += !row->single;
 	}
-	return together;
 }
 
-/* Replace one version in the image of a page, or delete it. */
+/* Replace one version in the page, or delete it; in the critical section. */
 static void
-bulk_replace(BulkPage *page, Page image, PageRow *row)
+bulk_replace(BulkPage *page, PageRow *row, TransactionId xid)
 {
-	TransactionId xid = GetCurrentTransactionId();
-	CommandId command = page->writer->command;
-	BlockNumber block = ItemPointerGetBlockNumber(&row->row->tid);
-	HeapTupleData old;
-	bool is_combo;
+	Page contents = BufferGetPage(page->buffer);
+	HeapTupleHeader old = row->old.t_data;
 
-	(void) bulk_tuple(page->writer->relation, image, &row->row->tid, &old);
-	if (row->new != NULL && PageGetHeapFreeSpace(image) >= MAXALIGN(row->new->t_len))
+	if (row->new != NULL && PageGetHeapFreeSpace(contents) >= MAXALIGN(row->new->t_len))
 	{
 		HeapTupleHeader header = row->new->t_data;
 		OffsetNumber offset;
@@ -268,38 +280,90 @@ bulk_replace(BulkPage *page, Page image, PageRow *row)
 		header->t_infomask2 &= ~HEAP2_XACT_MASK;
 		header->t_infomask |= HEAP_UPDATED | HEAP_XMAX_INVALID;
 		HeapTupleHeaderSetXmin(header, xid);
-		HeapTupleHeaderSetCmin(header, command);
+		HeapTupleHeaderSetCmin(header, page->writer->command);
 		HeapTupleHeaderSetXmax(header, InvalidTransactionId);
 		HeapTupleHeaderSetHeapOnly(header);
 		offset =
-		    PageAddItem(image, (Item) header, row->new->t_len, InvalidOffsetNumber, false, true);
+		    PageAddItem(contents, (Item) header, row->new->t_len, InvalidOffsetNumber, false, true);
 		if (offset != InvalidOffsetNumber)
 		{
-			ItemPointerSet(&row->new->t_self, block, offset);
+			ItemPointerSet(&row->new->t_self, BufferGetBlockNumber(page->buffer), offset);
 			header->t_ctid = row->new->t_self;
-			((HeapTupleHeader) PageGetItem(image, PageGetItemId(image, offset)))->t_ctid =
+			((HeapTupleHeader) PageGetItem(contents, PageGetItemId(contents, offset)))->t_ctid =
 			    row->new->t_self;
 			row->row->fate = BULK_REPLACED;
 		}
 	}
 
-	HeapTupleHeaderAdjustCmax(old.t_data, &command, &is_combo);
-	old.t_data->t_infomask &= ~(HEAP_XMAX_BITS | HEAP_MOVED);
-	old.t_data->t_infomask2 &= ~HEAP_KEYS_UPDATED;
-	HeapTupleHeaderSetXmax(old.t_data, xid);
-	HeapTupleHeaderSetCmax(old.t_data, command, is_combo);
+	old->t_infomask &= ~(HEAP_XMAX_BITS | HEAP_MOVED);
+	old->t_infomask2 &= ~HEAP_KEYS_UPDATED;
+	HeapTupleHeaderSetXmax(old, xid);
+	HeapTupleHeaderSetCmax(old, row->cmax, row->cmax_combo);
 	if (row->row->fate == BULK_REPLACED)
 	{
-		HeapTupleHeaderSetHotUpdated(old.t_data);
-		old.t_data->t_ctid = row->new->t_self;
+		HeapTupleHeaderSetHotUpdated(old);
+		old->t_ctid = row->new->t_self;
 	}
 	else
 	{
-		old.t_data->t_infomask2 |= HEAP_KEYS_UPDATED;
-		HeapTupleHeaderClearHotUpdated(old.t_data);
-		old.t_data->t_ctid = old.t_self;
+		old->t_infomask2 |= HEAP_KEYS_UPDATED;
+		HeapTupleHeaderClearHotUpdated(old);
+		old->t_ctid = row->old.t_self;
 		row->new = NULL;
 	}
+}
+
+/* Add bytes of the page to those that are logged. */
+static void
+bulk_log_fragment(BulkPage *page, Size offset, Size length)
+{
+	char *fragment = page->fragments + page->fragments_length;
+	OffsetNumber header[2] = {(OffsetNumber) offset, (OffsetNumber) length};
+
+	Assert(page->fragments_length + FRAGMENT_HEADER + length <= FRAGMENTS_MOST);
+	memcpy(fragment, header, FRAGMENT_HEADER);
+	memcpy(fragment + FRAGMENT_HEADER, BufferGetPage(page->buffer) + offset, length);
+	page->fragments_length += FRAGMENT_HEADER + length;
+}
+
+/*
+ * Log what bulk_replace did, in the critical section: the page's header, the
+ * headers of the old versions, the new versions, which lie below those that were
+ * there, and the line pointers to them. upper is where those began.
+ */
+static void
+bulk_log(BulkPage *page, LocationIndex upper)
+{
+	Page contents = BufferGetPage(page->buffer);
+	LocationIndex new_upper = ((PageHeader) contents)->pd_upper;
+	XLogRecPtr position;
+
+	page->fragments_length = 0;
+	/* the LSN and the checksum before it are not the log's to say */
+	bulk_log_fragment(page, offsetof(PageHeaderData, pd_flags),
+	                  SizeOfPageHeaderData - offsetof(PageHeaderData, pd_flags));
+	for (int i = 0; i < page->count; i++)
+	{
+		PageRow *row = &page->rows[i];
+
+		if (row->done)
+			continue;
+		bulk_log_fragment(page, (char *) row->old.t_data - contents, SizeofHeapTupleHeader);
+		if (row->row->fate == BULK_REPLACED)
+			bulk_log_fragment(
+			    page,
+			    (char *) PageGetItemId(contents, ItemPointerGetOffsetNumber(&row->new->t_self)) -
+			        contents,
+			    sizeof(ItemIdData));
+	}
+	if (new_upper < upper)
+		bulk_log_fragment(page, new_upper, upper - new_upper);
+
+	XLogBeginInsert();
+	XLogRegisterBuffer(0, page->buffer, REGBUF_STANDARD);
+	XLogRegisterBufData(0, page->fragments, page->fragments_length);
+	position = XLogInsert(RM_GENERIC_ID, 0);
+	PageSetLSN(contents, position);
 }
 
 /*
@@ -311,11 +375,11 @@ bulk_write_together(BulkPage *page)
 {
 	Relation relation = page->writer->relation;
 	TransactionId xid = GetCurrentTransactionId();
-	GenericXLogState *state;
-	Page image;
+	Page contents = BufferGetPage(page->buffer);
+	LocationIndex upper;
 
 	LockBuffer(page->buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (PageIsAllVisible(BufferGetPage(page->buffer)))
+	if (PageIsAllVisible(contents))
 	{
 		LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 		return false;
@@ -323,23 +387,26 @@ bulk_write_together(BulkPage *page)
 	for (int i = 0; i < page->count; i++)
 	{
 		PageRow *row = &page->rows[i];
-		HeapTupleData old;
 
 		if (row->done)
 			continue;
-		if (!bulk_tuple(relation, BufferGetPage(page->buffer), &row->row->tid, &old) ||
-		    HeapTupleSatisfiesUpdate(&old, page->writer->command, page->buffer) != TM_Ok)
+		if (!bulk_tuple(relation, contents, &row->row->tid, &row->old) ||
+		    HeapTupleSatisfiesUpdate(&row->old, page->writer->command, page->buffer) != TM_Ok)
 			bulk_refuse(relation, &row->row->tid);
+		row->cmax = page->writer->command;
+		HeapTupleHeaderAdjustCmax(row->old.t_data, &row->cmax, &row->cmax_combo);
 	}
+	upper = ((PageHeader) contents)->pd_upper;
 
-	/* so many changes are nearly a page: finding out which bytes differ costs more */
-	state = GenericXLogStart(relation);
-	image = GenericXLogRegisterBuffer(state, page->buffer, GENERIC_XLOG_FULL_IMAGE);
+	START_CRIT_SECTION();
 	for (int i = 0; i < page->count; i++)
 		if (!page->rows[i].done)
-			bulk_replace(page, image, &page->rows[i]);
-	PageSetPrunable(image, xid);
-	GenericXLogFinish(state);
+			bulk_replace(page, &page->rows[i], xid);
+	PageSetPrunable(contents, xid);
+	MarkBufferDirty(page->buffer);
+	if (RelationNeedsWAL(relation))
+		bulk_log(page, upper);
+	END_CRIT_SECTION();
 	LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 
 	for (int i = 0; i < page->count; i++)
@@ -397,7 +464,6 @@ bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 	int leaving = 0;
 	Page contents;
 	Size needed;
-	int together;
 	int next = 0;
 
 	page->buffer = ReadBuffer(writer->relation, ItemPointerGetBlockNumber(&rows[0].tid));
@@ -414,18 +480,18 @@ bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 			leaving = (needed + BULK_SPARE - room) / Max(needed / count, 1);
 	}
 	bulk_locate(page, rows, count);
-	together = bulk_prepare(page, leaving);
+	bulk_prepare(page, leaving);
 	for (int i = 0; i < count; i++)
-		if (!page->rows[i].done && (page->rows[i].single || together < BULK_LEAST_ROWS))
+		if (!page->rows[i].done && page->rows[i].single)
 			bulk_write_single(page, &page->rows[i]);
-	while (together >= BULK_LEAST_ROWS && !bulk_write_together(page))
+	do
 	{
 		while (next < count && page->rows[next].done)
 			next++;
-		if (next == count)
+		if (next == count || bulk_write_together(page))
 			break;
 		bulk_write_single(page, &page->rows[next]);
-	}
+	} while (true);
 	ReleaseBuffer(page->buffer);
 }
 
@@ -444,7 +510,7 @@ bulk_write(BulkWriter *writer, BulkRow *rows, int count)
 
 	if (count == 0)
 		return;
-	qsort(rows, count, sizeof(BulkRow), bulk_compare);
+	bulk_sort(rows, count);
 	page = palloc(sizeof(BulkPage));
 	page->writer = writer;
 	page->old_slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);

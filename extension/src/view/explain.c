@@ -321,7 +321,7 @@ explain_keys(Explain *explain)
 		                 explain_expression(explain, (Node *) entry->expr));
 	}
 	explain_line(explain, 1, "grouping by %s", keys.data);
-	if (groups_keys_ambiguous(explain->plan))
+	if (plan_keys_ambiguous(explain->plan))
 		explain_line(explain, 2,
 		             "equal keys can look different: a group is computed anew when the one shown "
 		             "may have gone");
@@ -340,6 +340,11 @@ explain_aggregate(Explain *explain, PlanAggregate *aggregate)
 {
 	const char *call = explain_expression(explain, (Node *) aggregate->aggref);
 
+	if (aggregate->linear != PLAN_LINEAR_NONE)
+	{
+		explain_line(explain, 2, "%s: rows that go are subtracted", call);
+		return false;
+	}
 	switch (aggregate->inverse)
 	{
 		case PLAN_INVERSE_FUNCTION:
@@ -397,12 +402,14 @@ explain_recompute(Explain *explain)
 static void
 explain_grouping(Explain *explain)
 {
-	bool recompute = groups_keys_ambiguous(explain->plan);
+	bool recompute = plan_keys_ambiguous(explain->plan);
 	ListCell *cell;
 
 	explain_keys(explain);
 	foreach (cell, explain->plan->aggregates)
 		recompute |= explain_aggregate(explain, lfirst(cell));
+	if (explain->plan->shown)
+		explain_line(explain, 2, "the view shows all of this: nothing else is kept of a group");
 	if (recompute)
 		explain_recompute(explain);
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * groups.c
- *	  Grouped views: one state per group, kept by group_store.c.
+ *	  Grouped views: one state per group, kept by group_store.c or shown by the
+ *	  view's own rows (group_shown.c).
  *
  * A cycle folds the changes of the inner query into the states of the groups
  * they touch, computes groups anew whose states could not follow, and writes
@@ -19,7 +20,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -54,38 +54,6 @@ groups_key_attributes(const ViewPlan *plan, int *count)
 	if (*count < plan->key_count)
 		*count = 0;
 	return result;
-}
-
-/* What a key is, below the subqueries that only hand it on. */
-static Node *
-groups_key_source(const Query *query, Node *key)
-{
-	while (IsA(key, Var))
-	{
-		Var *var = (Var *) key;
-		RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
-
-		if (var->varlevelsup > 0 || var->varattno <= 0 || rte->rtekind != RTE_SUBQUERY ||
-		    rte->subquery->setOperations != NULL)
-			break;
-		query = rte->subquery;
-		key = (Node *) list_nth_node(TargetEntry, query->targetList, var->varattno - 1)->expr;
-	}
-	return key;
-}
-
-/* May equal values of some key have different images? */
-bool
-groups_keys_ambiguous(const ViewPlan *plan)
-{
-	for (int i = 0; i < plan->key_count; i++)
-	{
-		Node *key = (Node *) list_nth_node(TargetEntry, plan->inner->targetList, i)->expr;
-
-		if (!plan_equality_decides_image(groups_key_source(plan->inner, key)))
-			return true;
-	}
-	return false;
 }
 
 /*
@@ -130,7 +98,7 @@ groups_begin(MaintainedView *view, bool apart)
 	groups->key_slot = MakeSingleTupleTableSlot(groups->key_descriptor, &TTSOpsVirtual);
 	groups->stored_key = MakeSingleTupleTableSlot(groups->key_descriptor, &TTSOpsMinimalTuple);
 	groups->group_key = MakeSingleTupleTableSlot(groups->key_descriptor, &TTSOpsMinimalTuple);
-	groups->ambiguous = groups_keys_ambiguous(plan);
+	groups->ambiguous = plan_keys_ambiguous(plan);
 
 	groups->estate = CreateExecutorState();
 	groups->expression = CreateExprContext(groups->estate);
@@ -351,7 +319,7 @@ groups_recompute(Groups *groups)
 }
 
 /* Compute a group's row of the view; leaves group->output NULL if it has none. */
-static void
+void
 groups_output(Groups *groups, ViewGroup *group)
 {
 	TupleTableSlot *slot = groups->group_slot;
@@ -450,8 +418,8 @@ groups_write(Groups *groups)
 }
 
 /*
- * Fold the cycle's changes. If many rows came and none went, they are folded
- * without what is stored of their groups, which is then needed but once.
+ * Fold the cycle's changes. Many rows are folded without what is stored of their
+ * groups, which is then needed but once; if some went, only where that can be.
  */
 static void
 groups_fold(Groups *groups)
@@ -470,8 +438,9 @@ groups_fold(Groups *groups)
 		plus += change->plus_count;
 		minus += change->minus_count;
 	}
-	groups->apart = groups->touched == NIL && minus == 0 && plus >= FOLD_APART_ROWS &&
-	                !groups->ambiguous && aggregate_combinable(view->program);
+	groups->apart =
+	    groups->touched == NIL && plus + minus >= FOLD_APART_ROWS && !groups->ambiguous &&
+	    (minus == 0 ? aggregate_combinable(view->program) : aggregate_linear(view->program));
 	view_delta(view, groups->cycle, groups_row, groups);
 	if (groups->apart)
 		groups_load_all(groups);
@@ -522,21 +491,31 @@ void
 groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 {
 	List *taken = groups_taken(view);
-	Groups *groups = taken ? linitial(taken) : groups_begin(view, false);
+	bool shown = view->plan->shown;
+	Groups *groups = taken ? linitial(taken) : groups_begin(view, shown);
 	ListCell *cell;
 	bool recompute = false;
 
 	groups_attach(groups, cycle, target);
-	groups_open(groups);
-	if (taken)
+	if (!shown)
+		groups_open(groups);
+	if (taken && !shown)
 		groups_load_all(groups);
 	for_each_from(cell, taken, 1) groups_absorb(groups, lfirst(cell));
-	groups_fold(groups);
-	foreach (cell, groups->touched)
-		recompute |= ((ViewGroup *) lfirst(cell))->recompute;
-	if (recompute)
-		groups_recompute(groups);
-	groups_write(groups);
+	if (shown)
+	{
+		view_delta(view, cycle, groups_row, groups);
+		groups_write_shown(groups);
+	}
+	else
+	{
+		groups_fold(groups);
+		foreach (cell, groups->touched)
+			recompute |= ((ViewGroup *) lfirst(cell))->recompute;
+		if (recompute)
+			groups_recompute(groups);
+		groups_write(groups);
+	}
 	groups_end(groups);
 }
 

@@ -22,6 +22,7 @@ typedef struct ViewGroup
 	bool shown;     /* has a row in the view */
 	bool recompute; /* its states could not follow */
 	bool refolding; /* rows of the recomputation were seen */
+	int number;     /* group_shown.c's; -1: it stays as it is */
 	int64 rows;
 	ItemPointerData state_tid;
 	ItemPointerData view_tid;
@@ -70,6 +71,10 @@ extern Groups *groups_begin(MaintainedView *view, bool apart);
 extern void groups_row(TupleTableSlot *row, int sign, void *groups);
 extern void groups_show_keys(Groups *groups, Datum *values, bool *isnull);
 extern ViewGroup *groups_find(Groups *groups, bool make);
+extern void groups_output(Groups *groups, ViewGroup *group);
+
+/* group_shown.c */
+extern void groups_write_shown(Groups *groups);
 
 /* group_store.c */
 extern void groups_open(Groups *groups);

@@ -42,6 +42,9 @@
 #define ROWS_HASH 1
 #define ROWS_TID 2
 
+/* Reading a page of the view costs about as much as finding so many rows. */
+#define LOOKUPS_PER_PAGE 5
+
 /* Entries written by one multi-insert while the rows table is built. */
 #define BUILD_BATCH 512
 
@@ -66,6 +69,16 @@ locator_relation(Oid view)
 	return hidden_relation("rows", view);
 }
 
+/* Is this column among those by which rows are found? */
+static bool
+locator_known(const ViewTarget *target, AttrNumber column)
+{
+	for (int i = 0; i < target->identity_count && target->by_identity; i++)
+		if (target->identity[i] == column)
+			return true;
+	return !target->by_identity && column > 0;
+}
+
 /* A unique index that identifies rows by plain columns, or NULL. */
 static Relation
 locator_unique_index(ViewTarget *target)
@@ -79,7 +92,7 @@ locator_unique_index(ViewTarget *target)
 		              index->rd_rel->relam == BTREE_AM_OID;
 
 		for (int j = 0; j < form->indnkeyatts && usable; j++)
-			usable = form->indkey.values[j] > 0;
+			usable = locator_known(target, form->indkey.values[j]);
 		if (usable)
 			return index;
 	}
@@ -272,6 +285,17 @@ locator_require(ViewTarget *target)
 }
 
 /*
+ * Is reading the whole view better than finding so many rows one by one? Never
+ * where rows have entries of their own, which would not be known then.
+ */
+bool
+locator_scanned(ViewTarget *target, int rows)
+{
+	return (target->locator == NULL || target->locator->rows == NULL) &&
+	       rows / LOOKUPS_PER_PAGE >= RelationGetNumberOfBlocks(target->relation);
+}
+
+/*
  * Give the place at which a row of this hash was seen last, which is yet to be
  * looked at; false: nothing is remembered of it.
  */
@@ -282,12 +306,21 @@ locator_recall(ViewTarget *target, uint64 hash, Place *place)
 	return places_get(target->known, hash, place);
 }
 
-/* Take a candidate if its image is the row's and it is not taken already. */
-static int
-locator_take(TupleTableSlot *row, uint64 hash, TupleTableSlot *candidate, ItemPointer entry,
-             Place *rows, int found)
+/* Is a candidate the row that is to be found? */
+static bool
+locator_is(ViewTarget *target, TupleTableSlot *row, TupleTableSlot *candidate)
 {
-	if (!image_equal(row, candidate))
+	return target->by_identity
+	           ? image_equal_columns(row, candidate, target->identity, target->identity_count)
+	           : image_equal(row, candidate);
+}
+
+/* Take a candidate if it is the row and is not taken already. */
+static int
+locator_take(ViewTarget *target, TupleTableSlot *row, uint64 hash, TupleTableSlot *candidate,
+             ItemPointer entry, Place *rows, int found)
+{
+	if (!locator_is(target, row, candidate))
 		return found;
 	for (int i = 0; i < found; i++)
 		if (ItemPointerEquals(&rows[i].tid, &candidate->tts_tid))
@@ -333,8 +366,9 @@ locator_hash(ViewTarget *target, TupleTableSlot *row)
 }
 
 /*
- * Find up to wanted live rows with the same image as row. Returns how many
- * there are.
+ * Find up to wanted live rows with the same image as row; by identity, the one
+ * whose columns of identity are the same as row's, the others not being read.
+ * Returns how many there are.
  */
 int
 locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
@@ -349,7 +383,7 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	hash = locator_hash(target, row);
 	if (wanted == 1 && places_get(target->known, hash, rows) &&
 	    apply_read(target->relation, &rows->tid, locator->candidate) &&
-	    image_equal(row, locator->candidate))
+	    locator_is(target, row, locator->candidate))
 		found = 1;
 	else if (locator->rows == NULL)
 	{
@@ -374,7 +408,7 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 		index_rescan(locator->unique_scan, keys, form->indnkeyatts, NULL, 0);
 		while (found < wanted &&
 		       index_getnext_slot(locator->unique_scan, ForwardScanDirection, locator->candidate))
-			found = locator_take(row, hash, locator->candidate, NULL, rows, found);
+			found = locator_take(target, row, hash, locator->candidate, NULL, rows, found);
 	}
 	else
 	{
@@ -390,8 +424,8 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 			    (ItemPointer) DatumGetPointer(slot_getattr(locator->rows_slot, ROWS_TID, &isnull));
 
 			if (apply_read_chain(target->relation, root, locator->candidate))
-				found = locator_take(row, hash, locator->candidate, &locator->rows_slot->tts_tid,
-				                     rows, found);
+				found = locator_take(target, row, hash, locator->candidate,
+				                     &locator->rows_slot->tts_tid, rows, found);
 		}
 	}
 	ExecClearTuple(locator->candidate);

@@ -512,6 +512,7 @@ view_open(MaintainedView *view, ViewOutcome *outcome)
 	target->known = view->places;
 	target->identity = view->plan->identity;
 	target->identity_count = view->plan->identity_count;
+	target->by_identity = view->plan->shown;
 	return target;
 }
 
@@ -602,7 +603,7 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	locator_drop(view->view);
 	passes_begin(view, cycle, true);
 	target = view_open(view, outcome);
-	if (view->plan->grouped)
+	if (view->plan->grouped && !view->plan->shown)
 		groups_rebuild(view, cycle, target, outcome);
 	else
 	{

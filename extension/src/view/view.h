@@ -210,7 +210,6 @@ extern bool part_bind(ViewPlan *plan, bool make);
 extern void groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target);
 extern void
 groups_rebuild(MaintainedView *view, ViewCycle *cycle, ViewTarget *target, ViewOutcome *outcome);
-extern bool groups_keys_ambiguous(const ViewPlan *plan);
 
 /* rebuild.c: make the view's rows equal to a stream of rows */
 typedef struct Rebuild Rebuild;
