@@ -265,7 +265,7 @@ SHAPES = [
                                 "WHERE depth < 3) SELECT id, depth, left(path, 20) AS path FROM chain"),
     Shape("recursive_two_tables", "A", "WITH RECURSIVE walk(id, units, depth) AS (SELECT id, units::bigint, 1 FROM orders WHERE flag "
                                        "UNION ALL SELECT o.id, w.units + i.units, depth + 1 FROM walk w JOIN items i ON i.order_id = w.id, "
-                                       "orders o JOIN customers c ON c.id = o.customer WHERE o.units = i.units AND depth < 3) "
+                                       "orders o JOIN customers c ON c.id = o.customer WHERE o.id = i.units AND depth < 3) "
                                        "SELECT depth, count(*) AS n, sum(units) AS units FROM walk GROUP BY depth"),
     Shape("recursive_nulls", "B", "WITH RECURSIVE reach(a, b) AS (SELECT customer, units FROM orders "
                                   "UNION SELECT r.a, o.units FROM reach r JOIN orders o ON o.customer = r.b) SELECT a, b FROM reach"),
@@ -276,7 +276,7 @@ SHAPES = [
     Shape("recursive_two", "A", "WITH RECURSIVE a(id, k) AS (SELECT id, 0 FROM customers UNION ALL SELECT id, k + 1 FROM a WHERE k < 2), "
                                 "b(id, k) AS (SELECT id, k FROM a WHERE id < 5 UNION ALL SELECT c.id, b.k FROM b JOIN customers c "
                                 "ON c.id = b.id + 7 WHERE c.region IS NOT NULL) SELECT a.id, a.k, b.k AS other FROM a JOIN b ON b.id = a.id"),
-    # there are so many paths without a cycle that all of them can take minutes to find
+    # its depth has a bound: all paths without a cycle can take minutes to find
     Shape("recursive_cycle", "C", "WITH RECURSIVE walk(id, depth) AS (SELECT id, 0 FROM customers UNION ALL SELECT o.customer, "
                                   "depth + 1 FROM walk JOIN orders o ON o.id = walk.id WHERE depth < 4) "
                                   "CYCLE id SET again USING path SELECT id, depth, again FROM walk"),
