@@ -8,7 +8,9 @@
  * one WAL record, as HOT updates as long as the page has room, and as deletions
  * from then on. The record is what GenericXLogFinish would write (generic_xlog.c,
  * of this major version), but made from what is known to change instead of by
- * comparing two images of the page.
+ * comparing two images of the page. (PostgreSQL's developers' setting
+ * wal_consistency_checking does not know that generic records can be about heap
+ * pages, on which hint bits may differ.)
  *
  * A row for whose new version its page has no room is deleted, and the caller
  * inserts it anew. On a full page every update would begin with pruning what the
