@@ -150,9 +150,8 @@ plan_shown(ViewPlan *plan)
 		int number = foreach_current_index(cell);
 
 		aggregate->column = shown_column(plan, plan->key_count + number + 1);
-		aggregate->counted_by = aggregate->linear == PLAN_LINEAR_COUNT
-		                            ? number
-		                            : shown_counted_by(plan, aggregate);
+		aggregate->counted_by =
+		    aggregate->linear == PLAN_LINEAR_COUNT ? number : shown_counted_by(plan, aggregate);
 		if (aggregate->linear == PLAN_LINEAR_NONE || aggregate->column == 0 ||
 		    aggregate->counted_by < 0)
 			return;

@@ -34,7 +34,7 @@ typedef struct Shown
 {
 	Groups *groups;
 	ViewTarget *target;
-	TupleTableSlot *key; /* a row of the view with nothing but its key */
+	TupleTableSlot *key;    /* a row of the view with nothing but its key */
 	AggregateState *states; /* of a row that is read */
 	ShownGroup *all;
 	int count;
@@ -114,6 +114,15 @@ shown_locate(Shown *shown)
 	}
 }
 
+/* A group's row is not where the locator says, or not the only one. */
+static void
+shown_refuse(Shown *shown)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+	                errmsg("materialized view \"%s\" does not have one row for each group",
+	                       RelationGetRelationName(shown->target->relation))));
+}
+
 /* Find the groups' rows by reading all of the view's. */
 static void
 shown_scan(Shown *shown)
@@ -140,6 +149,8 @@ shown_scan(Shown *shown)
 		group = groups_find(groups, false);
 		if (group == NULL || group->number < 0)
 			continue;
+		if (ItemPointerIsValid(&shown->all[group->number].where.tid))
+			shown_refuse(shown);
 		shown->all[group->number].where.tid = row->tts_tid;
 		shown_place(shown, &shown->all[group->number], &row->tts_tid);
 	}
@@ -232,15 +243,6 @@ shown_write(Shown *shown, int count)
 		}
 	}
 	return elsewhere;
-}
-
-/* A group's row is not where the locator says. */
-static void
-shown_refuse(Shown *shown)
-{
-	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-	                errmsg("the row of a group is not in materialized view \"%s\"",
-	                       RelationGetRelationName(shown->target->relation))));
 }
 
 /* Insert the rows of groups that have none, or had to leave their pages. */
