@@ -30,7 +30,7 @@ finish() {
 		cp "$OUT"/results/*.out "$OUT"/output_iso/results/*.out expected/ 2>/dev/null || true
 	elif [ $status -ne 0 ]; then
 		echo "--- what differs"
-		cat "$OUT"/regression.diffs "$OUT"/output_iso/regression.diffs 2>/dev/null || true
+		cat "$OUT"/regress.diffs "$OUT"/regression.diffs "$OUT"/output_iso/regression.diffs 2>/dev/null || true
 		echo "--- the end of the server's log"
 		tail -n 40 "$DIR/log" 2>/dev/null || true
 	fi
@@ -80,6 +80,8 @@ specs=$(cd specs 2>/dev/null && ls ./*.spec 2>/dev/null | sed 's|^\./||; s|\.spe
 failed=0
 # shellcheck disable=SC2086
 run regress/pg_regress ${TESTS-$tests} || failed=1
+# the isolation tests begin with removing it
+mv "$OUT/regression.diffs" "$OUT/regress.diffs" 2>/dev/null || true
 # shellcheck disable=SC2086
 run isolation/pg_isolation_regress ${SPECS-$specs} || failed=1
 if grep -E "terminated by signal|PANIC|TRAP" "$DIR/log"; then

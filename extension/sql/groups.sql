@@ -71,7 +71,7 @@ CREATE UNIQUE INDEX ON exchanged (amount);
 UPDATE facts SET amount = 1000 WHERE k = 2;
 UPDATE facts SET k = 3 - k WHERE k IN (1, 2);
 SELECT * FROM wrong();
-SELECT view, tables FROM hidden WHERE view IN ('indexed'::regclass, 'exchanged'::regclass) ORDER BY view::text;
+SELECT view, tables FROM hidden WHERE view = 'indexed'::regclass;
 REFRESH MATERIALIZED VIEW CONCURRENTLY indexed;
 INSERT INTO facts VALUES (111, 42, 'a', 1, 1, 1, 1), (112, NULL, 'a', 1, 1, 1, 1);
 SELECT * FROM wrong();

@@ -40,6 +40,7 @@ typedef struct Shown
 	int count;
 	BulkRow *rows; /* those that have one, or are believed to; their owners are ShownGroup * */
 	int row_count;
+	bool scanned; /* the rows were found without the locator, and none has an entry */
 } Shown;
 
 /* Does a difference change anything? */
@@ -123,7 +124,10 @@ shown_refuse(Shown *shown)
 	                       RelationGetRelationName(shown->target->relation))));
 }
 
-/* Find the groups' rows by reading all of the view's. */
+/*
+ * Find the groups' rows by reading all of the view's. What is remembered of
+ * their places is given up, as it is not kept up to date.
+ */
 static void
 shown_scan(Shown *shown)
 {
@@ -134,6 +138,8 @@ shown_scan(Shown *shown)
 	Datum *values = palloc(groups->keys * sizeof(Datum));
 	bool *isnull = palloc(groups->keys * sizeof(bool));
 
+	shown->scanned = true;
+	places_clear(target->known);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
 		ViewGroup *group;
@@ -226,15 +232,18 @@ shown_write(Shown *shown, int count)
 				break;
 			case BULK_REPLACED:
 				group->output = NULL;
-				locator_moved(target, &entry->where, &row->tid);
+				if (!shown->scanned)
+					locator_moved(target, &entry->where, &row->tid);
 				break;
 			case BULK_MOVED:
 				group->output = NULL;
-				locator_forget(target, &entry->where);
+				if (!shown->scanned)
+					locator_forget(target, &entry->where);
 				break;
 			case BULK_DELETED:
 				/* an entry that led to a row that has to be inserted again leads there afterwards */
-				if (group->output == NULL || !ItemPointerIsValid(&entry->where.entry))
+				if (!shown->scanned &&
+				    (group->output == NULL || !ItemPointerIsValid(&entry->where.entry)))
 					locator_forget(target, &entry->where);
 				break;
 			case BULK_ELSEWHERE:
