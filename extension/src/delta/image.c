@@ -175,6 +175,15 @@ image_hash_columns(TupleTableSlot *slot, const AttrNumber *columns, int count)
 	return hash;
 }
 
+/* Are two values of an attribute, which may be NULL, the same image? */
+static inline bool
+image_equal_value(Form_pg_attribute attribute, Datum left, bool left_null, Datum right,
+                  bool right_null)
+{
+	return left_null == right_null &&
+	       (left_null || datum_image_eq(left, right, attribute->attbyval, attribute->attlen));
+}
+
 /*
  * Are two rows given as arrays the same image? The descriptors have the same
  * live columns; where the dropped ones lie may differ.
@@ -195,10 +204,8 @@ image_equal_rows(TupleDesc left, const Datum *left_values, const bool *left_null
 			j++;
 		if (j >= right->natts)
 			return false;
-		if (left_nulls[i] != right_nulls[j])
-			return false;
-		if (!left_nulls[i] && !datum_image_eq(left_values[i], right_values[j], attribute->attbyval,
-		                                      attribute->attlen))
+		if (!image_equal_value(attribute, left_values[i], left_nulls[i], right_values[j],
+		                       right_nulls[j]))
 			return false;
 		j++;
 	}
@@ -228,12 +235,10 @@ image_equal_columns(TupleTableSlot *left, TupleTableSlot *right, const AttrNumbe
 	for (int i = 0; i < count; i++)
 	{
 		int column = columns[i] - 1;
-		Form_pg_attribute attribute = TupleDescAttr(left->tts_tupleDescriptor, column);
 
-		if (left->tts_isnull[column] != right->tts_isnull[column] ||
-		    (!left->tts_isnull[column] &&
-		     !datum_image_eq(left->tts_values[column], right->tts_values[column],
-		                     attribute->attbyval, attribute->attlen)))
+		if (!image_equal_value(TupleDescAttr(left->tts_tupleDescriptor, column),
+		                       left->tts_values[column], left->tts_isnull[column],
+		                       right->tts_values[column], right->tts_isnull[column]))
 			return false;
 	}
 	return true;

@@ -367,3 +367,20 @@ plan_keys_ambiguous(const ViewPlan *plan)
 	}
 	return false;
 }
+
+/* The column of the view that is a key or an aggregate as it is; 0: none. */
+AttrNumber
+plan_output_column(const ViewPlan *plan, AttrNumber attribute)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->output)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Var *var = (Var *) entry->expr;
+
+		if (IsA(var, Var) && var->varattno == attribute)
+			return entry->resno;
+	}
+	return 0;
+}

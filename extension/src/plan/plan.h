@@ -290,6 +290,7 @@ extern const char *plan_check_terms(ViewPlan *plan);
 extern PlanAggregate *plan_aggregate(Aggref *aggref, const char **reason);
 extern const char *plan_split_groups(ViewPlan *plan, Query *query);
 extern bool plan_keys_ambiguous(const ViewPlan *plan);
+extern AttrNumber plan_output_column(const ViewPlan *plan, AttrNumber attribute);
 
 /* shown.c */
 extern void plan_shown(ViewPlan *plan);

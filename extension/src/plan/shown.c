@@ -25,23 +25,6 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-/* The column of the view that is a key or an aggregate as it is; 0: none. */
-static AttrNumber
-shown_column(const ViewPlan *plan, AttrNumber attribute)
-{
-	ListCell *cell;
-
-	foreach (cell, plan->output)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Var *var = (Var *) entry->expr;
-
-		if (IsA(var, Var) && var->varattno == attribute)
-			return entry->resno;
-	}
-	return 0;
-}
-
 /* Is there an outer join? */
 static bool
 shown_outer_walker(Node *node, void *context)
@@ -140,7 +123,7 @@ plan_shown(ViewPlan *plan)
 		return;
 	for (int key = 1; key <= plan->key_count; key++)
 	{
-		identity[key - 1] = shown_column(plan, key);
+		identity[key - 1] = plan_output_column(plan, key);
 		if (identity[key - 1] == 0)
 			return;
 	}
@@ -149,7 +132,7 @@ plan_shown(ViewPlan *plan)
 		PlanAggregate *aggregate = lfirst(cell);
 		int number = foreach_current_index(cell);
 
-		aggregate->column = shown_column(plan, plan->key_count + number + 1);
+		aggregate->column = plan_output_column(plan, plan->key_count + number + 1);
 		aggregate->counted_by =
 		    aggregate->linear == PLAN_LINEAR_COUNT ? number : shown_counted_by(plan, aggregate);
 		if (aggregate->linear == PLAN_LINEAR_NONE || aggregate->column == 0 ||

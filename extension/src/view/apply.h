@@ -25,6 +25,9 @@
 #include "nodes/execnodes.h"
 #include "view/bulk.h"
 
+/* Reading a page costs about as much as finding so many rows through an index. */
+#define LOOKUPS_PER_PAGE 5
+
 typedef struct ViewLocator ViewLocator;
 
 /* Where a row of some hash is, and the locator's entry for it. */

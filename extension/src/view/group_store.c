@@ -45,9 +45,6 @@
 /* Rows written by one multi-insert. */
 #define STORE_BATCH 256
 
-/* Reading a page of the hidden table costs about as much as so many look-ups. */
-#define LOOKUPS_PER_PAGE 5
-
 /* Open the hidden table of stored groups. */
 void
 groups_open(Groups *groups)

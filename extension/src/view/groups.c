@@ -34,21 +34,14 @@ static AttrNumber *
 groups_key_attributes(const ViewPlan *plan, int *count)
 {
 	AttrNumber *result = palloc(Max(plan->key_count, 1) * sizeof(AttrNumber));
-	ListCell *cell;
 
 	*count = 0;
 	for (int key = 1; key <= plan->key_count; key++)
 	{
-		foreach (cell, plan->output)
-		{
-			TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		AttrNumber column = plan_output_column(plan, key);
 
-			if (IsA(entry->expr, Var) && ((Var *) entry->expr)->varattno == key)
-			{
-				result[(*count)++] = entry->resno;
-				break;
-			}
-		}
+		if (column != 0)
+			result[(*count)++] = column;
 	}
 	/* a key that is not shown: rows of two groups can look alike */
 	if (*count < plan->key_count)
@@ -498,9 +491,11 @@ groups_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 
 	groups_attach(groups, cycle, target);
 	if (!shown)
+	{
 		groups_open(groups);
-	if (taken && !shown)
-		groups_load_all(groups);
+		if (taken)
+			groups_load_all(groups);
+	}
 	for_each_from(cell, taken, 1) groups_absorb(groups, lfirst(cell));
 	if (shown)
 	{

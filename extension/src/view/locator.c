@@ -42,9 +42,6 @@
 #define ROWS_HASH 1
 #define ROWS_TID 2
 
-/* Reading a page of the view costs about as much as finding so many rows. */
-#define LOOKUPS_PER_PAGE 5
-
 /* Entries written by one multi-insert while the rows table is built. */
 #define BUILD_BATCH 512
 
