@@ -188,3 +188,37 @@ def test_a_function_that_changes_while_a_load_runs(database):  # noqa: F811
     assert differences(other, [view]) == []
     other.close()
     connection.close()
+
+
+def test_changes_beyond_the_memory(pg_shared, database):  # noqa: F811
+    """Rows that come and go, and rows compared with a query's, when they have to be sorted on disk."""
+    connection = database()
+    settings = {"maintenance_work_mem": "1MB", "work_mem": "64kB", "log_temp_files": "0"}
+    views = [
+        View("keyed", "SELECT id, name, amount FROM facts"),
+        View("keyless", "SELECT k, name, price FROM facts"),
+        View("unique_keyed", "SELECT id, amount + 1 AS more FROM facts"),
+        View("outer_joined", "SELECT f.id, d.label, f.amount FROM facts f LEFT JOIN dims d USING (k)"),
+        View("recomputed", "SELECT id, amount, row_number() OVER (ORDER BY amount, id) AS place FROM facts"),
+    ]
+    connection.execute(SCHEMA)
+    for name, value in settings.items():
+        connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    connection.execute("SELECT pg_reload_conf()")
+    try:
+        copy(connection, range(ROWS))
+        for view in views:
+            connection.execute(f"CREATE MATERIALIZED VIEW {view.name} AS {view.query}")
+        connection.execute("CREATE UNIQUE INDEX ON unique_keyed (id)")
+        for statement in ("UPDATE facts SET amount = amount + 1, name = name || ' and more' WHERE id % 5 > 0",
+                          "UPDATE facts SET k = 5000 + k WHERE k % 3 = 0",
+                          "DELETE FROM facts WHERE id % 4 = 0",
+                          "UPDATE facts SET id = -id, price = NULL"):
+            connection.execute(statement)
+            assert differences(connection, views) == [], statement
+        assert "freshet worker LOG:  temporary file" in pg_shared.log_tail(1000)
+    finally:
+        for name in settings:
+            connection.execute(f"ALTER SYSTEM RESET {name}")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.close()

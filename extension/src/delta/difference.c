@@ -4,7 +4,7 @@
  *	  A Z-set of any size (difference.h).
  *
  * Rows are gathered in an image bag. When it outgrows its memory, what it
- * holds goes to a tuplesort as (hash, multiplicity, row), ordered by hash, and
+ * holds is sorted by hash with the multiplicities (sorted.h), which spills to disk, and
  * the bag starts again; rows of the same image then meet when the sort is
  * read. Rows of one hash are held in memory together: without collisions that
  * is one row and its parts.
@@ -18,8 +18,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type_d.h"
 #include "delta/difference.h"
 #include "delta/image.h"
 #include "delta/sorted.h"
@@ -28,12 +26,6 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-
-/* Columns of a sorted row before the row's own. */
-#define SORTED_HASH 0
-#define SORTED_COUNT 1
-#define SORTED_ROW 2
-static const SortedColumn difference_columns[SORTED_ROW] = {{"hash", INT8OID}, {"count", INT8OID}};
 
 /* A row among those of one hash. */
 typedef struct GroupRow
@@ -53,12 +45,9 @@ struct Difference
 	ImageBag *bag; /* NULL once everything is in the sort */
 
 	/* only when the bag did not suffice */
-	Tuplesortstate *sort;
-	TupleTableSlot *sorted; /* a row of the sort */
-	TupleTableSlot *row;    /* the same without its first columns */
-	TupleTableSlot *other;  /* a stored row, for comparison */
-	bool ahead;             /* sorted holds the next group's first row */
-	bool performed;
+	SortedRows *sorted;
+	TupleTableSlot *left; /* two rows, for comparison */
+	TupleTableSlot *right;
 	GroupRow *group;
 	int group_count;
 	int group_capacity;
@@ -91,13 +80,9 @@ difference_create(MemoryContext parent, TupleDesc descriptor, int memory_kb)
 static void
 difference_start_sort(Difference *difference)
 {
-	TupleDesc descriptor =
-	    sorted_descriptor(difference_columns, SORTED_ROW, difference->descriptor);
-
-	difference->sort = sorted_begin(descriptor, difference->memory_kb, TUPLESORT_RANDOMACCESS);
-	difference->sorted = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
-	difference->row = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsVirtual);
-	difference->other = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
+	difference->sorted = sorted_create(difference->descriptor, difference->memory_kb, true);
+	difference->left = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
+	difference->right = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
 	difference->group_context =
 	    AllocSetContextCreate(difference->context, "freshet group", ALLOCSET_SMALL_SIZES);
 	difference->group_capacity = 8;
@@ -111,27 +96,19 @@ difference_spill(Difference *difference)
 	MemoryContext caller = MemoryContextSwitchTo(difference->context);
 	ResourceOwner owner = CurrentResourceOwner;
 	TupleTableSlot *stored;
-	TupleTableSlot *wide;
 	int64 multiplicity;
 
 	CurrentResourceOwner = difference->owner;
-	if (difference->sort == NULL)
+	if (difference->sorted == NULL)
 		difference_start_sort(difference);
 
-	stored = difference->other;
-	wide = MakeSingleTupleTableSlot(difference->sorted->tts_tupleDescriptor, &TTSOpsVirtual);
+	stored = difference->left;
 	image_bag_scan_begin(difference->bag);
 	while (image_bag_scan_next(difference->bag, stored, &multiplicity))
 	{
 		CHECK_FOR_INTERRUPTS();
-		ExecClearTuple(wide);
-		wide->tts_values[SORTED_HASH] = Int64GetDatum((int64) image_hash(stored));
-		wide->tts_isnull[SORTED_HASH] = false;
-		wide->tts_values[SORTED_COUNT] = Int64GetDatum(multiplicity);
-		wide->tts_isnull[SORTED_COUNT] = false;
-		sorted_put(difference->sort, wide, SORTED_ROW, stored);
+		sorted_put(difference->sorted, image_hash(stored), multiplicity, stored);
 	}
-	ExecDropSingleTupleTableSlot(wide);
 	ExecClearTuple(stored);
 	image_bag_destroy(difference->bag);
 	difference->bag = NULL;
@@ -166,7 +143,7 @@ difference_begin(Difference *difference)
 {
 	MemoryContext caller;
 
-	if (difference->sort == NULL)
+	if (difference->sorted == NULL)
 	{
 		image_bag_scan_begin(difference->bag);
 		return;
@@ -175,29 +152,22 @@ difference_begin(Difference *difference)
 	if (difference->bag != NULL)
 		difference_spill(difference);
 	caller = MemoryContextSwitchTo(difference->context);
-	if (difference->performed)
-		tuplesort_rescan(difference->sort);
-	else
-		tuplesort_performsort(difference->sort);
-	difference->performed = true;
+	sorted_begin(difference->sorted);
 	difference->group_count = difference->group_next = 0;
-	difference->ahead =
-	    tuplesort_gettupleslot(difference->sort, true, false, difference->sorted, NULL);
 	MemoryContextSwitchTo(caller);
 }
 
-/* Put the row at hand into the group, or add to the one it equals. */
+/* Put a row into the group, or add to the one it equals. */
 static void
-difference_group_add(Difference *difference, int64 multiplicity)
+difference_group_add(Difference *difference, const SortedRow *row)
 {
-	GroupRow *group_row;
-
+	ExecStoreMinimalTuple(row->tuple, difference->right, false);
 	for (int i = 0; i < difference->group_count; i++)
 	{
-		ExecStoreMinimalTuple(difference->group[i].tuple, difference->other, false);
-		if (image_equal(difference->other, difference->row))
+		ExecStoreMinimalTuple(difference->group[i].tuple, difference->left, false);
+		if (image_equal(difference->left, difference->right))
 		{
-			difference->group[i].multiplicity += multiplicity;
+			difference->group[i].multiplicity += row->number;
 			return;
 		}
 	}
@@ -208,9 +178,8 @@ difference_group_add(Difference *difference, int64 multiplicity)
 		difference->group =
 		    repalloc(difference->group, sizeof(GroupRow) * difference->group_capacity);
 	}
-	group_row = &difference->group[difference->group_count++];
-	group_row->tuple = ExecCopySlotMinimalTuple(difference->row);
-	group_row->multiplicity = multiplicity;
+	difference->group[difference->group_count++] =
+	    (GroupRow){.tuple = row->tuple, .multiplicity = row->number};
 }
 
 /* Read the rows of the next hash; false at the end. */
@@ -218,27 +187,24 @@ static bool
 difference_next_group(Difference *difference)
 {
 	MemoryContext caller;
-	Datum hash;
+	uint64 hash;
+	uint64 next;
 
-	if (!difference->ahead)
+	if (!sorted_peek(difference->sorted, &hash))
 		return false;
 
-	ExecClearTuple(difference->other);
+	ExecClearTuple(difference->left);
+	ExecClearTuple(difference->right);
 	MemoryContextReset(difference->group_context);
 	caller = MemoryContextSwitchTo(difference->group_context);
 	difference->group_count = difference->group_next = 0;
-	sorted_show(difference->sorted, SORTED_ROW, difference->row);
-	hash = difference->sorted->tts_values[SORTED_HASH];
 	do
 	{
-		CHECK_FOR_INTERRUPTS();
-		difference_group_add(difference,
-		                     DatumGetInt64(difference->sorted->tts_values[SORTED_COUNT]));
-		difference->ahead =
-		    tuplesort_gettupleslot(difference->sort, true, false, difference->sorted, NULL);
-		if (difference->ahead)
-			sorted_show(difference->sorted, SORTED_ROW, difference->row);
-	} while (difference->ahead && difference->sorted->tts_values[SORTED_HASH] == hash);
+		SortedRow row;
+
+		sorted_next(difference->sorted, &row);
+		difference_group_add(difference, &row);
+	} while (sorted_peek(difference->sorted, &next) && next == hash);
 
 	MemoryContextSwitchTo(caller);
 	return true;
@@ -251,7 +217,7 @@ difference_next_group(Difference *difference)
 bool
 difference_next(Difference *difference, TupleTableSlot *slot, int64 *multiplicity)
 {
-	if (difference->sort == NULL)
+	if (difference->sorted == NULL)
 		return image_bag_scan_next(difference->bag, slot, multiplicity);
 
 	do
@@ -278,12 +244,11 @@ difference_destroy(Difference *difference)
 {
 	if (difference->bag != NULL)
 		image_bag_destroy(difference->bag);
-	if (difference->sort != NULL)
+	if (difference->sorted != NULL)
 	{
-		ExecDropSingleTupleTableSlot(difference->sorted);
-		ExecDropSingleTupleTableSlot(difference->row);
-		ExecDropSingleTupleTableSlot(difference->other);
-		tuplesort_end(difference->sort);
+		ExecDropSingleTupleTableSlot(difference->left);
+		ExecDropSingleTupleTableSlot(difference->right);
+		sorted_destroy(difference->sorted);
 	}
 	MemoryContextDelete(difference->context);
 }

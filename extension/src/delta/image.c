@@ -244,6 +244,40 @@ image_equal_columns(TupleTableSlot *left, TupleTableSlot *right, const AttrNumbe
 	return true;
 }
 
+/* A minimal tuple as a heap tuple; nothing before its number of attributes is to be looked at. */
+HeapTupleData
+image_heap_tuple(MinimalTuple tuple)
+{
+	HeapTupleData result = {.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET,
+	                        .t_data = (HeapTupleHeader) ((char *) tuple - MINIMAL_TUPLE_OFFSET)};
+
+	ItemPointerSetInvalid(&result.t_self);
+	return result;
+}
+
+/* Are two rows of one description the same bytes? Then they are the same image. */
+bool
+image_identical(const HeapTupleData *left, const HeapTupleData *right)
+{
+	const int fixed = offsetof(HeapTupleHeaderData, t_bits);
+
+	return left->t_len == right->t_len && left->t_data->t_hoff == right->t_data->t_hoff &&
+	       HeapTupleHeaderGetNatts(left->t_data) == HeapTupleHeaderGetNatts(right->t_data) &&
+	       ((left->t_data->t_infomask ^ right->t_data->t_infomask) & HEAP_HASNULL) == 0 &&
+	       memcmp((char *) left->t_data + fixed, (char *) right->t_data + fixed,
+	              left->t_len - fixed) == 0;
+}
+
+/* Are rows of this description, which has no dropped columns, the same image only if identical? */
+bool
+image_is_bytes(TupleDesc descriptor)
+{
+	for (int i = 0; i < descriptor->natts; i++)
+		if (TupleDescAttr(descriptor, i)->attlen < 0)
+			return false;
+	return true;
+}
+
 /* Is a stored row, whose hash is the right one, the row being added? */
 static bool
 image_stored_equal(ImageBag *bag, const ImageKey *stored)

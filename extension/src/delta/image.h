@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
 #include "executor/tuptable.h"
 
 extern uint64 image_hash(TupleTableSlot *slot);
@@ -19,6 +20,9 @@ extern uint64 image_hash_columns(TupleTableSlot *slot, const AttrNumber *columns
 extern bool image_equal(TupleTableSlot *left, TupleTableSlot *right);
 extern bool image_equal_columns(TupleTableSlot *left, TupleTableSlot *right,
                                 const AttrNumber *columns, int count);
+extern HeapTupleData image_heap_tuple(MinimalTuple tuple);
+extern bool image_identical(const HeapTupleData *left, const HeapTupleData *right);
+extern bool image_is_bytes(TupleDesc descriptor);
 
 /*
  * A Z-set in memory: rows by image with integer multiplicity. Rows whose

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * sorted.h
- *	  Rows sorted by a hash, each behind leading columns that say what it is.
+ *	  Rows sorted by a hash, each with a number that says what it is.
  *
- * The first leading column is the hash, an int8. Whoever reads the sort holds
- * the rows of one hash together and compares them by image.
+ * Whoever reads them holds the rows of one hash together and compares them by
+ * image. Rows are kept in memory, and are not copied again when they are read;
+ * those beyond it go through a tuplesort.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,22 +15,23 @@
 #include "postgres.h"
 
 #include "executor/tuptable.h"
-#include "utils/tuplesort.h"
 
-/* A leading column. */
-typedef struct SortedColumn
+typedef struct SortedRows SortedRows;
+
+/* A row with its hash and its number. */
+typedef struct SortedRow
 {
-	const char *name;
-	Oid type;
-} SortedColumn;
+	uint64 hash;
+	int64 number;
+	MinimalTuple tuple;
+} SortedRow;
 
-extern TupleDesc sorted_descriptor(const SortedColumn *leading, int leading_count, TupleDesc row);
-extern Tuplesortstate *sorted_begin(TupleDesc descriptor, int memory_kb, int options);
-extern void sorted_fill(TupleTableSlot *put, int leading_count, TupleTableSlot *row);
-extern void
-sorted_put(Tuplesortstate *sort, TupleTableSlot *put, int leading_count, TupleTableSlot *row);
-extern void sorted_show(TupleTableSlot *sorted, int leading_count, TupleTableSlot *row);
-extern void sorted_show_tuple(TupleTableSlot *sorted, int leading_count, MinimalTuple tuple,
-                              TupleTableSlot *row);
+extern SortedRows *sorted_create(TupleDesc descriptor, int memory_kb, bool rescan);
+extern void sorted_put(SortedRows *rows, uint64 hash, int64 number, TupleTableSlot *row);
+extern void sorted_begin(SortedRows *rows);
+extern bool sorted_peek(SortedRows *rows, uint64 *hash);
+extern bool sorted_next(SortedRows *rows, SortedRow *row);
+extern bool sorted_next_slot(SortedRows *rows, TupleTableSlot *slot, int64 *number);
+extern void sorted_destroy(SortedRows *rows);
 
 #endif /* FRESHET_SORTED_H */

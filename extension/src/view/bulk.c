@@ -79,7 +79,7 @@ typedef struct BulkPage
 	int count;
 	TupleTableSlot *old_slot; /* to compare images */
 	TupleTableSlot *new_slot;
-	bool by_image; /* rows may be the same image without the same bytes */
+	bool by_bytes; /* see image_is_bytes */
 	char fragments[FRAGMENTS_MOST];
 	int fragments_length;
 } BulkPage;
@@ -130,33 +130,15 @@ bulk_tuple(Relation relation, Page page, ItemPointer tid, HeapTuple tuple)
 	return true;
 }
 
-/* A minimal tuple as a heap tuple whose header is not to be looked at. */
-static HeapTupleData
-bulk_as_heap_tuple(MinimalTuple tuple)
-{
-	HeapTupleData result = {.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET,
-	                        .t_data = (HeapTupleHeader) ((char *) tuple - MINIMAL_TUPLE_OFFSET)};
-
-	ItemPointerSetInvalid(&result.t_self);
-	return result;
-}
-
 /* Is a version the image that is wanted? */
 static bool
 bulk_same(BulkPage *page, HeapTuple old, HeapTuple new)
 {
-	HeapTupleHeader left = old->t_data;
-	HeapTupleHeader right = new->t_data;
-	const int fixed = offsetof(HeapTupleHeaderData, t_bits);
 	bool result;
 
-	if (old->t_len == new->t_len &&
-	    left->t_hoff == right->t_hoff &&HeapTupleHeaderGetNatts(left) ==
-	        HeapTupleHeaderGetNatts(right) &&
-	    (left->t_infomask & HEAP_HASNULL) == (right->t_infomask & HEAP_HASNULL) &&
-	    memcmp((char *) left + fixed, (char *) right + fixed, old->t_len - fixed) == 0)
+	if (image_identical(old, new))
 		return true;
-	if (!page->by_image)
+	if (page->by_bytes)
 		return false;
 	ExecForceStoreHeapTuple(old, page->old_slot, false);
 	ExecForceStoreHeapTuple(new, page->new_slot, false);
@@ -243,7 +225,7 @@ bulk_prepare(BulkPage *page, int leaving)
 		row->wanted = writer->wanted(row->row, writer->context);
 		if (row->wanted != NULL)
 		{
-			HeapTupleData new = bulk_as_heap_tuple(row->wanted);
+			HeapTupleData new = image_heap_tuple(row->wanted);
 
 			if (bulk_same(page, &row->old, &new))
 			{
@@ -517,9 +499,7 @@ bulk_write(BulkWriter *writer, BulkRow *rows, int count)
 	page->writer = writer;
 	page->old_slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
 	page->new_slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
-	page->by_image = false;
-	for (int i = 0; i < descriptor->natts; i++)
-		page->by_image |= TupleDescAttr(descriptor, i)->attlen < 0;
+	page->by_bytes = image_is_bytes(descriptor);
 	context = AllocSetContextCreate(CurrentMemoryContext, "freshet bulk", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	for (int i = 0; i < count; i = end)

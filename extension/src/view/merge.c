@@ -4,8 +4,8 @@
  *	  Applying a delta to a view: rows that come and rows that go, in any order
  *	  and as often as the delta queries give them.
  *
- * All rows go through one sort by the hash under which the locator finds them
- * (ViewTarget.identity), which spills to disk. Among the rows of one hash,
+ * All rows are sorted by the hash under which the locator finds them
+ * (ViewTarget.identity), in memory or on disk (sorted.h). Among the rows of one hash,
  * those that come and go with the same image cancel; of the rest, one that
  * goes and one that comes are an update. So the locator and the user's indexes
  * are visited in one order. Updates and deletions are gathered and written page
@@ -19,24 +19,16 @@
 #include "postgres.h"
 
 #include "catalog/index.h"
-#include "catalog/pg_type.h"
 #include "delta/image.h"
 #include "delta/sorted.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/tuplesort.h"
 #include "view/view.h"
 
 /* So many rows ahead, remembered places are brought into the cache. */
 #define PREFETCH_ROWS 8
-
-/* leading columns of the sort; a row to be inserted again has for its sign -(its locator entry) */
-#define MERGE_HASH 0
-#define MERGE_SIGN 1
-#define MERGE_COLUMNS 2
-static const SortedColumn merge_columns[MERGE_COLUMNS] = {{"hash", INT8OID}, {"sign", INT8OID}};
 
 /* A row of a run with the same hash. */
 typedef struct MergeRow
@@ -58,25 +50,23 @@ typedef struct MergeRows
 typedef struct MergeWrite
 {
 	Place where;
-	MinimalTuple old;    /* as sorted; NULL: the row is known to be there */
-	MinimalTuple wanted; /* as sorted; NULL: it is to be deleted */
+	MinimalTuple old;    /* NULL: the row is known to be there */
+	MinimalTuple wanted; /* NULL: it is to be deleted */
 } MergeWrite;
 
 struct Merge
 {
 	ViewTarget *target;
-	TupleDesc descriptor;
-	Tuplesortstate *sort;
-	TupleTableSlot *put;
-	bool in_place; /* rows may be updated */
-	MemoryContext run_context;
+	MemoryContext context;
+	SortedRows *delta;   /* their numbers are the signs */
+	SortedRows *inserts; /* or the locator's entries that are to be used again, 0: none */
+	bool in_place;       /* rows may be updated */
+	bool by_bytes;       /* see image_is_bytes */
 	MergeRows going;
 	MergeRows coming;
-	/* two rows being compared: as sorted, and as rows of the view */
-	TupleTableSlot *sorted[2];
-	TupleTableSlot *row[2];
-	Tuplestorestate *inserts;
-	/* what is to be written before any row is inserted */
+	TupleTableSlot *left; /* two rows, for comparison */
+	TupleTableSlot *right;
+	/* what is to be written before any row is inserted, and the rows at hand */
 	MemoryContext write_context;
 	BulkRow *writes; /* their owners are MergeWrite * */
 	int write_count;
@@ -91,20 +81,16 @@ merge_begin(ViewTarget *target)
 	TupleDesc view = RelationGetDescr(target->relation);
 
 	merge->target = target;
-	merge->descriptor = sorted_descriptor(merge_columns, MERGE_COLUMNS, view);
-	merge->sort = sorted_begin(merge->descriptor, maintenance_work_mem, TUPLESORT_NONE);
-	merge->put = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsVirtual);
+	merge->context = CurrentMemoryContext;
+	merge->delta = sorted_create(view, maintenance_work_mem, false);
+	merge->inserts = sorted_create(view, work_mem, false);
 	merge->in_place = target->identity_count > 0 &&
 	                  apply_update_in_place(target, target->identity_count, target->identity);
-	merge->run_context =
-	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge run", ALLOCSET_DEFAULT_SIZES);
+	merge->by_bytes = image_is_bytes(view);
 	merge->write_context =
 	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge writes", ALLOCSET_DEFAULT_SIZES);
-	for (int i = 0; i < 2; i++)
-	{
-		merge->sorted[i] = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsMinimalTuple);
-		merge->row[i] = MakeSingleTupleTableSlot(view, &TTSOpsVirtual);
-	}
+	merge->left = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
+	merge->right = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
 	return merge;
 }
 
@@ -113,39 +99,44 @@ void
 merge_row(TupleTableSlot *row, int sign, void *argument)
 {
 	Merge *merge = argument;
-	TupleTableSlot *slot = merge->put;
 
-	ExecClearTuple(slot);
-	slot->tts_values[MERGE_HASH] = Int64GetDatum((int64) locator_hash(merge->target, row));
-	slot->tts_values[MERGE_SIGN] = Int64GetDatum(sign);
-	slot->tts_isnull[MERGE_HASH] = slot->tts_isnull[MERGE_SIGN] = false;
-	sorted_put(merge->sort, slot, MERGE_COLUMNS, row);
+	sorted_put(merge->delta, locator_hash(merge->target, row), sign, row);
 }
 
-/* Show a row of the run in one of the two slots. */
-static TupleTableSlot *
-merge_show(Merge *merge, int which, MergeRow *row)
+/* Are two rows the same image? */
+static bool
+merge_equal(Merge *merge, MinimalTuple left, MinimalTuple right)
 {
-	sorted_show_tuple(merge->sorted[which], MERGE_COLUMNS, row->tuple, merge->row[which]);
-	return merge->row[which];
+	HeapTupleData left_tuple = image_heap_tuple(left);
+	HeapTupleData right_tuple = image_heap_tuple(right);
+
+	if (image_identical(&left_tuple, &right_tuple))
+		return true;
+	if (merge->by_bytes)
+		return false;
+	ExecStoreMinimalTuple(left, merge->left, false);
+	ExecStoreMinimalTuple(right, merge->right, false);
+	return image_equal(merge->left, merge->right);
 }
 
-/* Add the sorted row in a slot to the run. */
+/* Add a row to the run. */
 static void
-merge_add(Merge *merge, MergeRows *rows, TupleTableSlot *slot)
+merge_add(Merge *merge, const SortedRow *row)
 {
-	MemoryContext old = MemoryContextSwitchTo(merge->run_context);
+	MergeRows *rows = row->number < 0 ? &merge->going : &merge->coming;
+	MergeRow *added;
 
 	if (rows->count == rows->capacity)
 	{
 		rows->capacity = Max(rows->capacity * 2, 8);
-		rows->rows = rows->rows ? repalloc_huge(rows->rows, rows->capacity * sizeof(MergeRow))
-		                        : palloc(rows->capacity * sizeof(MergeRow));
+		rows->rows = rows->rows
+		                 ? repalloc_huge(rows->rows, rows->capacity * sizeof(MergeRow))
+		                 : MemoryContextAlloc(merge->context, rows->capacity * sizeof(MergeRow));
 	}
-	rows->rows[rows->count].tuple = ExecCopySlotMinimalTuple(slot);
-	rows->rows[rows->count].done = false;
-	rows->count++;
-	MemoryContextSwitchTo(old);
+	added = &rows->rows[rows->count++];
+	added->tuple = row->tuple;
+	added->done = false;
+	ItemPointerSetInvalid(&added->where.tid);
 }
 
 /* Cancel rows that come and go with the same image. */
@@ -157,7 +148,6 @@ merge_cancel(Merge *merge)
 	for (int i = 0; i < merge->coming.count && merge->going.count > 0; i++)
 	{
 		MergeRow *coming = &merge->coming.rows[i];
-		TupleTableSlot *left = merge_show(merge, 0, coming);
 
 		while (first < merge->going.count && merge->going.rows[first].done)
 			first++;
@@ -165,7 +155,7 @@ merge_cancel(Merge *merge)
 		{
 			MergeRow *going = &merge->going.rows[j];
 
-			if (going->done || !image_equal(left, merge_show(merge, 1, going)))
+			if (going->done || !merge_equal(merge, coming->tuple, going->tuple))
 				continue;
 			going->done = coming->done = true;
 			break;
@@ -198,67 +188,48 @@ merge_locate(Merge *merge)
 	for (int i = 0; i < merge->going.count; i++)
 	{
 		MergeRow *going = &merge->going.rows[i];
-		TupleTableSlot *left;
 		int wanted = 0;
 
 		if (going->done || ItemPointerIsValid(&going->where.tid))
 			continue;
 		if (found == NULL)
 		{
-			MemoryContext old = MemoryContextSwitchTo(merge->run_context);
+			MemoryContext old = MemoryContextSwitchTo(merge->write_context);
 
 			found = palloc_extended(merge->going.count * sizeof(Place), MCXT_ALLOC_HUGE);
 			same = palloc_extended(merge->going.count * sizeof(MergeRow *), MCXT_ALLOC_HUGE);
 			MemoryContextSwitchTo(old);
 		}
-		left = merge_show(merge, 0, going);
 		for (int j = i; j < merge->going.count; j++)
 		{
 			MergeRow *other = &merge->going.rows[j];
 
 			if (!other->done && !ItemPointerIsValid(&other->where.tid) &&
-			    (j == i || image_equal(left, merge_show(merge, 1, other))))
+			    (j == i || merge_equal(merge, going->tuple, other->tuple)))
 				same[wanted++] = other;
 		}
-		if (locator_find(merge->target, left, wanted, found) < wanted)
+		ExecStoreMinimalTuple(going->tuple, merge->left, false);
+		if (locator_find(merge->target, merge->left, wanted, found) < wanted)
 			merge_refuse(merge);
 		for (int j = 0; j < wanted; j++)
 			same[j]->where = found[j];
 	}
 }
 
-/* A sorted row that comes is inserted when all others are written. */
+/* A row that comes is inserted when all others are written; entry: it only had to leave its page. */
 static void
-merge_insert(Merge *merge, MinimalTuple tuple)
+merge_insert(Merge *merge, MinimalTuple tuple, uint64 hash, ItemPointer entry)
 {
-	ExecStoreMinimalTuple(tuple, merge->sorted[0], false);
-	tuplestore_puttupleslot(merge->inserts, merge->sorted[0]);
+	ExecStoreMinimalTuple(tuple, merge->left, false);
+	sorted_put(merge->inserts, hash,
+	           entry != NULL && ItemPointerIsValid(entry) ? itemptr_encode(entry) : 0, merge->left);
 }
 
-/* Likewise, one that had to leave its page: the locator's entry for it is used again. */
-static void
-merge_insert_again(Merge *merge, MergeWrite *write)
-{
-	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->wanted, merge->row[0]);
-	ExecClearTuple(merge->put);
-	merge->put->tts_values[MERGE_HASH] = Int64GetDatum((int64) write->where.hash);
-	merge->put->tts_values[MERGE_SIGN] = Int64GetDatum(-itemptr_encode(&write->where.entry));
-	merge->put->tts_isnull[MERGE_HASH] = merge->put->tts_isnull[MERGE_SIGN] = false;
-	sorted_fill(merge->put, MERGE_COLUMNS, merge->row[0]);
-	tuplestore_puttupleslot(merge->inserts, merge->put);
-}
-
-/* The new version of a row, without the columns it was sorted by. */
+/* The new version of a row. */
 static MinimalTuple
 merge_wanted(BulkRow *row, void *context)
 {
-	Merge *merge = context;
-	MergeWrite *write = row->owner;
-
-	if (write->wanted == NULL)
-		return NULL;
-	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->wanted, merge->row[0]);
-	return ExecCopySlotMinimalTuple(merge->row[0]);
+	return ((MergeWrite *) row->owner)->wanted;
 }
 
 /* Is this version of a row the one that goes? */
@@ -266,12 +237,18 @@ static bool
 merge_is_old(BulkRow *row, TupleTableSlot *version, void *context)
 {
 	Merge *merge = context;
-	MergeWrite *write = row->owner;
+	MinimalTuple old = ((MergeWrite *) row->owner)->old;
+	HeapTupleData old_tuple;
 
-	if (write->old == NULL)
+	if (old == NULL)
 		return true;
-	sorted_show_tuple(merge->sorted[1], MERGE_COLUMNS, write->old, merge->row[1]);
-	return image_equal(version, merge->row[1]);
+	old_tuple = image_heap_tuple(old);
+	if (image_identical(ExecFetchSlotHeapTuple(version, false, NULL), &old_tuple))
+		return true;
+	if (merge->by_bytes)
+		return false;
+	ExecStoreMinimalTuple(old, merge->right, false);
+	return image_equal(version, merge->right);
 }
 
 /* Find a row in the view that is to be written. */
@@ -282,8 +259,8 @@ merge_find(Merge *merge, BulkRow *row)
 
 	if (write->old == NULL)
 		merge_refuse(merge);
-	sorted_show_tuple(merge->sorted[0], MERGE_COLUMNS, write->old, merge->row[0]);
-	if (locator_find(merge->target, merge->row[0], 1, &write->where) == 0)
+	ExecStoreMinimalTuple(write->old, merge->left, false);
+	if (locator_find(merge->target, merge->left, 1, &write->where) == 0)
 		merge_refuse(merge);
 	row->tid = write->where.tid;
 	write->old = NULL;
@@ -335,14 +312,11 @@ merge_write_rows(Merge *merge, int count)
 				locator_forget(target, &write->where);
 				break;
 			case BULK_DELETED:
-				if (write->wanted != NULL && ItemPointerIsValid(&write->where.entry))
-					merge_insert_again(merge, write);
-				else
-				{
+				/* an entry that led to a row that has to be inserted again leads there afterwards */
+				if (write->wanted == NULL || !ItemPointerIsValid(&write->where.entry))
 					locator_forget(target, &write->where);
-					if (write->wanted != NULL)
-						merge_insert(merge, write->wanted);
-				}
+				if (write->wanted != NULL)
+					merge_insert(merge, write->wanted, write->where.hash, &write->where.entry);
 				break;
 			case BULK_ELSEWHERE:
 				merge->writes[elsewhere++] = *row;
@@ -364,14 +338,14 @@ merge_write(Merge *merge)
 		merge_find(merge, &merge->writes[i]);
 	if (merge_write_rows(merge, elsewhere) > 0)
 		merge_refuse(merge);
-	ExecClearTuple(merge->sorted[0]);
-	ExecClearTuple(merge->sorted[1]);
+	ExecClearTuple(merge->left);
+	ExecClearTuple(merge->right);
 	merge->writes = NULL;
 	merge->write_count = merge->write_capacity = 0;
 	MemoryContextReset(merge->write_context);
 }
 
-/* Gather a row to be replaced by a sorted row, or deleted (NULL). */
+/* Gather a row to be replaced by a wanted one, or deleted (NULL). */
 static void
 merge_gather(Merge *merge, MergeRow *going, uint64 hash, MinimalTuple wanted)
 {
@@ -389,9 +363,8 @@ merge_gather(Merge *merge, MergeRow *going, uint64 hash, MinimalTuple wanted)
 	}
 	write->where = going->where;
 	write->where.hash = hash;
-	write->old =
-	    ItemPointerIsValid(&going->where.tid) ? NULL : heap_copy_minimal_tuple(going->tuple);
-	write->wanted = wanted ? heap_copy_minimal_tuple(wanted) : NULL;
+	write->old = ItemPointerIsValid(&going->where.tid) ? NULL : going->tuple;
+	write->wanted = wanted;
 	row = &merge->writes[merge->write_count++];
 	row->tid = going->where.tid;
 	row->owner = write;
@@ -404,9 +377,6 @@ merge_run(Merge *merge, uint64 hash)
 {
 	int next = 0; /* the next row that comes */
 
-	CHECK_FOR_INTERRUPTS();
-	for (int i = 0; i < merge->going.count; i++)
-		ItemPointerSetInvalid(&merge->going.rows[i].where.tid);
 	merge_cancel(merge);
 	merge_locate(merge);
 	for (int i = 0; i < merge->going.count; i++)
@@ -424,68 +394,52 @@ merge_run(Merge *merge, uint64 hash)
 	}
 	for (; next < merge->coming.count; next++)
 		if (!merge->coming.rows[next].done)
-			merge_insert(merge, merge->coming.rows[next].tuple);
-	ExecClearTuple(merge->sorted[0]);
-	ExecClearTuple(merge->sorted[1]);
-	memset(&merge->going, 0, sizeof(MergeRows));
-	memset(&merge->coming, 0, sizeof(MergeRows));
-	MemoryContextReset(merge->run_context);
-	if (MemoryContextMemAllocated(merge->write_context, false) > (Size) work_mem * 1024)
-		merge_write(merge);
+			merge_insert(merge, merge->coming.rows[next].tuple, hash, NULL);
+	merge->going.count = merge->coming.count = 0;
 }
 
 /* The delta is complete: apply it. */
 void
 merge_end(Merge *merge)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(merge->descriptor, &TTSOpsMinimalTuple);
-	int64 hash = 0;
+	uint64 hash;
+	uint64 next;
+	int64 entry;
 
-	merge->inserts = tuplestore_begin_heap(false, false, work_mem);
-	tuplesort_performsort(merge->sort);
-	while (tuplesort_gettupleslot(merge->sort, true, false, slot, NULL))
+	sorted_begin(merge->delta);
+	while (sorted_peek(merge->delta, &hash))
 	{
-		bool isnull;
-		int64 this_hash = DatumGetInt64(slot_getattr(slot, MERGE_HASH + 1, &isnull));
+		do
+		{
+			MemoryContext old = MemoryContextSwitchTo(merge->write_context);
+			SortedRow row;
 
-		if (this_hash != hash && merge->going.count + merge->coming.count > 0)
-			merge_run(merge, (uint64) hash);
-		hash = this_hash;
-		merge_add(merge,
-		          DatumGetInt64(slot_getattr(slot, MERGE_SIGN + 1, &isnull)) < 0 ? &merge->going
-		                                                                         : &merge->coming,
-		          slot);
+			sorted_next(merge->delta, &row);
+			MemoryContextSwitchTo(old);
+			merge_add(merge, &row);
+		} while (sorted_peek(merge->delta, &next) && next == hash);
+		merge_run(merge, hash);
+		if (MemoryContextMemAllocated(merge->write_context, false) > (Size) work_mem * 1024)
+			merge_write(merge);
 	}
-	merge_run(merge, (uint64) hash);
 	merge_write(merge);
-	while (tuplestore_gettupleslot(merge->inserts, true, false, slot))
-	{
-		int64 sign;
 
-		CHECK_FOR_INTERRUPTS();
-		sorted_show(slot, MERGE_COLUMNS, merge->row[0]);
-		sign = DatumGetInt64(slot->tts_values[MERGE_SIGN]);
-		if (sign > 0)
-			apply_insert(merge->target, merge->row[0]);
+	sorted_begin(merge->inserts);
+	while (sorted_next_slot(merge->inserts, merge->left, &entry))
+		if (entry == 0)
+			apply_insert(merge->target, merge->left);
 		else
 		{
-			ItemPointerData entry;
+			ItemPointerData place;
 
-			itemptr_decode(&entry, -sign);
-			apply_insert_again(merge->target, merge->row[0], &entry);
+			itemptr_decode(&place, entry);
+			apply_insert_again(merge->target, merge->left, &place);
 		}
-	}
 	apply_flush(merge->target);
 
-	tuplestore_end(merge->inserts);
-	tuplesort_end(merge->sort);
-	ExecDropSingleTupleTableSlot(slot);
-	ExecDropSingleTupleTableSlot(merge->put);
-	for (int i = 0; i < 2; i++)
-	{
-		ExecDropSingleTupleTableSlot(merge->sorted[i]);
-		ExecDropSingleTupleTableSlot(merge->row[i]);
-	}
-	MemoryContextDelete(merge->run_context);
+	sorted_destroy(merge->inserts);
+	sorted_destroy(merge->delta);
+	ExecDropSingleTupleTableSlot(merge->left);
+	ExecDropSingleTupleTableSlot(merge->right);
 	MemoryContextDelete(merge->write_context);
 }

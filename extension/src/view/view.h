@@ -219,8 +219,6 @@ extern Rebuild *rebuild_begin(ViewTarget *target);
 extern void rebuild_row(Rebuild *rebuild, TupleTableSlot *row, int64 ordinal);
 extern void rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context);
 
-/* what merge.c shares with it: rows behind leading columns, sorted by a hash */
-
 /* merge.c: apply rows that come and go */
 typedef struct Merge Merge;
 
