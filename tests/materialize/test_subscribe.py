@@ -300,6 +300,15 @@ def test_several_statements(t):
     connection.execute("COMMIT")
 
 
+def test_in_a_transaction_that_has_written(t):
+    """The worker takes the table up while its writer, who is the subscriber, still runs: sooner or later than it asks."""
+    connection = t.psycopg()
+    for number in range(60):
+        connection.execute(f"BEGIN; INSERT INTO t VALUES ({number + 10}, 'x'); DECLARE c CURSOR FOR SUBSCRIBE t")
+        assert len(connection.execute("FETCH ALL c").fetchall()) == 2
+        connection.execute("ROLLBACK")
+
+
 def test_statement_timeout_is_not_for_waiting(t):
     connection = t.psycopg()
     connection.execute("SET statement_timeout = '400ms'")

@@ -231,6 +231,7 @@ extern FrontierChanges frontier_ring_read(FrontierDatabase *database, Oid relati
  */
 extern void frontier_watch(FrontierDatabase *database, Oid relation);
 extern void frontier_unwatch(FrontierDatabase *database, Oid relation);
+extern bool frontier_watch_taken(FrontierDatabase *database, Oid relation, uint64 number);
 extern int frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max);
 
 #endif /* FRESHET_FRONTIER_H */

@@ -25,6 +25,7 @@ typedef struct FrontierWatch
 	int subscribers;
 	bool seen;              /* the worker has taken it up */
 	TransactionId seen_xid; /* next xid when it did */
+	uint64 seen_after;      /* and the frontier's number */
 	bool covered;           /* the ring knows all changes ... */
 	uint64 covered_after;   /* ... of the cuts after this one */
 } FrontierWatch;
@@ -197,6 +198,7 @@ frontier_unwatch(FrontierDatabase *database, Oid relation)
 int
 frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max)
 {
+	uint64 number = frontier_number(database);
 	int count = 0;
 
 	if (pg_atomic_read_u32(&database->watched) == 0)
@@ -214,11 +216,26 @@ frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int m
 		{
 			watch->seen = true;
 			watch->seen_xid = XidFromFullTransactionId(ReadNextFullTransactionId());
+			watch->seen_after = number;
 			uncovered = true;
 		}
 	}
 	LWLockRelease(frontier_lock);
 	return count;
+}
+
+/* Had the worker taken up a watched relation before the cut of this number? */
+bool
+frontier_watch_taken(FrontierDatabase *database, Oid relation, uint64 number)
+{
+	FrontierWatch *watch;
+	bool taken;
+
+	LWLockAcquire(frontier_lock, LW_SHARED);
+	watch = watch_find(database->dboid, relation, false);
+	taken = watch != NULL && watch->seen && number > watch->seen_after;
+	LWLockRelease(frontier_lock);
+	return taken;
 }
 
 /* The changes of a watched relation in the cuts (after, upto]; see ring.c. */

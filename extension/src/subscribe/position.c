@@ -248,11 +248,42 @@ position_pin(Subscription *subscription, TimestampTz until)
 	ConditionVariableCancelSleep();
 }
 
+/* Had the worker taken up all that the target depends on before the cut of this number? */
+static bool
+position_taken(Subscription *subscription, uint64 number)
+{
+	for (int i = 0; i < subscription->dependency_count; i++)
+	{
+		Dependency *dependency = &subscription->dependencies[i];
+
+		if (dependency->stored &&
+		    !frontier_watch_taken(subscription->database, dependency->relation, number))
+			return false;
+	}
+	return true;
+}
+
 /*
- * The cut to start from. The relations are watched by now, but the last
- * committed cut may be from before that; then it will do only if nothing has
- * changed since, else the worker commits one when it takes the relations up.
+ * May the subscription start from this cut, the last committed one? It may be from
+ * before the worker took up the relations; it commits one when it does. After
+ * that, what changes them is committed, but for what writers of before have done
+ * when they end: then the frontier, if it is later, tells no more than the cut only
+ * where the ring knows that. watched_at: a frontier that was published after the
+ * relations were watched.
  */
+static bool
+position_may_start(Subscription *subscription, const Cut *cut, uint64 watched_at)
+{
+	int64 at_ms;
+	uint64 published = position_published(subscription->database, &at_ms);
+	bool unknown;
+
+	return position_taken(subscription, cut->number) &&
+	       (cut->number > watched_at || cut->number >= published ||
+	        position_unchanged(subscription, cut->number, published, &unknown));
+}
+
+/* The cut to start from. */
 static Cut *
 position_first(Subscription *subscription, uint64 watched_at, TimestampTz until)
 {
@@ -262,13 +293,8 @@ position_first(Subscription *subscription, uint64 watched_at, TimestampTz until)
 	ConditionVariablePrepareToSleep(&database->moved);
 	for (;;)
 	{
-		int64 at_ms;
-		bool unknown;
-
 		cut = position_next(subscription);
-		if (cut != NULL && (cut->number > watched_at ||
-		                    position_unchanged(subscription, cut->number,
-		                                       position_published(database, &at_ms), &unknown)))
+		if (cut != NULL && position_may_start(subscription, cut, watched_at))
 			break;
 		if (cut != NULL)
 			cut_free(cut);
