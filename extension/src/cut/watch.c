@@ -198,11 +198,12 @@ frontier_unwatch(FrontierDatabase *database, Oid relation)
 int
 frontier_watched(FrontierDatabase *database, Oid *relations, bool *is_new, int max)
 {
-	uint64 number = frontier_number(database);
+	uint64 number;
 	int count = 0;
 
 	if (pg_atomic_read_u32(&database->watched) == 0)
 		return 0;
+	number = frontier_number(database);
 	LWLockAcquire(frontier_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < MAX_WATCHES && count < max; i++)
 	{

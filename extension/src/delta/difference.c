@@ -4,9 +4,8 @@
  *	  A Z-set of any size (difference.h).
  *
  * Rows are gathered in an image bag. When it outgrows its memory, what it
- * holds is sorted by hash with the multiplicities (sorted.h), which spills to disk, and
- * the bag starts again; rows of the same image then meet when the sort is
- * read. Rows of one hash are held in memory together: without collisions that
+ * holds is added to sorted rows (sorted.h), whose numbers are multiplicities, and
+ * the bag starts again; rows of the same image then meet when those are read. Rows of one hash are held in memory together: without collisions that
  * is one row and its parts.
  *
  * Invariants:
@@ -46,8 +45,7 @@ struct Difference
 
 	/* only when the bag did not suffice */
 	SortedRows *sorted;
-	TupleTableSlot *left; /* two rows, for comparison */
-	TupleTableSlot *right;
+	ImageComparison *comparison;
 	GroupRow *group;
 	int group_count;
 	int group_capacity;
@@ -81,8 +79,7 @@ static void
 difference_start_sort(Difference *difference)
 {
 	difference->sorted = sorted_create(difference->descriptor, difference->memory_kb, true);
-	difference->left = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
-	difference->right = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
+	difference->comparison = image_comparison_create(difference->descriptor);
 	difference->group_context =
 	    AllocSetContextCreate(difference->context, "freshet group", ALLOCSET_SMALL_SIZES);
 	difference->group_capacity = 8;
@@ -102,14 +99,14 @@ difference_spill(Difference *difference)
 	if (difference->sorted == NULL)
 		difference_start_sort(difference);
 
-	stored = difference->left;
+	stored = MakeSingleTupleTableSlot(difference->descriptor, &TTSOpsMinimalTuple);
 	image_bag_scan_begin(difference->bag);
 	while (image_bag_scan_next(difference->bag, stored, &multiplicity))
 	{
 		CHECK_FOR_INTERRUPTS();
 		sorted_put(difference->sorted, image_hash(stored), multiplicity, stored);
 	}
-	ExecClearTuple(stored);
+	ExecDropSingleTupleTableSlot(stored);
 	image_bag_destroy(difference->bag);
 	difference->bag = NULL;
 
@@ -161,11 +158,9 @@ difference_begin(Difference *difference)
 static void
 difference_group_add(Difference *difference, const SortedRow *row)
 {
-	ExecStoreMinimalTuple(row->tuple, difference->right, false);
 	for (int i = 0; i < difference->group_count; i++)
 	{
-		ExecStoreMinimalTuple(difference->group[i].tuple, difference->left, false);
-		if (image_equal(difference->left, difference->right))
+		if (image_same_minimal(difference->comparison, difference->group[i].tuple, row->tuple))
 		{
 			difference->group[i].multiplicity += row->number;
 			return;
@@ -193,8 +188,6 @@ difference_next_group(Difference *difference)
 	if (!sorted_peek(difference->sorted, &hash))
 		return false;
 
-	ExecClearTuple(difference->left);
-	ExecClearTuple(difference->right);
 	MemoryContextReset(difference->group_context);
 	caller = MemoryContextSwitchTo(difference->group_context);
 	difference->group_count = difference->group_next = 0;
@@ -246,8 +239,7 @@ difference_destroy(Difference *difference)
 		image_bag_destroy(difference->bag);
 	if (difference->sorted != NULL)
 	{
-		ExecDropSingleTupleTableSlot(difference->left);
-		ExecDropSingleTupleTableSlot(difference->right);
+		image_comparison_destroy(difference->comparison);
 		sorted_destroy(difference->sorted);
 	}
 	MemoryContextDelete(difference->context);

@@ -255,9 +255,29 @@ image_heap_tuple(MinimalTuple tuple)
 	return result;
 }
 
-/* Are two rows of one description the same bytes? Then they are the same image. */
-bool
-image_identical(const HeapTupleData *left, const HeapTupleData *right)
+/* Prepare to compare rows of this description, in the current memory context. */
+ImageComparison *
+image_comparison_create(TupleDesc descriptor)
+{
+	ImageComparison *comparison = palloc(sizeof(ImageComparison));
+
+	comparison->by_bytes = true;
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+
+		/* values of other lengths are stored in more than one way, what was dropped counts for nothing */
+		if (attribute->attlen < 0 || attribute->attisdropped)
+			comparison->by_bytes = false;
+	}
+	comparison->left = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
+	comparison->right = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
+	return comparison;
+}
+
+/* Are two tuples the same bytes? Then they are the same image. */
+static bool
+image_identical(HeapTuple left, HeapTuple right)
 {
 	const int fixed = offsetof(HeapTupleHeaderData, t_bits);
 
@@ -268,14 +288,41 @@ image_identical(const HeapTupleData *left, const HeapTupleData *right)
 	              left->t_len - fixed) == 0;
 }
 
-/* Are rows of this description, which has no dropped columns, the same image only if identical? */
+/* Are two tuples the same image? They are taken apart only if their bytes do not tell. */
 bool
-image_is_bytes(TupleDesc descriptor)
+image_same(ImageComparison *comparison, HeapTuple left, HeapTuple right)
 {
-	for (int i = 0; i < descriptor->natts; i++)
-		if (TupleDescAttr(descriptor, i)->attlen < 0)
-			return false;
-	return true;
+	bool result;
+
+	if (image_identical(left, right))
+		return true;
+	if (comparison->by_bytes)
+		return false;
+	ExecStoreHeapTuple(left, comparison->left, false);
+	ExecStoreHeapTuple(right, comparison->right, false);
+	result = image_equal(comparison->left, comparison->right);
+	ExecClearTuple(comparison->left);
+	ExecClearTuple(comparison->right);
+	return result;
+}
+
+/* Likewise, of minimal tuples. */
+bool
+image_same_minimal(ImageComparison *comparison, MinimalTuple left, MinimalTuple right)
+{
+	HeapTupleData left_tuple = image_heap_tuple(left);
+	HeapTupleData right_tuple = image_heap_tuple(right);
+
+	return image_same(comparison, &left_tuple, &right_tuple);
+}
+
+/* Give up a comparison. */
+void
+image_comparison_destroy(ImageComparison *comparison)
+{
+	ExecDropSingleTupleTableSlot(comparison->left);
+	ExecDropSingleTupleTableSlot(comparison->right);
+	pfree(comparison);
 }
 
 /* Is a stored row, whose hash is the right one, the row being added? */

@@ -21,8 +21,19 @@ extern bool image_equal(TupleTableSlot *left, TupleTableSlot *right);
 extern bool image_equal_columns(TupleTableSlot *left, TupleTableSlot *right,
                                 const AttrNumber *columns, int count);
 extern HeapTupleData image_heap_tuple(MinimalTuple tuple);
-extern bool image_identical(const HeapTupleData *left, const HeapTupleData *right);
-extern bool image_is_bytes(TupleDesc descriptor);
+
+/* A comparison of many tuples of one description. */
+typedef struct ImageComparison
+{
+	bool by_bytes; /* only the same bytes are the same image */
+	TupleTableSlot *left;
+	TupleTableSlot *right;
+} ImageComparison;
+
+extern ImageComparison *image_comparison_create(TupleDesc descriptor);
+extern bool image_same(ImageComparison *comparison, HeapTuple left, HeapTuple right);
+extern bool image_same_minimal(ImageComparison *comparison, MinimalTuple left, MinimalTuple right);
+extern void image_comparison_destroy(ImageComparison *comparison);
 
 /*
  * A Z-set in memory: rows by image with integer multiplicity. Rows whose

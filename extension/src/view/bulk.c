@@ -77,9 +77,7 @@ typedef struct BulkPage
 	Buffer buffer;
 	PageRow rows[MaxHeapTuplesPerPage];
 	int count;
-	TupleTableSlot *old_slot; /* to compare images */
-	TupleTableSlot *new_slot;
-	bool by_bytes; /* see image_is_bytes */
+	ImageComparison *comparison;
 	char fragments[FRAGMENTS_MOST];
 	int fragments_length;
 } BulkPage;
@@ -128,24 +126,6 @@ bulk_tuple(Relation relation, Page page, ItemPointer tid, HeapTuple tuple)
 	tuple->t_tableOid = RelationGetRelid(relation);
 	tuple->t_self = *tid;
 	return true;
-}
-
-/* Is a version the image that is wanted? */
-static bool
-bulk_same(BulkPage *page, HeapTuple old, HeapTuple new)
-{
-	bool result;
-
-	if (image_identical(old, new))
-		return true;
-	if (page->by_bytes)
-		return false;
-	ExecForceStoreHeapTuple(old, page->old_slot, false);
-	ExecForceStoreHeapTuple(new, page->new_slot, false);
-	result = image_equal(page->old_slot, page->new_slot);
-	ExecClearTuple(page->old_slot);
-	ExecClearTuple(page->new_slot);
-	return result;
 }
 
 /* Do all indexed attributes stay as they are? */
@@ -227,7 +207,7 @@ bulk_prepare(BulkPage *page, int leaving)
 		{
 			HeapTupleData new = image_heap_tuple(row->wanted);
 
-			if (bulk_same(page, &row->old, &new))
+			if (image_same(page->comparison, &row->old, &new))
 			{
 				row->row->fate = BULK_SAME;
 				row->done = true;
@@ -486,7 +466,6 @@ bulk_write_page(BulkPage *page, BulkRow *rows, int count)
 void
 bulk_write(BulkWriter *writer, BulkRow *rows, int count)
 {
-	TupleDesc descriptor = RelationGetDescr(writer->relation);
 	MemoryContext context;
 	MemoryContext old;
 	BulkPage *page;
@@ -497,9 +476,7 @@ bulk_write(BulkWriter *writer, BulkRow *rows, int count)
 	bulk_sort(rows, count);
 	page = palloc(sizeof(BulkPage));
 	page->writer = writer;
-	page->old_slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
-	page->new_slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsHeapTuple);
-	page->by_bytes = image_is_bytes(descriptor);
+	page->comparison = image_comparison_create(RelationGetDescr(writer->relation));
 	context = AllocSetContextCreate(CurrentMemoryContext, "freshet bulk", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	for (int i = 0; i < count; i = end)
@@ -514,8 +491,7 @@ bulk_write(BulkWriter *writer, BulkRow *rows, int count)
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
-	ExecDropSingleTupleTableSlot(page->old_slot);
-	ExecDropSingleTupleTableSlot(page->new_slot);
+	image_comparison_destroy(page->comparison);
 	MemoryContextDelete(context);
 	pfree(page);
 }

@@ -5,8 +5,8 @@
  *	  and as often as the delta queries give them.
  *
  * All rows are sorted by the hash under which the locator finds them
- * (ViewTarget.identity), in memory or on disk (sorted.h). Among the rows of one hash,
- * those that come and go with the same image cancel; of the rest, one that
+ * (ViewTarget.identity), in memory or on disk (sorted.h). Among the rows of one
+ * hash, those that come and go with the same image cancel; of the rest, one that
  * goes and one that comes are an update. So the locator and the user's indexes
  * are visited in one order. Updates and deletions are gathered and written page
  * by page. Memory is bounded by work_mem and by the rows that share a hash.
@@ -61,11 +61,10 @@ struct Merge
 	SortedRows *delta;   /* their numbers are the signs */
 	SortedRows *inserts; /* or the locator's entries that are to be used again, 0: none */
 	bool in_place;       /* rows may be updated */
-	bool by_bytes;       /* see image_is_bytes */
 	MergeRows going;
 	MergeRows coming;
-	TupleTableSlot *left; /* two rows, for comparison */
-	TupleTableSlot *right;
+	ImageComparison *comparison;
+	TupleTableSlot *row; /* a row at hand */
 	/* what is to be written before any row is inserted, and the rows at hand */
 	MemoryContext write_context;
 	BulkRow *writes; /* their owners are MergeWrite * */
@@ -86,11 +85,10 @@ merge_begin(ViewTarget *target)
 	merge->inserts = sorted_create(view, work_mem, false);
 	merge->in_place = target->identity_count > 0 &&
 	                  apply_update_in_place(target, target->identity_count, target->identity);
-	merge->by_bytes = image_is_bytes(view);
 	merge->write_context =
 	    AllocSetContextCreate(CurrentMemoryContext, "freshet merge writes", ALLOCSET_DEFAULT_SIZES);
-	merge->left = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
-	merge->right = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
+	merge->comparison = image_comparison_create(view);
+	merge->row = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
 	return merge;
 }
 
@@ -101,22 +99,6 @@ merge_row(TupleTableSlot *row, int sign, void *argument)
 	Merge *merge = argument;
 
 	sorted_put(merge->delta, locator_hash(merge->target, row), sign, row);
-}
-
-/* Are two rows the same image? */
-static bool
-merge_equal(Merge *merge, MinimalTuple left, MinimalTuple right)
-{
-	HeapTupleData left_tuple = image_heap_tuple(left);
-	HeapTupleData right_tuple = image_heap_tuple(right);
-
-	if (image_identical(&left_tuple, &right_tuple))
-		return true;
-	if (merge->by_bytes)
-		return false;
-	ExecStoreMinimalTuple(left, merge->left, false);
-	ExecStoreMinimalTuple(right, merge->right, false);
-	return image_equal(merge->left, merge->right);
 }
 
 /* Add a row to the run. */
@@ -155,7 +137,7 @@ merge_cancel(Merge *merge)
 		{
 			MergeRow *going = &merge->going.rows[j];
 
-			if (going->done || !merge_equal(merge, coming->tuple, going->tuple))
+			if (going->done || !image_same_minimal(merge->comparison, coming->tuple, going->tuple))
 				continue;
 			going->done = coming->done = true;
 			break;
@@ -205,11 +187,11 @@ merge_locate(Merge *merge)
 			MergeRow *other = &merge->going.rows[j];
 
 			if (!other->done && !ItemPointerIsValid(&other->where.tid) &&
-			    (j == i || merge_equal(merge, going->tuple, other->tuple)))
+			    (j == i || image_same_minimal(merge->comparison, going->tuple, other->tuple)))
 				same[wanted++] = other;
 		}
-		ExecStoreMinimalTuple(going->tuple, merge->left, false);
-		if (locator_find(merge->target, merge->left, wanted, found) < wanted)
+		ExecStoreMinimalTuple(going->tuple, merge->row, false);
+		if (locator_find(merge->target, merge->row, wanted, found) < wanted)
 			merge_refuse(merge);
 		for (int j = 0; j < wanted; j++)
 			same[j]->where = found[j];
@@ -220,9 +202,9 @@ merge_locate(Merge *merge)
 static void
 merge_insert(Merge *merge, MinimalTuple tuple, uint64 hash, ItemPointer entry)
 {
-	ExecStoreMinimalTuple(tuple, merge->left, false);
+	ExecStoreMinimalTuple(tuple, merge->row, false);
 	sorted_put(merge->inserts, hash,
-	           entry != NULL && ItemPointerIsValid(entry) ? itemptr_encode(entry) : 0, merge->left);
+	           entry != NULL && ItemPointerIsValid(entry) ? itemptr_encode(entry) : 0, merge->row);
 }
 
 /* The new version of a row. */
@@ -243,12 +225,7 @@ merge_is_old(BulkRow *row, TupleTableSlot *version, void *context)
 	if (old == NULL)
 		return true;
 	old_tuple = image_heap_tuple(old);
-	if (image_identical(ExecFetchSlotHeapTuple(version, false, NULL), &old_tuple))
-		return true;
-	if (merge->by_bytes)
-		return false;
-	ExecStoreMinimalTuple(old, merge->right, false);
-	return image_equal(version, merge->right);
+	return image_same(merge->comparison, ExecFetchSlotHeapTuple(version, false, NULL), &old_tuple);
 }
 
 /* Find a row in the view that is to be written. */
@@ -259,8 +236,8 @@ merge_find(Merge *merge, BulkRow *row)
 
 	if (write->old == NULL)
 		merge_refuse(merge);
-	ExecStoreMinimalTuple(write->old, merge->left, false);
-	if (locator_find(merge->target, merge->left, 1, &write->where) == 0)
+	ExecStoreMinimalTuple(write->old, merge->row, false);
+	if (locator_find(merge->target, merge->row, 1, &write->where) == 0)
 		merge_refuse(merge);
 	row->tid = write->where.tid;
 	write->old = NULL;
@@ -338,8 +315,7 @@ merge_write(Merge *merge)
 		merge_find(merge, &merge->writes[i]);
 	if (merge_write_rows(merge, elsewhere) > 0)
 		merge_refuse(merge);
-	ExecClearTuple(merge->left);
-	ExecClearTuple(merge->right);
+	ExecClearTuple(merge->row);
 	merge->writes = NULL;
 	merge->write_count = merge->write_capacity = 0;
 	MemoryContextReset(merge->write_context);
@@ -425,21 +401,21 @@ merge_end(Merge *merge)
 	merge_write(merge);
 
 	sorted_begin(merge->inserts);
-	while (sorted_next_slot(merge->inserts, merge->left, &entry))
+	while (sorted_next_slot(merge->inserts, merge->row, &entry))
 		if (entry == 0)
-			apply_insert(merge->target, merge->left);
+			apply_insert(merge->target, merge->row);
 		else
 		{
 			ItemPointerData place;
 
 			itemptr_decode(&place, entry);
-			apply_insert_again(merge->target, merge->left, &place);
+			apply_insert_again(merge->target, merge->row, &place);
 		}
 	apply_flush(merge->target);
 
 	sorted_destroy(merge->inserts);
 	sorted_destroy(merge->delta);
-	ExecDropSingleTupleTableSlot(merge->left);
-	ExecDropSingleTupleTableSlot(merge->right);
+	ExecDropSingleTupleTableSlot(merge->row);
+	image_comparison_destroy(merge->comparison);
 	MemoryContextDelete(merge->write_context);
 }

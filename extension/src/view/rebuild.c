@@ -30,8 +30,8 @@ struct Rebuild
 	MemoryContext context;
 	SortedRows *rows; /* wanted ones, whose number is the ordinal, and existing ones */
 	SortedRows *inserts;
-	TupleTableSlot *left; /* two rows, for comparison */
-	TupleTableSlot *right;
+	ImageComparison *comparison;
+	TupleTableSlot *row; /* a row at hand */
 };
 
 /* The number of an existing row: negative, and says where it is. */
@@ -39,6 +39,16 @@ static int64
 rebuild_existing(ItemPointer tid)
 {
 	return -1 - itemptr_encode(tid);
+}
+
+/* Where the row of such a number is. */
+static ItemPointerData
+rebuild_place(int64 number)
+{
+	ItemPointerData tid;
+
+	itemptr_decode(&tid, -1 - number);
+	return tid;
 }
 
 /* Begin a rebuild of the target's view, in the current memory context. */
@@ -54,8 +64,8 @@ rebuild_begin(ViewTarget *target)
 	rebuild->context = CurrentMemoryContext;
 	rebuild->rows = sorted_create(view, maintenance_work_mem, false);
 	rebuild->inserts = sorted_create(view, work_mem, false);
-	rebuild->left = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
-	rebuild->right = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
+	rebuild->comparison = image_comparison_create(view);
+	rebuild->row = MakeSingleTupleTableSlot(view, &TTSOpsMinimalTuple);
 	return rebuild;
 }
 
@@ -84,43 +94,38 @@ rebuild_run(Rebuild *rebuild, List *wanted, List *existing, RebuildPlaced placed
 	{
 		RunRow *want = lfirst(cell);
 
-		ExecStoreMinimalTuple(want->sorted.tuple, rebuild->left, false);
 		while (first < list_length(existing) && ((RunRow *) list_nth(existing, first))->matched)
 			first++;
 		for (int i = first; i < list_length(existing); i++)
 		{
 			RunRow *have = list_nth(existing, i);
 
-			if (have->matched)
-				continue;
-			ExecStoreMinimalTuple(have->sorted.tuple, rebuild->right, false);
-			if (!image_equal(rebuild->left, rebuild->right))
+			if (have->matched ||
+			    !image_same_minimal(rebuild->comparison, want->sorted.tuple, have->sorted.tuple))
 				continue;
 			have->matched = want->matched = true;
 			if (placed)
 			{
-				ItemPointerData tid;
+				ItemPointerData tid = rebuild_place(have->sorted.number);
 
-				itemptr_decode(&tid, -1 - have->sorted.number);
 				placed(want->sorted.number, &tid, context);
 			}
 			break;
 		}
-		if (!want->matched)
-			sorted_put(rebuild->inserts, want->sorted.hash, want->sorted.number, rebuild->left);
+		if (want->matched)
+			continue;
+		ExecStoreMinimalTuple(want->sorted.tuple, rebuild->row, false);
+		sorted_put(rebuild->inserts, want->sorted.hash, want->sorted.number, rebuild->row);
 	}
 	foreach (cell, existing)
 	{
 		RunRow *have = lfirst(cell);
-		ItemPointerData tid;
+		ItemPointerData tid = rebuild_place(have->sorted.number);
 
-		if (have->matched)
-			continue;
-		itemptr_decode(&tid, -1 - have->sorted.number);
-		apply_delete(rebuild->target, &tid);
+		if (!have->matched)
+			apply_delete(rebuild->target, &tid);
 	}
-	ExecClearTuple(rebuild->left);
-	ExecClearTuple(rebuild->right);
+	ExecClearTuple(rebuild->row);
 }
 
 /* Add the rows that the view has. */
@@ -181,21 +186,21 @@ rebuild_end(Rebuild *rebuild, RebuildPlaced placed, void *context)
 	CommandCounterIncrement();
 	target->estate->es_output_cid = GetCurrentCommandId(true);
 	sorted_begin(rebuild->inserts);
-	while (sorted_next_slot(rebuild->inserts, rebuild->left, &ordinal))
+	while (sorted_next_slot(rebuild->inserts, rebuild->row, &ordinal))
 		if (placed)
 		{
 			ItemPointerData tid;
 
-			apply_insert_now(target, rebuild->left, &tid);
+			apply_insert_now(target, rebuild->row, &tid);
 			placed(ordinal, &tid, context);
 		}
 		else
-			apply_insert(target, rebuild->left);
+			apply_insert(target, rebuild->row);
 	apply_flush(target);
 
 	sorted_destroy(rebuild->inserts);
 	sorted_destroy(rebuild->rows);
-	ExecDropSingleTupleTableSlot(rebuild->left);
-	ExecDropSingleTupleTableSlot(rebuild->right);
+	ExecDropSingleTupleTableSlot(rebuild->row);
+	image_comparison_destroy(rebuild->comparison);
 	MemoryContextDelete(run_context);
 }
