@@ -194,4 +194,29 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION freshet.subscription_frontier(text) IS
 'no later row of the subscription has an earlier mz_timestamp';
 
+-- One reading for several subscriptions to the same relation
+CREATE FUNCTION freshet.subscription_sharing(name text) RETURNS text
+AS 'MODULE_PATHNAME', 'freshet_subscription_sharing'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscription_sharing(text) IS
+'the same for subscriptions whose changes are the same; NULL: this one is read for itself';
+
+CREATE FUNCTION freshet.subscription_position(name text) RETURNS bytea
+AS 'MODULE_PATHNAME', 'freshet_subscription_position'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscription_position(text) IS
+'up to where changes were given out, sealed for other subscriptions to the same relation';
+
+CREATE FUNCTION freshet.subscription_advance(name text, "position" bytea) RETURNS void
+AS 'MODULE_PATHNAME', 'freshet_subscription_advance'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscription_advance(text, bytea) IS
+'goes to a position without giving out the changes up to it';
+
+CREATE FUNCTION freshet.subscription_read_to(name text, "position" bytea) RETURNS boolean
+AS 'MODULE_PATHNAME', 'freshet_subscription_read_to'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.subscription_read_to(text, bytea) IS
+'lets the next reading of changes end at a position; false if that is past';
+
 SELECT freshet.start_worker();

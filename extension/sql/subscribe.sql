@@ -321,7 +321,59 @@ SELECT mz_diff, i, t FROM freshet.changes('l') AS (mz_timestamp numeric, mz_diff
 SELECT freshet.unsubscribe('l');
 RESET work_mem;
 
-DROP TABLE divisor, secret, wide, many, part, part3, unlogged CASCADE;
+-- One reads for another: how far it has come is told as a sealed position.
+CREATE TABLE shared (id int PRIMARY KEY, v text);
+INSERT INTO shared VALUES (1, 'a');
+SELECT freshet.subscribe('x', 'shared'), freshet.subscribe('y', 'shared'), freshet.subscribe('z', '(SELECT id FROM shared)');
+SELECT freshet.subscription_sharing('x') = freshet.subscription_sharing('y') AS same,
+       freshet.subscription_sharing('z') IS NULL AS alone, freshet.subscription_position('x') IS NULL AS not_yet;
+SELECT freshet.subscription_sharing('x') AS sharing \gset
+SET DateStyle = 'German';
+SELECT freshet.subscribe('d', 'shared');
+SELECT :'sharing' = freshet.subscription_sharing('d') AS same;
+RESET DateStyle;
+SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT mz_diff, id, v FROM freshet.changes('y') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+INSERT INTO shared VALUES (2, 'b');
+CALL freshet.wait('x', 10000, NULL, NULL, NULL) \gset
+SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT freshet.subscription_position('x') AS first \gset
+INSERT INTO shared VALUES (3, 'c');
+UPDATE shared SET v = 'B' WHERE id = 2;
+CALL freshet.wait('x', 10000, NULL, NULL, NULL) \gset
+SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT freshet.subscription_position('x') AS second \gset
+-- to the first, to the first again, and over the second without reading
+SELECT freshet.subscription_read_to('y', :'first');
+SELECT mz_diff, id, v FROM freshet.changes('y') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT freshet.subscription_advance('y', :'second');
+SELECT freshet.subscription_read_to('y', :'first');
+SELECT mz_diff, id, v FROM freshet.changes('y') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT freshet.subscription_advance('y', :'first');
+DELETE FROM shared WHERE id = 1;
+CALL freshet.wait('y', 10000, NULL, NULL, NULL) \gset
+SELECT mz_diff, id, v FROM freshet.changes('y') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+-- into a file that VACUUM FULL has made
+VACUUM FULL shared;
+UPDATE shared SET v = 'BB' WHERE id = 2;
+SELECT freshet.wait_fresh() IS NOT NULL;
+SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+SELECT freshet.subscription_advance('y', freshet.subscription_position('x'));
+INSERT INTO shared VALUES (4, 'd');
+SELECT freshet.wait_fresh() IS NOT NULL;
+SELECT mz_diff, id, v FROM freshet.changes('y') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
+-- what is none
+SELECT freshet.subscription_advance('y', 'no position');
+SELECT freshet.subscription_advance('y', '');
+SELECT freshet.subscription_read_to('y', set_byte(:'second', 8, 255 - get_byte(:'second', 8)));
+SELECT freshet.subscription_read_to('y', substr(:'second'::bytea, 1, 100));
+SELECT freshet.subscription_advance('z', :'second');
+SELECT freshet.subscribe('c', 'wide', snapshot => false);
+SELECT freshet.subscription_advance('c', :'second');
+SELECT freshet.subscription_advance('d', :'second');
+SELECT freshet.unsubscribe(n) FROM unnest('{x,y,z,d,c}'::text[]) n;
+
+DROP TABLE shared, divisor, secret, wide, many, part, part3, unlogged CASCADE;
 DROP SEQUENCE seq;
 DROP FUNCTION waits();
 DROP ROLE freshet_reader;

@@ -24,7 +24,9 @@ typedef struct FrontierShared
 {
 	int database_count;
 	int view_count;
-	/* the databases and then the views follow */
+	bool has_secret;
+	uint8 secret[FRONTIER_SECRET_SIZE]; /* until the server ends */
+	                                    /* the databases and then the views follow */
 } FrontierShared;
 
 int frontier_max_databases = 16;
@@ -58,6 +60,13 @@ frontier_request_shmem(void)
 	RequestNamedLWLockTranche("freshet", 1);
 }
 
+/* See frontier.h. */
+const uint8 *
+frontier_secret(void)
+{
+	return frontier_shared != NULL && frontier_shared->has_secret ? frontier_shared->secret : NULL;
+}
+
 /* shmem_startup_hook's part; the caller holds AddinShmemInitLock */
 void
 frontier_startup_shmem(void)
@@ -78,6 +87,8 @@ frontier_startup_shmem(void)
 	memset(frontier_shared, 0, frontier_shmem_size());
 	frontier_shared->database_count = frontier_max_databases;
 	frontier_shared->view_count = frontier_max_views;
+	frontier_shared->has_secret =
+	    pg_strong_random(frontier_shared->secret, sizeof(frontier_shared->secret));
 	ring_tranche = frontier_lock->tranche;
 	for (int i = 0; i < frontier_max_databases; i++)
 	{

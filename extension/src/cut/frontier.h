@@ -129,6 +129,9 @@ typedef enum FrontierWait
 								 * seconds */
 } FrontierWait;
 
+/* Bytes of the server's secret. */
+#define FRONTIER_SECRET_SIZE 32
+
 extern int frontier_max_databases; /* GUC freshet.max_databases */
 extern int frontier_max_views;     /* GUC freshet.max_views */
 extern int frontier_ring_kb;       /* GUC freshet.change_ring */
@@ -148,9 +151,11 @@ extern void frontier_startup_shmem(void);
  *
  * frontier_pin: holds everything the worker's slot holds now; *xmin is set to
  * that horizon. -1 while the worker holds no slot. Pins and watches of a
- * backend end with it at the latest.
+ * backend end with it at the latest. frontier_secret: FRONTIER_SECRET_SIZE bytes
+ * that nobody else knows, to sign with; NULL if there are none.
  */
 extern FrontierDatabase *frontier_database(Oid dboid, bool create);
+extern const uint8 *frontier_secret(void);
 extern void frontier_forget_database(Oid dboid);
 extern Oid frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);

@@ -143,18 +143,35 @@ changes_snapshot(Subscription *subscription, Tuplestorestate *result, TupleDesc 
 		subscription->finished = true;
 }
 
-/* The difference between the subscription's cut and the last committed one. */
+/* Where a reading ends, or NULL: there is nothing to read. */
+static Cut *
+changes_end(Subscription *subscription)
+{
+	Cut *end = subscription->read_to;
+
+	if (end == NULL)
+		return position_next(subscription);
+	subscription->read_to = NULL;
+	if (end->number > subscription->cut->number)
+		return end;
+	cut_free(end);
+	return NULL;
+}
+
+/* The difference between the subscription's cut and a later one. */
 static void
 changes_next(Subscription *subscription, Tuplestorestate *result, TupleDesc descriptor)
 {
 	uint64 number = frontier_number(subscription->database);
-	Cut *next = position_next(subscription);
+	bool bounded = subscription->read_to != NULL;
+	Cut *next = changes_end(subscription);
 	Difference *change;
 	int64 at_ms;
 
 	if (next == NULL)
 	{
-		position_nothing(subscription, number);
+		if (!bounded)
+			position_nothing(subscription, number);
 		return;
 	}
 	if (!changes_time(subscription, next, &at_ms))

@@ -177,7 +177,7 @@ position_latest(Subscription *subscription)
 }
 
 /* Let the pin hold what the subscription's cut needs, from now on. */
-static void
+void
 position_renew(Subscription *subscription)
 {
 	TransactionId xmin = subscription->cut->snapshot->xmin;

@@ -77,6 +77,7 @@ typedef struct Subscription
 	uint64 seen;            /* no change between the cut and this number */
 	uint64 looked;          /* the frontier's number when the last committed cut was looked up */
 	uint64 last;            /* and the number of that cut */
+	Cut *read_to;           /* where the next reading ends; NULL: at the last committed cut */
 	int64 as_of;
 	int64 up_to;
 	int64 frontier;    /* no row will have an earlier timestamp */
@@ -112,6 +113,7 @@ extern bool position_ready(Subscription *subscription);
 extern Cut *position_next(Subscription *subscription);
 extern void position_nothing(Subscription *subscription, uint64 number);
 extern void position_advance(Subscription *subscription, Cut *cut);
+extern void position_renew(Subscription *subscription);
 extern void position_follow(Subscription *subscription);
 extern void position_check(Subscription *subscription);
 

@@ -356,6 +356,13 @@ session_to_client(Session *session, const void *messages, size_t count)
 	stream_write(session->client, messages, count);
 }
 
+/* Is a message of the backend under way to the client? */
+bool
+session_client_midway(const Session *session)
+{
+	return session->backend_body > 0 && !session->backend_swallowed;
+}
+
 /* Bytes that wait for the client. */
 size_t
 session_client_backlog(const Session *session)

@@ -60,6 +60,9 @@ extern void session_query(Session *session, const char *sql);
 /* To the client: whole messages, header included. In control only. */
 extern void session_to_client(Session *session, const void *messages, size_t count);
 
+/* Is the client in the middle of a message that the backend has not sent the rest of? */
+extern bool session_client_midway(const Session *session);
+
 /* Bytes that wait for the client; above SESSION_HIGH_WATER make no more. */
 extern size_t session_client_backlog(const Session *session);
 

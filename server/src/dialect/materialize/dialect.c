@@ -42,6 +42,7 @@ materialize_close(void *self)
 {
 	Materialize *mz = self;
 
+	share_leave(mz);
 	source_cancel(mz);
 	extension_leave(mz);
 	cursor_forget_all(mz);
@@ -182,11 +183,11 @@ materialize_backend_message(void *self, const WireMessage *message)
 	return flight_message(self, message);
 }
 
-/* Does the session wait for its client, or for the extension? */
+/* Does the session wait for its client, for the extension, or for what others read? */
 static bool
 is_waiting(const Materialize *mz)
 {
-	return mz->run.waiting || mz->link != NULL;
+	return mz->run.waiting || mz->link != NULL || share_waits(mz);
 }
 
 /* End such a wait; PostgreSQL has nothing to cancel then. */
@@ -284,7 +285,9 @@ materialize_behind(void *self, const WireMessage *message)
 	if (mz->leaving || !extended_is_leaving(mz, message))
 		return;
 	mz->leaving = true;
-	if (stream_wait_ends(mz) && mz->run.stream->frontier[0] != '\0')
+	if (share_waits(mz))
+		share_go(mz);
+	else if (stream_wait_ends(mz) && mz->run.stream->frontier[0] != '\0')
 		cancel_flight(mz);
 	else
 		session_timer(mz->session, CANCEL_AGAIN);

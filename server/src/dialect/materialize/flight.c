@@ -142,33 +142,62 @@ flight_describe(Materialize *mz, const char *statement)
 	flight_named(mz, 'D', 'S', statement);
 }
 
+/* The statements of the calls, by the names they are prepared under. */
+static const struct
+{
+	const char *name;
+	const char *sql;
+	int arguments;
+} calls[CALL_COUNT] = {
+    [CALL_WAIT] = {"freshet wait", "CALL freshet.wait($1, $2, NULL, NULL, NULL)", 2},
+    [CALL_POSITION] = {"freshet position", "SELECT freshet.subscription_position($1)", 1},
+    [CALL_ADVANCE] = {"freshet advance", "SELECT freshet.subscription_advance($1, $2)", 2},
+    [CALL_READ_TO] = {"freshet read to", "SELECT freshet.subscription_read_to($1, $2)", 2}};
+
+/* Add a text parameter. */
+static void
+flight_parameter(Materialize *mz, const char *text)
+{
+	wire_add_int32(&mz->flight.out, (uint32_t) strlen(text));
+	wire_add_bytes(&mz->flight.out, text, strlen(text));
+}
+
+/* Add a call for a subscription; its row has this role. */
+void
+flight_call(Materialize *mz, FlightCall call, const char *subscription, const char *argument,
+            PartRole role)
+{
+	const char *name = calls[call].name;
+	size_t begun;
+
+	if (!mz->call_prepared[call])
+	{
+		flight_close(mz, 'S', name);
+		flight_parse(mz, name, calls[call].sql);
+		mz->call_prepared[call] = true;
+	}
+	begun = wire_begin(&mz->flight.out, 'B');
+	wire_add_string(&mz->flight.out, name);
+	wire_add_string(&mz->flight.out, name);
+	wire_add_int16(&mz->flight.out, 0);
+	wire_add_int16(&mz->flight.out, (uint16_t) calls[call].arguments);
+	flight_parameter(mz, subscription);
+	if (calls[call].arguments > 1)
+		flight_parameter(mz, argument);
+	wire_add_int16(&mz->flight.out, 0);
+	wire_end(&mz->flight.out, begun);
+	flight_execute(mz, name, 0, role);
+	flight_close(mz, 'P', name);
+}
+
 /* Add "CALL freshet.wait": its row is pending, frontier, finished. */
 void
 flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds)
 {
 	char timeout[24];
-	size_t begun;
 
-	if (!mz->wait_prepared)
-	{
-		flight_close(mz, 'S', "freshet wait");
-		flight_parse(mz, "freshet wait", "CALL freshet.wait($1, $2, NULL, NULL, NULL)");
-		mz->wait_prepared = true;
-	}
 	snprintf(timeout, sizeof(timeout), "%lld", (long long) milliseconds);
-	begun = wire_begin(&mz->flight.out, 'B');
-	wire_add_string(&mz->flight.out, "freshet wait");
-	wire_add_string(&mz->flight.out, "freshet wait");
-	wire_add_int16(&mz->flight.out, 0);
-	wire_add_int16(&mz->flight.out, 2);
-	wire_add_int32(&mz->flight.out, (uint32_t) strlen(subscription));
-	wire_add_bytes(&mz->flight.out, subscription, strlen(subscription));
-	wire_add_int32(&mz->flight.out, (uint32_t) strlen(timeout));
-	wire_add_bytes(&mz->flight.out, timeout, strlen(timeout));
-	wire_add_int16(&mz->flight.out, 0);
-	wire_end(&mz->flight.out, begun);
-	flight_execute(mz, "freshet wait", 0, PART_VALUES);
-	flight_close(mz, 'P', "freshet wait");
+	flight_call(mz, CALL_WAIT, subscription, timeout, PART_VALUES);
 }
 
 /* Add Close of a statement ('S') or portal ('P'). */
@@ -272,9 +301,11 @@ flight_header(Materialize *mz, char type, uint32_t length)
 			if (flight_role(flight) == PART_ROWS)
 			{
 				flight->rows++;
-				return BACKEND_FORWARD;
+				return share_wants(mz, length) ? BACKEND_COLLECT : BACKEND_FORWARD;
 			}
-			return flight_role(flight) == PART_VALUES ? BACKEND_COLLECT : BACKEND_SWALLOW;
+			return flight_role(flight) == PART_VALUES || flight_role(flight) == PART_REACHED
+			           ? BACKEND_COLLECT
+			           : BACKEND_SWALLOW;
 		case 'T':
 			if (flight->column_names)
 				return BACKEND_COLLECT;
@@ -313,7 +344,7 @@ keep_error(Materialize *mz, const WireMessage *message)
 	if (mz->flight.quiet)
 		return;
 	/* someone may have dropped our statement with DEALLOCATE ALL */
-	mz->wait_prepared = false;
+	memset(mz->call_prepared, 0, sizeof(mz->call_prepared));
 	mz->error.position[0] = '\0';
 	/* a position in our own statement means nothing to the client, one in its query does */
 	if (mz->flight.position > 0 && wire_error_field(message, 'p', &found) && found != NULL)
@@ -328,27 +359,30 @@ keep_error(Materialize *mz, const WireMessage *message)
 	error_field(message, 'H', &mz->error.hint);
 }
 
-/* Keep the values of a row. */
+/* Keep the values of a row, as its role says. */
 static void
 keep_values(Materialize *mz, const WireMessage *message)
 {
+	bool one = flight_role(&mz->flight) == PART_REACHED;
+	char **values = one ? &mz->flight.reached : mz->flight.values;
+	int wanted = one ? 1 : FLIGHT_VALUES;
 	WireReader reader;
 	int count;
 
 	wire_read(&reader, message);
 	count = wire_read_int16(&reader);
-	for (int i = 0; i < count && i < FLIGHT_VALUES; i++)
+	for (int i = 0; i < count && i < wanted; i++)
 	{
 		uint32_t length = wire_read_int32(&reader);
 		const char *bytes;
 
-		mz->flight.values[i] = NULL;
+		values[i] = NULL;
 		if (length == UINT32_MAX)
 			continue;
 		bytes = wire_read_bytes(&reader, length);
 		if (bytes == NULL)
 			return;
-		mz->flight.values[i] = arena_copy(&mz->flight.memory, bytes, length);
+		values[i] = arena_copy(&mz->flight.memory, bytes, length);
 	}
 }
 
@@ -467,6 +501,11 @@ flight_message(Materialize *mz, const WireMessage *message)
 		}
 
 		case 'D':
+			if (flight_role(flight) == PART_ROWS)
+			{
+				share_keep(mz, message->type, message->body, message->length);
+				return BACKEND_FORWARD;
+			}
 			keep_values(mz, message);
 			return BACKEND_SWALLOW;
 

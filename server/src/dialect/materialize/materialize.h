@@ -20,6 +20,8 @@
  *	  for yet waits in a portal of the backend.
  *	- A flight's `done` is not called while a cancel of ours is under way: a
  *	  cancel hits the flight it is meant for, or nothing.
+ *	- Changes that several sessions want are read by one of them (share.c); each
+ *	  can go on by itself at any time.
  *	- Subscriptions of a transaction block are forgotten when the block ends;
  *	  others are dropped with their statement or portal.
  *
@@ -39,10 +41,11 @@ typedef struct Materialize Materialize;
 
 typedef enum PartRole
 {
-	PART_SILENT, /* nothing reaches the client */
-	PART_VALUES, /* its one row is kept in values */
-	PART_ROWS,   /* its rows go to the client */
-	PART_COPY    /* so does the data of its COPY */
+	PART_SILENT,  /* nothing reaches the client */
+	PART_VALUES,  /* its one row is kept in values */
+	PART_REACHED, /* the one value of its row is kept in reached */
+	PART_ROWS,    /* its rows go to the client */
+	PART_COPY     /* so does the data of its COPY */
 } PartRole;
 
 typedef enum FlightEnd
@@ -76,7 +79,18 @@ typedef struct Flight
 	size_t position; /* in the client's text, of the query that errors are placed in; or 0 */
 	uint64_t rows;   /* that went to the client */
 	char *values[FLIGHT_VALUES];
+	char *reached;
 } Flight;
+
+/* What is called of the extension again and again, and is prepared once. */
+typedef enum FlightCall
+{
+	CALL_WAIT,
+	CALL_POSITION,
+	CALL_ADVANCE,
+	CALL_READ_TO,
+	CALL_COUNT
+} FlightCall;
 
 /* A prepared statement of the dialect's that is no longer needed. */
 typedef struct Garbage Garbage;
@@ -94,6 +108,8 @@ extern void flight_bind(Materialize *mz, const char *portal, const char *stateme
                         const int16_t *format);
 extern void flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role);
 extern void flight_statement(Materialize *mz, const char *sql, PartRole role);
+extern void flight_call(Materialize *mz, FlightCall call, const char *subscription,
+                        const char *argument, PartRole role);
 extern void flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds);
 extern void flight_close_later(Materialize *mz, const char *statement);
 extern void flight_describe(Materialize *mz, const char *statement);
@@ -129,6 +145,10 @@ typedef struct Stream
 	uint64_t progress_at;
 	char progress_frontier[48]; /* in the last progress row */
 	char frontier[48];
+	const char *sharing;   /* the extension's; NULL: its changes are nobody else's */
+	const char *share_key; /* that and what was asked for */
+	char *position;        /* up to here it was given rows by others, and the extension does
+	                        * not know it yet; NULL: nothing of the kind */
 
 	/* COPY */
 	const char *copy_options;
@@ -170,6 +190,38 @@ extern bool stream_wait_ends(const Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
 extern uint64_t stream_clock(void);
+
+/* ---- one reading for several sessions: share.c ---- */
+
+typedef struct Share Share;
+
+typedef enum SharePlace
+{
+	SHARE_ALONE,       /* reads for itself */
+	SHARE_READER,      /* reads for all */
+	SHARE_WAITING,     /* for the reader to come to where it is */
+	SHARE_CATCHING_UP, /* reads on to where the reader is */
+	SHARE_LISTENING    /* is given what the reader reads */
+} SharePlace;
+
+typedef struct ShareMember
+{
+	Share *share;
+	Materialize *previous;
+	Materialize *next;
+	SharePlace place;
+	Buffer behind; /* what the reader has read while it catches up */
+	uint64_t behind_rows;
+} ShareMember;
+
+extern bool share_enter(Materialize *mz);
+extern bool share_begin(Materialize *mz);
+extern bool share_wants(Materialize *mz, uint32_t length);
+extern void share_keep(Materialize *mz, char type, const char *body, size_t length);
+extern void share_end(Materialize *mz, uint64_t rows);
+extern bool share_waits(const Materialize *mz);
+extern void share_go(Materialize *mz);
+extern void share_leave(Materialize *mz);
 
 /* ---- the extension: extension.c ---- */
 
@@ -272,9 +324,9 @@ typedef struct MzError
 struct Materialize
 {
 	Session *session;
-	Arena memory;       /* until the task ends */
-	uint32_t serial;    /* for names */
-	bool wait_prepared; /* the statement of flight's wait */
+	Arena memory;    /* until the task ends */
+	uint32_t serial; /* for names */
+	bool call_prepared[CALL_COUNT];
 
 	TaskKind task;
 	bool cancelled;  /* the client has asked for it */
@@ -298,6 +350,7 @@ struct Materialize
 
 	Flight flight;
 	Run run;
+	ShareMember share;
 	MzColumns columns; /* collected by Flight.column_names, as are these */
 	uint32_t parameter_count;
 	uint32_t *parameters;

@@ -93,6 +93,7 @@ stream_free(Materialize *mz, Stream *stream)
 	}
 	if (mz->run.stream == stream)
 		mz->run.stream = NULL;
+	free(stream->position);
 	arena = stream->arena;
 	free(stream);
 	arena_reset(&arena);
@@ -165,6 +166,8 @@ open_subscribed(Materialize *mz)
 		task_raise(mz, "XX000", "freshet.subscribe gave no column list", NULL);
 		return;
 	}
+	if (mz->flight.values[3] != NULL)
+		stream->sharing = copy_text(&stream->arena, mz->flight.values[3]);
 	if (mz->flight.values[2] != NULL)
 		stream->patience = strtoll(mz->flight.values[2], NULL, 10) / 2;
 	missing = mz_envelope_missing(&stream->subscribe, &stream->columns);
@@ -214,7 +217,9 @@ open_subscribe(Materialize *mz)
 	append_time(&sql, subscribe->up_to);
 	text_append(&sql, "), current_setting('transaction_isolation'),"
 	                  " (extract(epoch FROM current_setting('statement_timeout')::interval)"
-	                  " * 1000)::bigint");
+	                  " * 1000)::bigint, freshet.subscription_sharing(");
+	text_literal(&sql, stream->name);
+	text_append(&sql, ")");
 	flight_begin(mz);
 	mz->flight.position = subscribe->position;
 	flight_statement(mz, sql.data, PART_VALUES);
@@ -236,6 +241,7 @@ run_over(Materialize *mz)
 {
 	Stream *stream = mz->run.stream;
 
+	share_leave(mz);
 	mz->run.waiting = false;
 	if (stream->portal_used && !stream->portal_open && mz->status == 'T')
 	{
@@ -301,6 +307,7 @@ batch_done(Materialize *mz)
 			task_failed(mz);
 		return;
 	}
+	share_end(mz, flight->rows);
 	stream->portal_open = flight->suspended;
 	stream->copy_begun = run->mode == RUN_COPY;
 	if (waited)
@@ -393,6 +400,20 @@ progress_due(const Stream *stream, uint64_t now)
 	       strcmp(stream->frontier, stream->progress_frontier) != 0;
 }
 
+/* The extension knows what the stream was given by others. */
+static void
+position_told(Materialize *mz)
+{
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	free(mz->run.stream->position);
+	mz->run.stream->position = NULL;
+	run_step(mz);
+}
+
 /* One step of a run: decide what the backend is asked next. */
 static void
 run_step(Materialize *mz)
@@ -402,6 +423,7 @@ run_step(Materialize *mz)
 	uint64_t now = stream_clock();
 	uint32_t rows = 0;
 	bool in_block = mz->status == 'T';
+	bool shared;
 
 	if (run->limit >= 0)
 	{
@@ -427,7 +449,15 @@ run_step(Materialize *mz)
 	}
 	if (session_client_backlog(mz->session) > SESSION_HIGH_WATER)
 	{
+		share_leave(mz);
 		run->waiting = true;
+		return;
+	}
+	if (stream->position != NULL)
+	{
+		flight_begin(mz);
+		flight_call(mz, CALL_ADVANCE, stream->name, stream->position, PART_SILENT);
+		flight_send(mz, FLIGHT_SYNC, position_told);
 		return;
 	}
 
@@ -473,6 +503,9 @@ run_step(Materialize *mz)
 		run_over(mz);
 		return;
 	}
+	if (share_enter(mz))
+		return;
+	shared = share_begin(mz);
 	flight_begin(mz);
 	flight_wait(mz, stream->name, wait_time(run, now, in_block));
 	if (run->mode == RUN_COPY)
@@ -481,6 +514,8 @@ run_step(Materialize *mz)
 		flight_bind(mz, "freshet once", stream->statement, 0, NULL);
 		flight_execute(mz, "freshet once", 0, PART_COPY);
 		flight_close(mz, 'P', "freshet once");
+		if (shared)
+			flight_call(mz, CALL_POSITION, stream->name, NULL, PART_REACHED);
 		flight_send(mz, FLIGHT_SYNC, batch_done);
 		return;
 	}
@@ -495,6 +530,8 @@ run_step(Materialize *mz)
 	flight_execute(mz, stream->portal, rows, PART_ROWS);
 	if (rows == 0)
 		flight_close(mz, 'P', stream->portal);
+	if (shared)
+		flight_call(mz, CALL_POSITION, stream->name, NULL, PART_REACHED);
 	stream->portal_used = rows > 0;
 	if (rows > 0 && !in_block)
 		flight_send(mz, FLIGHT_SUSPEND, batch_done);
@@ -545,7 +582,7 @@ stream_copy_header(Materialize *mz, char type, uint32_t length)
 		case 'H':
 			return stream->copy_begun ? BACKEND_SWALLOW : BACKEND_FORWARD;
 		case 'd':
-			stream->copy_first = false;
+			stream->copy_first = first && stream->copy_binary;
 			if (stream->copy_binary)
 			{
 				/* the first data has the file's header before it; two bytes are the trailer */
@@ -559,30 +596,39 @@ stream_copy_header(Materialize *mz, char type, uint32_t length)
 				return stream->copy_begun ? BACKEND_SWALLOW : BACKEND_FORWARD;
 			}
 			mz->flight.rows++;
-			return BACKEND_FORWARD;
+			return share_wants(mz, length) ? BACKEND_COLLECT : BACKEND_FORWARD;
 		default:
 			return BACKEND_SWALLOW;
 	}
 }
 
-/* The first data of a batch in binary format. */
+/* Data of a COPY: the first of a batch in binary format, or what others are to have too. */
 BackendRoute
 stream_copy_message(Materialize *mz, const WireMessage *message)
 {
-	bool begun = mz->run.stream->copy_begun;
+	Stream *stream = mz->run.stream;
 	bool empty = message->length <= COPY_BINARY_HEADER + 2;
+	const char *body = message->body + COPY_BINARY_HEADER;
+	uint32_t length = message->length - COPY_BINARY_HEADER;
 
+	if (!stream->copy_first)
+	{
+		share_keep(mz, 'd', message->body, message->length);
+		return BACKEND_FORWARD;
+	}
+	stream->copy_first = false;
 	if (message->length < COPY_BINARY_HEADER)
 		return BACKEND_SWALLOW;
 	if (!empty)
 		mz->flight.rows++;
-	if (begun && empty)
-		return BACKEND_SWALLOW;
-	if (begun)
-		task_send(mz, 'd', message->body + COPY_BINARY_HEADER,
-		          message->length - COPY_BINARY_HEADER);
-	else
+	if (!stream->copy_begun)
 		task_send(mz, 'd', message->body, empty ? COPY_BINARY_HEADER : message->length);
+	else if (!empty)
+	{
+		if (share_wants(mz, length))
+			share_keep(mz, 'd', body, length);
+		task_send(mz, 'd', body, length);
+	}
 	return BACKEND_SWALLOW;
 }
 

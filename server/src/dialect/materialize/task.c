@@ -133,6 +133,7 @@ task_failed(Materialize *mz)
 {
 	Stream *stream = mz->run.stream;
 
+	share_leave(mz);
 	mz->cancelled = false;
 	/* a cursor's stream lives until its block ends, whatever happens to it */
 	if (stream != NULL && mz->run.mode != RUN_FETCH)

@@ -1,0 +1,274 @@
+"""Subscribers to the same rows: one reads for all of a thread, and each still gets every change once."""
+
+import os
+import random
+import socket
+import threading
+import time
+from collections import Counter
+
+import psycopg
+import pytest
+
+READERS = len(os.sched_getaffinity(0))
+
+
+@pytest.fixture
+def t(place):
+    place.run("CREATE TABLE t (k int, v text)", "INSERT INTO t SELECT g, 'old' FROM generate_series(1, 50) g",
+              "CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t")
+    return place
+
+
+class Subscriber:
+    """A client that adds up what it gets, until it has got key -1, whose row comes last; in a thread of its own."""
+
+    def __init__(self, place, target="m", form="copy", until=None, pause=0.0, options=None, **fields):
+        self.place, self.target, self.form, self.until, self.pause = place, target, form, until, pause
+        self.rows = Counter()
+        self.latest = 0
+        self.failure = None
+        self.name = f"{place.schema}_{id(self)}"
+        self.connection = place.server.psycopg(options=options or place.options, application_name=self.name,
+                                               **fields)
+        place.opened.append(self.connection)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def changes(self):
+        cursor = self.connection.cursor()
+        if self.form == "stream":
+            for row in cursor.stream(f"SUBSCRIBE {self.target}"):
+                yield int(row[0]), int(row[1]), tuple(map(str, row[2:]))
+            return
+        options = {"copy": "", "binary": "WITH (FORMAT binary)", "csv": "WITH (FORMAT csv, HEADER)"}[self.form]
+        with cursor.copy(f"COPY (SUBSCRIBE {self.target}) TO STDOUT {options}") as copy:
+            if self.form == "csv":
+                text = b""
+                for block in copy:
+                    text += bytes(block)
+                    *lines, text = text.split(b"\n")
+                    for line in lines:
+                        if not line.startswith(b"mz_timestamp"):
+                            at, count, *rest = line.decode().split(",")
+                            yield int(at), int(count), tuple(rest)
+                return
+            if self.form == "binary":
+                copy.set_types(["numeric", "int8", "int4", "text"])
+            for at, count, *rest in copy.rows():
+                yield int(at), int(count), tuple(map(str, rest))
+
+    def run(self):
+        try:
+            for number, (at, count, row) in enumerate(self.changes()):
+                assert at >= self.latest, "time went back"
+                self.latest = at
+                if row[0] == "-1" or number == self.until:
+                    break
+                self.rows[row] += count
+                if self.pause:
+                    time.sleep(self.pause)
+        except Exception as failure:
+            self.failure = failure
+        self.connection.close()
+
+    def wait_for(self, row, seconds=20):
+        deadline = time.monotonic() + seconds
+        while self.rows[row] == 0:
+            assert self.failure is None and time.monotonic() < deadline, (self.form, self.failure, self.rows)
+            time.sleep(0.01)
+
+    def join(self):
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        return +self.rows
+
+
+def reading(place, subscribers):
+    """The subscribers whose own backends wait for changes."""
+    names = [subscriber.name for subscriber in subscribers]
+    active = place.value("SELECT array_agg(application_name::text) FROM pg_stat_activity WHERE state = 'active'"
+                         " AND query LIKE 'CALL freshet.wait%%' AND application_name = ANY (%s)", names) or []
+    return [subscriber for subscriber in subscribers if subscriber.name in active]
+
+
+def settle(place, subscribers, table="t", key=1000):
+    """Make changes until all but one reader a thread listen."""
+    for _ in range(100):
+        key += 1
+        place.run(f"INSERT INTO {table} VALUES ({key}, 'settling')")
+        for subscriber in subscribers:
+            subscriber.wait_for((str(key), "settling"))
+        time.sleep(0.02)
+        if 1 <= len(reading(place, subscribers)) <= READERS:
+            return
+    pytest.fail(f"{len(reading(place, subscribers))} of {len(subscribers)} read")
+
+
+def finish(place, subscribers, table="t"):
+    """All have what there is."""
+    there = Counter(tuple(map(str, row)) for row in place.psycopg("postgres").execute(f"SELECT * FROM {table}"))
+    place.run(f"INSERT INTO {table} VALUES (-1, 'end')")
+    for subscriber in subscribers:
+        assert subscriber.join() == there, (subscriber.form, subscriber.failure)
+
+
+@pytest.mark.parametrize("form", ["copy", "stream", "binary", "csv"])
+def test_one_reads_for_all(t, form):
+    subscribers = [Subscriber(t, form=form) for _ in range(3 * READERS)]
+    settle(t, subscribers)
+    for key in range(100):
+        t.run(f"UPDATE t SET v = 'new {key}' WHERE k % 10 = {key % 10}")
+    assert len(reading(t, subscribers)) <= READERS
+    # what only listens holds no snapshot, and rows of long ago for nobody
+    assert t.value("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL"
+                   " AND application_name = ANY (%s)", [subscriber.name for subscriber in subscribers]) == 0
+    finish(t, subscribers)
+
+
+def test_readers_vanish(t):
+    """The reader's client goes, its backend is ended, it cancels: others take over, and nothing is lost or told twice."""
+    stayers = [Subscriber(t, form=form) for form in ("copy", "stream") for _ in range(READERS + 1)]
+    stopping = threading.Event()
+    chance = random.Random(7)
+
+    def write(seed):
+        dice = random.Random(seed)
+        connection = t.psycopg("postgres", door="postgres")
+        while not stopping.is_set():
+            key = dice.randint(1, 100)
+            connection.execute(dice.choice(["UPDATE t SET v = v || 'x' WHERE k = %s AND length(v) < 30",
+                                            "UPDATE t SET v = 'new' WHERE k = %s", "DELETE FROM t WHERE k = %s",
+                                            "INSERT INTO t VALUES (%s, 'more')"]), (key,))
+            time.sleep(0.002)
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            form = chance.choice(["copy", "stream"])
+            visitors = [Subscriber(t, form=form, until=chance.randint(100, 3000)) for _ in range(chance.randint(1, 3))]
+            time.sleep(chance.random() / 2)
+            # the last to come reads only if it has no other choice, so let readers be found among all
+            victims = [subscriber for subscriber in reading(t, visitors)] or visitors
+            victim = chance.choice(victims)
+            if chance.random() < 0.5:
+                victim.connection.cancel()
+            else:
+                t.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+                        victim.name)
+            for visitor in visitors:
+                if visitor is not victim:
+                    visitor.connection.cancel()
+                visitor.thread.join(20)
+                assert not visitor.thread.is_alive()
+            # and once in a while a new one joins those who stay
+            if len(stayers) < 12 and chance.random() < 0.3:
+                stayers.append(Subscriber(t, form=form))
+    finally:
+        stopping.set()
+        for writer in writers:
+            writer.join()
+    finish(t, stayers)
+
+
+@pytest.mark.parametrize("ending", ["cancel", "close", "terminate"])
+def test_reader_ends_and_others_go_on(t, ending):
+    subscribers = [Subscriber(t) for _ in range(2 * READERS + 1)]
+    settle(t, subscribers)
+    for reader in reading(t, subscribers):
+        if ending == "cancel":
+            reader.connection.cancel()
+        elif ending == "close":
+            socket.socket(fileno=os.dup(reader.connection.fileno())).shutdown(socket.SHUT_RDWR)
+        else:
+            t.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+                    reader.name)
+        if ending == "cancel":
+            reader.thread.join(20)
+            assert isinstance(reader.failure, psycopg.errors.QueryCanceled)
+        subscribers.remove(reader)
+    t.run("UPDATE t SET v = 'after' WHERE k = 1")
+    for subscriber in subscribers:
+        subscriber.wait_for(("1", "after"))
+    # the others, who only listen now
+    settle(t, subscribers, key=2000)
+    while len(subscribers) > READERS:
+        listener = next(subscriber for subscriber in subscribers if subscriber not in reading(t, subscribers))
+        listener.connection.cancel()
+        listener.thread.join(20)
+        assert isinstance(listener.failure, psycopg.errors.QueryCanceled)
+        subscribers.remove(listener)
+    finish(t, subscribers)
+
+
+def test_large_change(t):
+    """More than is kept for others: each reads it by itself, and they share again."""
+    subscribers = [Subscriber(t, form=form) for form in ("copy", "stream") for _ in range(READERS + 2)]
+    settle(t, [s for s in subscribers if s.form == "copy"])
+    settle(t, [s for s in subscribers if s.form == "stream"], key=2000)
+    t.run("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(100, 900) g",
+          "UPDATE t SET v = 'short' WHERE k BETWEEN 200 AND 800", "INSERT INTO t VALUES (999, repeat('y', 300000))")
+    settle(t, [s for s in subscribers if s.form == "copy"], key=3000)
+    finish(t, subscribers)
+
+
+def test_slow_client_holds_up_nobody(t):
+    subscribers = [Subscriber(t) for _ in range(READERS + 2)]
+    settle(t, subscribers)
+    slow = [Subscriber(t, pause=0.01) for _ in range(READERS + 1)]
+    for key in range(40):
+        t.run(f"INSERT INTO t SELECT {5000 + key}, repeat('z', 2000) || g FROM generate_series(1, 50) g")
+    t.run("INSERT INTO t VALUES (6000, 'seen')")
+    for subscriber in subscribers:
+        subscriber.wait_for(("6000", "seen"), 10)
+    assert any(subscriber.rows[("6000", "seen")] == 0 for subscriber in slow)
+    for subscriber in slow:
+        subscriber.pause = 0
+    finish(t, subscribers + slow)
+
+
+def test_not_shared_with_others_settings(t):
+    t.run("CREATE TABLE d (k int, v timestamptz)")
+    zones = ["UTC", "Asia/Tokyo"]
+    subscribers = {zone: [] for zone in zones}
+    for zone in zones * (READERS + 1):
+        options = f"'-csearch_path={t.schema} -cTimeZone={zone}'"
+        subscribers[zone].append(Subscriber(t, "d", options=options))
+    for key in range(30):
+        t.run(f"INSERT INTO d VALUES ({key}, '2026-01-01 00:00:00+00')")
+        for zone, there in (("UTC", "2026-01-01 00:00:00+00"), ("Asia/Tokyo", "2026-01-01 09:00:00+09")):
+            for subscriber in subscribers[zone]:
+                subscriber.wait_for((str(key), there))
+    t.run("INSERT INTO d VALUES (-1, NULL)")
+    for subscriber in subscribers["UTC"] + subscribers["Asia/Tokyo"]:
+        subscriber.join()
+
+
+def test_rights_are_taken_from_all(t):
+    t.run("DROP ROLE IF EXISTS shared_reader", "CREATE ROLE shared_reader LOGIN PASSWORD 'secret'",
+          f"GRANT USAGE ON SCHEMA {t.schema} TO shared_reader", "GRANT SELECT ON m TO shared_reader")
+    try:
+        subscribers = [Subscriber(t, user="shared_reader", password="secret") for _ in range(READERS + 2)]
+        settle(t, subscribers)
+        t.run("REVOKE SELECT ON m FROM shared_reader", "INSERT INTO t VALUES (7000, 'secret')")
+        for subscriber in subscribers:
+            subscriber.thread.join(20)
+            assert isinstance(subscriber.failure, psycopg.errors.InsufficientPrivilege), subscriber.failure
+            assert ("7000", "secret") not in subscriber.rows
+    finally:
+        t.run("DROP OWNED BY shared_reader", "DROP ROLE shared_reader")
+
+
+def test_definition_changes_for_all(t):
+    subscribers = [Subscriber(t, target="t") for _ in range(READERS + 2)]
+    settle(t, subscribers)
+    t.run("VACUUM FULL t", "UPDATE t SET v = 'after' WHERE k = 1")
+    for subscriber in subscribers:
+        subscriber.wait_for(("1", "after"))
+    t.run("TRUNCATE t", "INSERT INTO t VALUES (1, 'anew')")
+    for subscriber in subscribers:
+        subscriber.thread.join(20)
+        assert isinstance(subscriber.failure, psycopg.errors.ObjectNotInPrerequisiteState), subscriber.failure
