@@ -30,8 +30,10 @@
 /* A cycle that follows changes for so long is late, until one takes less again. */
 #define LATE_US 250000
 #define NO_LONGER_LATE_US 120000
-/* The worker is nicer by so much less then. */
+/* The worker is nicer by so much less then, */
 #define LATE_NICE 5
+/* and by so much while readers wait for it: cycles are short then, and should begin at once. */
+#define AWAITED_NICE 10
 
 int worker_nice = -5; /* GUC, as in nice(1) */
 
@@ -54,11 +56,11 @@ priority_set_autogroup(int nice)
 /*
  * Apply freshet.worker_nice if it has changed, or less where it is below 0 and
  * writers get ahead: cycles grow longer then, the next one by what came during the
- * last. following_us: how long the last cycle followed the changes. Cheap, for
- * every turn of the worker.
+ * last; or if readers wait. following_us: how long the last cycle followed the
+ * changes. awaited: a reader has waited lately. Cheap, for every turn of the worker.
  */
 void
-priority_apply(int64 following_us)
+priority_apply(int64 following_us, bool awaited)
 {
 	static int applied = 0;
 	static int64 retry_at_ms = 0;
@@ -66,8 +68,8 @@ priority_apply(int64 following_us)
 	int wanted = worker_nice;
 
 	late = following_us > (late ? NO_LONGER_LATE_US : LATE_US);
-	if (late && wanted < 0)
-		wanted = Max(wanted - LATE_NICE, PRIO_MIN);
+	if (wanted < 0 && (late || awaited))
+		wanted = Max(wanted - (awaited ? AWAITED_NICE : LATE_NICE), PRIO_MIN);
 	if (wanted == applied || cut_now_ms() < retry_at_ms)
 		return;
 	if (setpriority(PRIO_PROCESS, 0, wanted) != 0)

@@ -246,6 +246,13 @@ worker_sleep(Worker *worker, long timeout_ms, bool rest)
 	ResetLatch(MyLatch);
 }
 
+/* Has a reader waited lately? */
+static bool
+worker_awaited(const Worker *worker)
+{
+	return cut_now_ms() - worker->waited_ms < READERS_MS;
+}
+
 /* How long to rest after a cycle that took so long. */
 static long
 worker_rest_ms(Worker *worker, int64 cycle_us)
@@ -255,7 +262,7 @@ worker_rest_ms(Worker *worker, int64 cycle_us)
 	                (int64) worker_cycle_delay * REST_MOST_DELAYS);
 	int64 due;
 
-	if (cut_now_ms() - worker->waited_ms < READERS_MS)
+	if (worker_awaited(worker))
 		return REST_LEAST_MS;
 	if (!worker->busy)
 		return REST_MOST_SUBSCRIBED_MS; /* it was another database's commit */
@@ -279,7 +286,7 @@ worker_housekeeping(Worker *worker)
 		ProcessConfigFile(PGC_SIGHUP);
 		indexer_tables_changed();
 	}
-	priority_apply(worker->following_us);
+	priority_apply(worker->following_us, worker_awaited(worker));
 	/* what autovacuum knows of the views; by itself at most once a second */
 	(void) pgstat_report_stat(false);
 	if (*(volatile int *) &worker->database->stop_requested != 0)

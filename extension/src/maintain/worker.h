@@ -145,7 +145,7 @@ extern void ahead_spoil_all(Worker *worker);
 extern void worker_configure_planning(void);
 
 /* priority.c */
-extern void priority_apply(int64 following_us);
+extern void priority_apply(int64 following_us, bool awaited);
 
 extern int worker_max_cut_age;
 extern int worker_cycle_delay;
