@@ -338,8 +338,10 @@ INSERT INTO shared VALUES (2, 'b');
 CALL freshet.wait('x', 10000, NULL, NULL, NULL) \gset
 SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
 SELECT freshet.subscription_position('x') AS first \gset
+BEGIN;
 INSERT INTO shared VALUES (3, 'c');
 UPDATE shared SET v = 'B' WHERE id = 2;
+COMMIT;
 CALL freshet.wait('x', 10000, NULL, NULL, NULL) \gset
 SELECT mz_diff, id, v FROM freshet.changes('x') AS (mz_timestamp numeric, mz_diff bigint, id int, v text) ORDER BY 1, 2;
 SELECT freshet.subscription_position('x') AS second \gset

@@ -45,12 +45,18 @@
 /* Entries written by one multi-insert while the rows table is built. */
 #define BUILD_BATCH 512
 
+/* Reading so many entries on costs less than looking for one anew. */
+#define SEEK_MOST 4
+
 struct ViewLocator
 {
 	Relation rows; /* freshet.rows_<oid>; NULL: none */
 	Relation rows_index;
-	IndexScanDesc rows_scan;
+	IndexScanDesc rows_scan; /* from some hash on */
 	TupleTableSlot *rows_slot;
+	bool rows_read;   /* rows_slot holds an entry of the scan, */
+	int64 rows_hash;  /* which has this hash */
+	bool rows_passed; /* and was looked at */
 	IndexInfo *rows_info;
 	EState *estate;
 	BulkInsertState bulk;
@@ -96,6 +102,43 @@ locator_unique_index(ViewTarget *target)
 	return NULL;
 }
 
+/* Read the next entry, if there is one. */
+static void
+locator_next(ViewLocator *locator)
+{
+	bool isnull;
+
+	locator->rows_read =
+	    index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot);
+	locator->rows_passed = false;
+	if (locator->rows_read)
+		locator->rows_hash = DatumGetInt64(slot_getattr(locator->rows_slot, ROWS_HASH, &isnull));
+}
+
+/*
+ * Go to the first entry of a hash; false: there is none. Rows are looked for in the
+ * order of their hashes. Where these are integers that stand for themselves, those of one
+ * change are often numbers in a row, and the entry is one of the next.
+ */
+static bool
+locator_seek(ViewLocator *locator, int64 hash)
+{
+	uint64 distance = (uint64) hash - (uint64) locator->rows_hash;
+
+	if (locator->rows_read && hash > locator->rows_hash && distance <= SEEK_MOST)
+		for (int i = 0; i < SEEK_MOST && locator->rows_read && locator->rows_hash < hash; i++)
+			locator_next(locator);
+	if (!locator->rows_read || locator->rows_hash != hash || locator->rows_passed)
+	{
+		ScanKeyData key;
+
+		ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(hash));
+		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
+		locator_next(locator);
+	}
+	return locator->rows_read && locator->rows_hash == hash;
+}
+
 /* Put an entry into a slot of the rows table. */
 static void
 locator_entry(TupleTableSlot *slot, uint64 hash, ItemPointer tid)
@@ -122,6 +165,7 @@ locator_index(ViewLocator *locator, uint64 hash)
 static void
 locator_write(ViewLocator *locator, uint64 hash, ItemPointer tid)
 {
+	locator->rows_read = false;
 	locator_entry(locator->rows_slot, hash, tid);
 	table_tuple_insert(locator->rows, locator->rows_slot, GetCurrentCommandId(true), 0,
 	                   locator->bulk);
@@ -136,6 +180,7 @@ locator_rewrite(ViewLocator *locator, uint64 hash, ItemPointer tid, ItemPointer 
 	LockTupleMode mode;
 	bool update_indexes;
 
+	locator->rows_read = false;
 	locator_entry(locator->rows_slot, hash, tid);
 	if (table_tuple_update(locator->rows, entry, locator->rows_slot, GetCurrentCommandId(true),
 	                       SnapshotSelf, InvalidSnapshot, true, &failure, &mode,
@@ -409,12 +454,9 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	}
 	else
 	{
-		ScanKeyData key;
+		bool same = locator_seek(locator, (int64) hash);
 
-		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum((int64) hash));
-		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
-		while (found < wanted &&
-		       index_getnext_slot(locator->rows_scan, ForwardScanDirection, locator->rows_slot))
+		while (same && found < wanted)
 		{
 			bool isnull;
 			ItemPointer root =
@@ -423,6 +465,12 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 			if (apply_read_chain(target->relation, root, locator->candidate))
 				found = locator_take(target, row, hash, locator->candidate,
 				                     &locator->rows_slot->tts_tid, rows, found);
+			locator->rows_passed = true;
+			if (found < wanted)
+			{
+				locator_next(locator);
+				same = locator->rows_read && locator->rows_hash == (int64) hash;
+			}
 		}
 	}
 	ExecClearTuple(locator->candidate);
@@ -465,6 +513,7 @@ locator_forget(ViewTarget *target, Place *row)
 	places_remove(target->known, row->hash, &row->tid);
 	if (!ItemPointerIsValid(&row->entry))
 		return;
+	target->locator->rows_read = false;
 	if (table_tuple_delete(target->locator->rows, &row->entry, GetCurrentCommandId(true),
 	                       SnapshotSelf, InvalidSnapshot, true, &failure, false) != TM_Ok)
 		elog(ERROR, "could not delete a locator entry");
