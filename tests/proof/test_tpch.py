@@ -11,7 +11,7 @@ from .tpch import QUERIES, Tpch
 from .views import Views
 
 SCALE = float(os.environ.get("FRESHET_TPCH_SCALE", "0.1"))
-ROUNDS = int(os.environ.get("FRESHET_TPCH_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("FRESHET_TPCH_ROUNDS", "2"))
 
 # How many are kept without running the whole query.
 INCREMENTAL = 22

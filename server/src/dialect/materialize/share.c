@@ -33,8 +33,8 @@
 
 /* How often the backend of one who listens is told how far that is (milliseconds): at least,
  * and at most. */
-#define SHARE_TOLD_LEAST 500
-#define SHARE_TOLD_MOST 1000
+#define SHARE_TOLD_LEAST 400
+#define SHARE_TOLD_MOST 800
 
 struct Share
 {
