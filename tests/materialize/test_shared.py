@@ -21,7 +21,7 @@ def t(place):
 
 
 class Subscriber:
-    """A client that adds up what it gets, until it has got key -1, whose row comes last; in a thread of its own."""
+    """A client that adds up what it gets, until it has got key -2; in a thread of its own."""
 
     def __init__(self, place, target="m", form="copy", until=None, pause=0.0, options=None, **fields):
         self.place, self.target, self.form, self.until, self.pause = place, target, form, until, pause
@@ -63,7 +63,7 @@ class Subscriber:
             for number, (at, count, row) in enumerate(self.changes()):
                 assert at >= self.latest, "time went back"
                 self.latest = at
-                if row[0] == "-1" or number == self.until:
+                if row[0] == "-2" or number == self.until:
                     break
                 self.rows[row] += count
                 if self.pause:
@@ -106,9 +106,12 @@ def settle(place, subscribers, table="t", key=1000):
 
 
 def finish(place, subscribers, table="t"):
-    """All have what there is."""
-    there = Counter(tuple(map(str, row)) for row in place.psycopg("postgres").execute(f"SELECT * FROM {table}"))
+    """All have what there is. What tells them to end comes after that, and so with a later cut."""
     place.run(f"INSERT INTO {table} VALUES (-1, 'end')")
+    for subscriber in subscribers:
+        subscriber.wait_for(("-1", "end"))
+    there = Counter(tuple(map(str, row)) for row in place.psycopg("postgres").execute(f"SELECT * FROM {table}"))
+    place.run(f"INSERT INTO {table} VALUES (-2, 'over')")
     for subscriber in subscribers:
         assert subscriber.join() == there, (subscriber.form, subscriber.failure)
 
@@ -242,7 +245,7 @@ def test_not_shared_with_others_settings(t):
         for zone, there in (("UTC", "2026-01-01 00:00:00+00"), ("Asia/Tokyo", "2026-01-01 09:00:00+09")):
             for subscriber in subscribers[zone]:
                 subscriber.wait_for((str(key), there))
-    t.run("INSERT INTO d VALUES (-1, NULL)")
+    t.run("INSERT INTO d VALUES (-2, NULL)")
     for subscriber in subscribers["UTC"] + subscribers["Asia/Tokyo"]:
         subscriber.join()
 
