@@ -92,6 +92,12 @@ def reading(place, subscribers):
     return [subscriber for subscriber in subscribers if subscriber.name in active]
 
 
+def terminate(place, subscriber):
+    """End its backend."""
+    place.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+                subscriber.name)
+
+
 def settle(place, subscribers, table="t", key=1000):
     """Make changes until all but one reader a thread listen."""
     for _ in range(100):
@@ -154,14 +160,11 @@ def test_readers_vanish(t):
             form = chance.choice(["copy", "stream"])
             visitors = [Subscriber(t, form=form, until=chance.randint(100, 3000)) for _ in range(chance.randint(1, 3))]
             time.sleep(chance.random() / 2)
-            # the last to come reads only if it has no other choice, so let readers be found among all
-            victims = [subscriber for subscriber in reading(t, visitors)] or visitors
-            victim = chance.choice(victims)
+            victim = chance.choice(reading(t, visitors) or visitors)
             if chance.random() < 0.5:
                 victim.connection.cancel()
             else:
-                t.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
-                        victim.name)
+                terminate(t, victim)
             for visitor in visitors:
                 if visitor is not victim:
                     visitor.connection.cancel()
@@ -184,14 +187,12 @@ def test_reader_ends_and_others_go_on(t, ending):
     for reader in reading(t, subscribers):
         if ending == "cancel":
             reader.connection.cancel()
+            reader.thread.join(20)
+            assert isinstance(reader.failure, psycopg.errors.QueryCanceled)
         elif ending == "close":
             socket.socket(fileno=os.dup(reader.connection.fileno())).shutdown(socket.SHUT_RDWR)
         else:
-            t.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
-                    reader.name)
-        if ending == "cancel":
-            reader.thread.join(20)
-            assert isinstance(reader.failure, psycopg.errors.QueryCanceled)
+            terminate(t, reader)
         subscribers.remove(reader)
     t.run("UPDATE t SET v = 'after' WHERE k = 1")
     for subscriber in subscribers:

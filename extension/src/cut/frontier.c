@@ -24,9 +24,10 @@ typedef struct FrontierShared
 {
 	int database_count;
 	int view_count;
+	/* the server's, until it ends */
 	bool has_secret;
-	uint8 secret[FRONTIER_SECRET_SIZE]; /* until the server ends */
-	                                    /* the databases and then the views follow */
+	uint8 secret[FRONTIER_SECRET_SIZE];
+	/* the databases and then the views follow */
 } FrontierShared;
 
 int frontier_max_databases = 16;

@@ -5,8 +5,9 @@
  *
  * Rows are gathered in an image bag. When it outgrows its memory, what it
  * holds is added to sorted rows (sorted.h), whose numbers are multiplicities, and
- * the bag starts again; rows of the same image then meet when those are read. Rows of one hash are held in memory together: without collisions that
- * is one row and its parts.
+ * the bag starts again; rows of the same image then meet when those are read. Rows
+ * of one hash are held in memory together: without collisions that is one row and
+ * its parts.
  *
  * Invariants:
  *	- difference_add is never called after difference_begin.

@@ -147,34 +147,33 @@ changes_snapshot(Subscription *subscription, Tuplestorestate *result, TupleDesc 
 static Cut *
 changes_end(Subscription *subscription)
 {
+	uint64 number = frontier_number(subscription->database);
 	Cut *end = subscription->read_to;
 
-	if (end == NULL)
-		return position_next(subscription);
 	subscription->read_to = NULL;
-	if (end->number > subscription->cut->number)
-		return end;
-	cut_free(end);
-	return NULL;
+	if (end == NULL)
+	{
+		end = position_next(subscription);
+		if (end == NULL)
+			position_nothing(subscription, number);
+	}
+	else if (end->number <= subscription->cut->number)
+	{
+		cut_free(end);
+		end = NULL;
+	}
+	return end;
 }
 
 /* The difference between the subscription's cut and a later one. */
 static void
 changes_next(Subscription *subscription, Tuplestorestate *result, TupleDesc descriptor)
 {
-	uint64 number = frontier_number(subscription->database);
-	bool bounded = subscription->read_to != NULL;
 	Cut *next = changes_end(subscription);
 	Difference *change;
 	int64 at_ms;
 
-	if (next == NULL)
-	{
-		if (!bounded)
-			position_nothing(subscription, number);
-		return;
-	}
-	if (!changes_time(subscription, next, &at_ms))
+	if (next == NULL || !changes_time(subscription, next, &at_ms))
 		return;
 
 	change = difference_create(CurrentMemoryContext, subscription->columns, work_mem);

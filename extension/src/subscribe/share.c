@@ -134,7 +134,7 @@ freshet_subscription_position(PG_FUNCTION_ARGS)
 
 	snapshot = cut_serialize_snapshot(cut);
 	size = sizeof(Position) + VARSIZE_ANY_EXHDR(snapshot);
-	result = palloc0(VARHDRSZ + size + PG_SHA256_DIGEST_LENGTH);
+	result = palloc(VARHDRSZ + size + PG_SHA256_DIGEST_LENGTH);
 	SET_VARSIZE(result, VARHDRSZ + size + PG_SHA256_DIGEST_LENGTH);
 	position = palloc0(size);
 	position->database = MyDatabaseId;

@@ -115,12 +115,19 @@ locator_next(ViewLocator *locator)
 		locator->rows_hash = DatumGetInt64(slot_getattr(locator->rows_slot, ROWS_HASH, &isnull));
 }
 
+/* Was an entry of this hash read last? */
+static bool
+locator_at(const ViewLocator *locator, int64 hash)
+{
+	return locator->rows_read && locator->rows_hash == hash;
+}
+
 /*
- * Go to the first entry of a hash; false: there is none. Rows are looked for in the
+ * Go to the first entry of a hash, if there is one. Rows are looked for in the
  * order of their hashes. Where these are integers that stand for themselves, those of one
  * change are often numbers in a row, and the entry is one of the next.
  */
-static bool
+static void
 locator_seek(ViewLocator *locator, int64 hash)
 {
 	uint64 distance = (uint64) hash - (uint64) locator->rows_hash;
@@ -128,7 +135,7 @@ locator_seek(ViewLocator *locator, int64 hash)
 	if (locator->rows_read && hash > locator->rows_hash && distance <= SEEK_MOST)
 		for (int i = 0; i < SEEK_MOST && locator->rows_read && locator->rows_hash < hash; i++)
 			locator_next(locator);
-	if (!locator->rows_read || locator->rows_hash != hash || locator->rows_passed)
+	if (!locator_at(locator, hash) || locator->rows_passed)
 	{
 		ScanKeyData key;
 
@@ -136,7 +143,6 @@ locator_seek(ViewLocator *locator, int64 hash)
 		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
 		locator_next(locator);
 	}
-	return locator->rows_read && locator->rows_hash == hash;
 }
 
 /* Put an entry into a slot of the rows table. */
@@ -454,9 +460,8 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 	}
 	else
 	{
-		bool same = locator_seek(locator, (int64) hash);
-
-		while (same && found < wanted)
+		locator_seek(locator, (int64) hash);
+		while (found < wanted && locator_at(locator, (int64) hash))
 		{
 			bool isnull;
 			ItemPointer root =
@@ -465,12 +470,10 @@ locator_find(ViewTarget *target, TupleTableSlot *row, int64 wanted, Place *rows)
 			if (apply_read_chain(target->relation, root, locator->candidate))
 				found = locator_take(target, row, hash, locator->candidate,
 				                     &locator->rows_slot->tts_tid, rows, found);
-			locator->rows_passed = true;
 			if (found < wanted)
-			{
 				locator_next(locator);
-				same = locator->rows_read && locator->rows_hash == (int64) hash;
-			}
+			else
+				locator->rows_passed = true;
 		}
 	}
 	ExecClearTuple(locator->candidate);

@@ -147,12 +147,11 @@ static const struct
 {
 	const char *name;
 	const char *sql;
-	int arguments;
 } calls[CALL_COUNT] = {
-    [CALL_WAIT] = {"freshet wait", "CALL freshet.wait($1, $2, NULL, NULL, NULL)", 2},
-    [CALL_POSITION] = {"freshet position", "SELECT freshet.subscription_position($1)", 1},
-    [CALL_ADVANCE] = {"freshet advance", "SELECT freshet.subscription_advance($1, $2)", 2},
-    [CALL_READ_TO] = {"freshet read to", "SELECT freshet.subscription_read_to($1, $2)", 2}};
+    [CALL_WAIT] = {"freshet wait", "CALL freshet.wait($1, $2, NULL, NULL, NULL)"},
+    [CALL_POSITION] = {"freshet position", "SELECT freshet.subscription_position($1)"},
+    [CALL_ADVANCE] = {"freshet advance", "SELECT freshet.subscription_advance($1, $2)"},
+    [CALL_READ_TO] = {"freshet read to", "SELECT freshet.subscription_read_to($1, $2)"}};
 
 /* Add a text parameter. */
 static void
@@ -162,7 +161,7 @@ flight_parameter(Materialize *mz, const char *text)
 	wire_add_bytes(&mz->flight.out, text, strlen(text));
 }
 
-/* Add a call for a subscription; its row has this role. */
+/* Add a call for a subscription; argument NULL: it has no other. Its row has this role. */
 void
 flight_call(Materialize *mz, FlightCall call, const char *subscription, const char *argument,
             PartRole role)
@@ -180,9 +179,9 @@ flight_call(Materialize *mz, FlightCall call, const char *subscription, const ch
 	wire_add_string(&mz->flight.out, name);
 	wire_add_string(&mz->flight.out, name);
 	wire_add_int16(&mz->flight.out, 0);
-	wire_add_int16(&mz->flight.out, (uint16_t) calls[call].arguments);
+	wire_add_int16(&mz->flight.out, argument != NULL ? 2 : 1);
 	flight_parameter(mz, subscription);
-	if (calls[call].arguments > 1)
+	if (argument != NULL)
 		flight_parameter(mz, argument);
 	wire_add_int16(&mz->flight.out, 0);
 	wire_end(&mz->flight.out, begun);
@@ -303,9 +302,7 @@ flight_header(Materialize *mz, char type, uint32_t length)
 				flight->rows++;
 				return share_wants(mz, length) ? BACKEND_COLLECT : BACKEND_FORWARD;
 			}
-			return flight_role(flight) == PART_VALUES || flight_role(flight) == PART_REACHED
-			           ? BACKEND_COLLECT
-			           : BACKEND_SWALLOW;
+			return flight_role(flight) == PART_VALUES ? BACKEND_COLLECT : BACKEND_SWALLOW;
 		case 'T':
 			if (flight->column_names)
 				return BACKEND_COLLECT;
@@ -359,30 +356,28 @@ keep_error(Materialize *mz, const WireMessage *message)
 	error_field(message, 'H', &mz->error.hint);
 }
 
-/* Keep the values of a row, as its role says. */
+/* Keep the values of a row, behind those of the parts before. */
 static void
 keep_values(Materialize *mz, const WireMessage *message)
 {
-	bool one = flight_role(&mz->flight) == PART_REACHED;
-	char **values = one ? &mz->flight.reached : mz->flight.values;
-	int wanted = one ? 1 : FLIGHT_VALUES;
+	Flight *flight = &mz->flight;
 	WireReader reader;
 	int count;
 
 	wire_read(&reader, message);
 	count = wire_read_int16(&reader);
-	for (int i = 0; i < count && i < wanted; i++)
+	for (int i = 0; i < count && flight->value_count < FLIGHT_VALUES; i++)
 	{
+		char **value = &flight->values[flight->value_count++];
 		uint32_t length = wire_read_int32(&reader);
 		const char *bytes;
 
-		values[i] = NULL;
 		if (length == UINT32_MAX)
 			continue;
 		bytes = wire_read_bytes(&reader, length);
 		if (bytes == NULL)
 			return;
-		values[i] = arena_copy(&mz->flight.memory, bytes, length);
+		*value = arena_copy(&flight->memory, bytes, length);
 	}
 }
 

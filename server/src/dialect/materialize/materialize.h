@@ -41,11 +41,10 @@ typedef struct Materialize Materialize;
 
 typedef enum PartRole
 {
-	PART_SILENT,  /* nothing reaches the client */
-	PART_VALUES,  /* its one row is kept in values */
-	PART_REACHED, /* the one value of its row is kept in reached */
-	PART_ROWS,    /* its rows go to the client */
-	PART_COPY     /* so does the data of its COPY */
+	PART_SILENT, /* nothing reaches the client */
+	PART_VALUES, /* its one row is kept in values */
+	PART_ROWS,   /* its rows go to the client */
+	PART_COPY    /* so does the data of its COPY */
 } PartRole;
 
 typedef enum FlightEnd
@@ -78,8 +77,8 @@ typedef struct Flight
 	bool suspended;
 	size_t position; /* in the client's text, of the query that errors are placed in; or 0 */
 	uint64_t rows;   /* that went to the client */
-	char *values[FLIGHT_VALUES];
-	char *reached;
+	char *values[FLIGHT_VALUES]; /* of one PART_VALUES after the other */
+	int value_count;
 } Flight;
 
 /* What is called of the extension again and again, and is prepared once. */
@@ -91,6 +90,9 @@ typedef enum FlightCall
 	CALL_READ_TO,
 	CALL_COUNT
 } FlightCall;
+
+/* Values of a wait; what its flight asks for besides comes behind them. */
+#define WAIT_VALUES 3
 
 /* A prepared statement of the dialect's that is no longer needed. */
 typedef struct Garbage Garbage;
@@ -185,6 +187,7 @@ extern Stream *stream_create(Materialize *mz, const MzSubscribe *subscribe, cons
 extern void stream_free(Materialize *mz, Stream *stream);
 extern void stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
 extern void stream_run(Materialize *mz);
+extern void stream_read(Materialize *mz, const char *statement);
 extern void stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
 extern bool stream_wait_ends(const Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
@@ -215,7 +218,7 @@ typedef struct ShareMember
 } ShareMember;
 
 extern bool share_enter(Materialize *mz);
-extern bool share_begin(Materialize *mz);
+extern void share_begin(Materialize *mz);
 extern bool share_wants(Materialize *mz, uint32_t length);
 extern void share_keep(Materialize *mz, char type, const char *body, size_t length);
 extern void share_end(Materialize *mz, uint64_t rows);

@@ -76,15 +76,13 @@ share_rest(Materialize *mz)
 	                                                  0x10000);
 }
 
-/* Remember for the extension how far a stream was given rows by others. */
+/* Let a place hold a copy of a position; NULL: of none. */
 static void
-share_note_position(Materialize *mz, const char *position)
+share_set_position(char **place, const char *position)
 {
-	Stream *stream = mz->run.stream;
-
-	free(stream->position);
-	stream->position = strdup(position);
-	if (stream->position == NULL)
+	free(*place);
+	*place = position != NULL ? strdup(position) : NULL;
+	if (*place == NULL && position != NULL)
 		abort();
 }
 
@@ -95,7 +93,7 @@ share_step_out(Materialize *mz)
 	ShareMember *member = &mz->share;
 
 	if (member->place == SHARE_LISTENING)
-		share_note_position(mz, member->share->position);
+		share_set_position(&mz->run.stream->position, member->share->position);
 	member->place = SHARE_ALONE;
 	buffer_clear(&member->behind);
 	member->behind_rows = 0;
@@ -121,14 +119,11 @@ share_unlink(Materialize *mz)
 static void
 share_dissolve(Share *share)
 {
-	for (Share **link = &shares; *link != NULL; link = &(*link)->next)
-	{
-		if (*link == share)
-		{
-			*link = share->next;
-			break;
-		}
-	}
+	Share **link = &shares;
+
+	while (*link != share)
+		link = &(*link)->next;
+	*link = share->next;
 	while (share->members != NULL)
 	{
 		Materialize *mz = share->members;
@@ -270,23 +265,24 @@ share_enter(Materialize *mz)
 	return member->place == SHARE_WAITING;
 }
 
-/* A reading begins; true: where it leads to is to be asked for. */
-bool
+/*
+ * A flight that reads changes is put together: where others are to have them, it
+ * asks for the position as well.
+ */
+void
 share_begin(Materialize *mz)
 {
 	Share *share = mz->share.share;
 
 	if (mz->share.place != SHARE_READER)
-		return false;
+		return;
 	share->open = share->members != mz || mz->share.next != NULL;
 	share->too_large = false;
 	buffer_clear(&share->batch);
-	if (!share->open)
-	{
-		free(share->position);
-		share->position = NULL;
-	}
-	return share->open;
+	if (share->open)
+		flight_call(mz, CALL_POSITION, mz->run.stream->name, NULL, PART_VALUES);
+	else
+		share_set_position(&share->position, NULL);
 }
 
 /* Is a message of the reading, with so long a body, to be handed on? */
@@ -361,9 +357,10 @@ void
 share_end(Materialize *mz, uint64_t rows)
 {
 	Share *share = mz->share.share;
+	const char *position = mz->flight.values[WAIT_VALUES];
 	Materialize *next;
 
-	if (mz->share.place != SHARE_READER || !share->open || mz->flight.reached == NULL)
+	if (mz->share.place != SHARE_READER || !share->open || position == NULL)
 		return;
 	for (Materialize *member = share->members; member != NULL; member = next)
 	{
@@ -375,10 +372,7 @@ share_end(Materialize *mz, uint64_t rows)
 		else if (member->share.place == SHARE_WAITING)
 			share_wake(member);
 	}
-	free(share->position);
-	share->position = strdup(mz->flight.reached);
-	if (share->position == NULL)
-		abort();
+	share_set_position(&share->position, position);
 	buffer_clear(&share->batch);
 }
 
@@ -423,17 +417,12 @@ share_caught_up(Materialize *mz)
 static void
 share_catch_up(Materialize *mz)
 {
-	Stream *stream = mz->run.stream;
-	bool copies = mz->run.mode == RUN_COPY;
+	const Stream *stream = mz->run.stream;
 
 	mz->share.place = SHARE_CATCHING_UP;
-	stream->copy_first = true;
 	flight_begin(mz);
 	flight_call(mz, CALL_READ_TO, stream->name, mz->share.share->position, PART_VALUES);
-	flight_bind(mz, "freshet once", stream->statement, copies ? 0 : mz->run.formats,
-	            copies ? NULL : mz->run.format);
-	flight_execute(mz, "freshet once", 0, copies ? PART_COPY : PART_ROWS);
-	flight_close(mz, 'P', "freshet once");
+	stream_read(mz, stream->statement);
 	flight_send(mz, FLIGHT_SYNC, share_caught_up);
 }
 
@@ -441,21 +430,16 @@ share_catch_up(Materialize *mz)
 static void
 share_told(Materialize *mz)
 {
-	bool stays =
-	    (mz->share.place == SHARE_LISTENING || mz->share.place == SHARE_WAITING) && !mz->leaving;
-
 	if (share_failed(mz))
 		return;
-	if (stays && mz->share.place == SHARE_WAITING && mz->share.share->position != NULL)
-		share_wake(mz);
-	else if (stays)
-		share_rest(mz);
-	else
-	{
-		if (mz->leaving)
-			share_leave(mz);
+	if (mz->leaving)
+		share_leave(mz);
+	if (!share_waits(mz))
 		stream_run(mz);
-	}
+	else if (mz->share.place == SHARE_WAITING && mz->share.share->position != NULL)
+		share_catch_up(mz);
+	else
+		share_rest(mz);
 }
 
 /* It is time for something, or somebody says so: look at the session's place. */

@@ -414,6 +414,18 @@ position_told(Materialize *mz)
 	run_step(mz);
 }
 
+/* Add the reading of a prepared statement as a whole; its rows or data go to the client. */
+void
+stream_read(Materialize *mz, const char *statement)
+{
+	const Run *run = &mz->run;
+
+	run->stream->copy_first = true;
+	flight_bind(mz, "freshet once", statement, run->formats, run->format);
+	flight_execute(mz, "freshet once", 0, run->mode == RUN_COPY ? PART_COPY : PART_ROWS);
+	flight_close(mz, 'P', "freshet once");
+}
+
 /* One step of a run: decide what the backend is asked next. */
 static void
 run_step(Materialize *mz)
@@ -423,7 +435,6 @@ run_step(Materialize *mz)
 	uint64_t now = stream_clock();
 	uint32_t rows = 0;
 	bool in_block = mz->status == 'T';
-	bool shared;
 
 	if (run->limit >= 0)
 	{
@@ -489,11 +500,8 @@ run_step(Materialize *mz)
 	}
 	if (progress_due(stream, now))
 	{
-		stream->copy_first = true;
 		flight_begin(mz);
-		flight_bind(mz, "freshet once", stream->progress, run->formats, run->format);
-		flight_execute(mz, "freshet once", 0, run->mode == RUN_COPY ? PART_COPY : PART_ROWS);
-		flight_close(mz, 'P', "freshet once");
+		stream_read(mz, stream->progress);
 		flight_send(mz, FLIGHT_SYNC, progress_done);
 		return;
 	}
@@ -505,17 +513,12 @@ run_step(Materialize *mz)
 	}
 	if (share_enter(mz))
 		return;
-	shared = share_begin(mz);
 	flight_begin(mz);
 	flight_wait(mz, stream->name, wait_time(run, now, in_block));
 	if (run->mode == RUN_COPY)
 	{
-		stream->copy_first = true;
-		flight_bind(mz, "freshet once", stream->statement, 0, NULL);
-		flight_execute(mz, "freshet once", 0, PART_COPY);
-		flight_close(mz, 'P', "freshet once");
-		if (shared)
-			flight_call(mz, CALL_POSITION, stream->name, NULL, PART_REACHED);
+		stream_read(mz, stream->statement);
+		share_begin(mz);
 		flight_send(mz, FLIGHT_SYNC, batch_done);
 		return;
 	}
@@ -530,8 +533,7 @@ run_step(Materialize *mz)
 	flight_execute(mz, stream->portal, rows, PART_ROWS);
 	if (rows == 0)
 		flight_close(mz, 'P', stream->portal);
-	if (shared)
-		flight_call(mz, CALL_POSITION, stream->name, NULL, PART_REACHED);
+	share_begin(mz);
 	stream->portal_used = rows > 0;
 	if (rows > 0 && !in_block)
 		flight_send(mz, FLIGHT_SUSPEND, batch_done);
