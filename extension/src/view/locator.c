@@ -52,11 +52,12 @@ struct ViewLocator
 {
 	Relation rows; /* freshet.rows_<oid>; NULL: none */
 	Relation rows_index;
-	IndexScanDesc rows_scan; /* from some hash on */
+	IndexScanDesc rows_scan;
+	bool rows_onward; /* the scan is of all entries from a hash on, not only of its own */
 	TupleTableSlot *rows_slot;
-	bool rows_read;   /* rows_slot holds an entry of the scan, */
-	int64 rows_hash;  /* which has this hash */
-	bool rows_passed; /* and was looked at */
+	bool rows_read;   /* rows_slot holds an entry of the scan */
+	bool rows_passed; /* which was looked at */
+	int64 rows_hash;  /* the hash that was read last, or looked for in vain */
 	IndexInfo *rows_info;
 	EState *estate;
 	BulkInsertState bulk;
@@ -125,22 +126,27 @@ locator_at(const ViewLocator *locator, int64 hash)
 /*
  * Go to the first entry of a hash, if there is one. Rows are looked for in the
  * order of their hashes. Where these are integers that stand for themselves, those of one
- * change are often numbers in a row, and the entry is one of the next.
+ * change are often numbers in a row, and the entry is one of the next: the second of such
+ * numbers begins a scan that the others read on. A scan of one hash alone costs less to begin.
  */
 static void
 locator_seek(ViewLocator *locator, int64 hash)
 {
-	uint64 distance = (uint64) hash - (uint64) locator->rows_hash;
+	bool near =
+	    hash > locator->rows_hash && (uint64) hash - (uint64) locator->rows_hash <= SEEK_MOST;
 
-	if (locator->rows_read && hash > locator->rows_hash && distance <= SEEK_MOST)
+	if (near && locator->rows_onward)
 		for (int i = 0; i < SEEK_MOST && locator->rows_read && locator->rows_hash < hash; i++)
 			locator_next(locator);
 	if (!locator_at(locator, hash) || locator->rows_passed)
 	{
 		ScanKeyData key;
 
-		ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(hash));
+		ScanKeyInit(&key, 1, near ? BTGreaterEqualStrategyNumber : BTEqualStrategyNumber,
+		            near ? F_INT8GE : F_INT8EQ, Int64GetDatum(hash));
 		index_rescan(locator->rows_scan, &key, 1, NULL, 0);
+		locator->rows_onward = near;
+		locator->rows_hash = hash;
 		locator_next(locator);
 	}
 }
