@@ -37,6 +37,23 @@ def wait_for_connection(connect):
     return made[0]
 
 
+def wait_for_worker(connection) -> None:
+    """Return once readers are not told any more that nobody maintains the views.
+
+    They wait five seconds for a worker that has left, and under valgrind the next takes longer to start.
+    """
+    told = []
+    connection.add_notice_handler(told.append)
+
+    def maintained() -> bool:
+        told.clear()
+        connection.execute("SELECT freshet.wait_fresh()")
+        return not told
+
+    system.wait_until(maintained, 20, what="a worker maintains the views again")
+    connection.remove_notice_handler(told.append)
+
+
 def goes_on(connection, files: dict[str, int], written: load.Load, before: dict[str, int] | None = None) -> None:
     """Everything committed is there, views are exact, and none was built again.
 
@@ -150,6 +167,7 @@ def test_worker_terminated(pg):
         pid = system.wait_until(lambda: worker_pid(connection), 20, what="a worker runs")
         connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
     written.stop()
+    wait_for_worker(connection)
     goes_on(connection, files, written, before)
 
 
