@@ -3,6 +3,7 @@
 import threading
 
 import psycopg
+from harness import system
 
 ROWS = 30_000
 
@@ -78,9 +79,11 @@ class Load:
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(writers)]
 
     def start(self, first: int = 1) -> "Load":
+        """Return once something was committed: what is killed then is killed under load, however slow it is."""
         self.first = first
         for thread in self._threads:
             thread.start()
+        system.wait_until(lambda: self.committed or self.unexpected, 10, what="a writer has committed")
         return self
 
     def _write(self, number: int) -> None:
