@@ -275,7 +275,7 @@ class Generator:
         if ref.type == "text":
             choices.append((f"longest({ref.sql})", "text", 1))
         if not self.exotic:
-            choices = [choice for choice in choices if choice[2] > 1 and "DISTINCT" not in choice[0]]
+            choices = [choice for choice in choices if choice[2] > 1]
         call, type_, _ = self.random.choices(choices, [choice[2] for choice in choices])[0]
         if self.chance(0.15) and "COLLATE \"default\"" not in call and "array_to_string" not in call:
             call += f" FILTER (WHERE {self.condition(scope).sql()})"
@@ -384,7 +384,8 @@ class Generator:
         if keys and self.chance(0.12):
             items.append((expr("rank() OVER (ORDER BY count(*))"), "w"))
             columns.append(("w", "bigint"))
-        return Select(items, tables, where, [key for key, _, _ in keys], having), columns
+        distinct = self.chance(0.15) and all(type_ in ("int", "bigint", "bool", "date") for _, type_ in columns)
+        return Select(items, tables, where, [key for key, _, _ in keys], having, distinct=distinct), columns
 
     def grouping_sets(self, depth: int) -> tuple[Query, Columns]:
         tables, scope, where = self.block(depth - 1)

@@ -160,7 +160,15 @@ SHAPES = [
                          "(SELECT 1 FROM orders o WHERE o.customer = c.id AND o.flag)"),
     Shape("windowed", "B", "SELECT id, customer, rank() OVER (PARTITION BY customer ORDER BY units, id) AS place, "
                          "sum(units) OVER (PARTITION BY customer) AS units FROM orders"),
-    Shape("count_distinct", "B", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
+    Shape("count_distinct", "A", "SELECT customer, count(DISTINCT note) AS notes FROM orders GROUP BY customer"),
+    Shape("distinct_of_several", "A", "SELECT flag, count(DISTINCT note) AS notes, count(*) AS n, sum(DISTINCT units) AS units, "
+                                      "count(DISTINCT customer) FILTER (WHERE units > 2) AS buyers, max(id) AS latest "
+                                      "FROM orders GROUP BY flag HAVING count(DISTINCT customer) > 1"),
+    Shape("distinct_of_joined", "A", "SELECT i.id, i.units, count(DISTINCT o.note) AS notes, sum(o.units) AS sum "
+                                     "FROM items i JOIN orders o ON o.id = i.order_id GROUP BY i.id"),
+    Shape("distinct_of_outer", "B", "SELECT c.region, count(DISTINCT o.note) AS notes, count(*) AS n "
+                                    "FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region"),
+    Shape("distinct_unshown", "A", "SELECT DISTINCT count(*) AS n FROM orders GROUP BY customer, flag"),
     Shape("ordered_array", "B", "SELECT customer, array_agg(id ORDER BY id) AS ids FROM orders GROUP BY customer"),
     # affected keys: rows of core versions
     Shape("left_chain", "B", "SELECT o.id, c.region, r.manager FROM orders o LEFT JOIN customers c ON c.id = o.customer "

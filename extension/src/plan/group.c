@@ -202,23 +202,29 @@ plan_output_mutator(Node *node, OutputContext *context)
 	return expression_tree_mutator(node, plan_output_mutator, context);
 }
 
-/* Collect columns of the grouped query that stand outside of aggregates. */
+/* Collect columns of a grouped query that stand outside of aggregates and keys. */
 static bool
-plan_bare_var_walker(Node *node, OutputContext *context)
+plan_bare_column_walker(Node *node, List **keys)
 {
-	ListCell *cell;
-
-	if (node == NULL || IsA(node, Aggref))
+	if (node == NULL || IsA(node, Aggref) || list_member(*keys, node))
 		return false;
-	foreach (cell, context->keys)
-		if (equal(node, lfirst(cell)))
-			return false;
 	if (IsA(node, Var))
 	{
-		context->keys = lappend(context->keys, node);
+		*keys = lappend(*keys, node);
 		return false;
 	}
-	return expression_tree_walker(node, plan_bare_var_walker, context);
+	return expression_tree_walker(node, plan_bare_column_walker, keys);
+}
+
+/*
+ * The keys of a grouped query, and behind them those columns of an expression over
+ * its groups that are neither in a key nor in an aggregate: they depend on the keys.
+ */
+List *
+plan_bare_columns(Node *expression, List *keys)
+{
+	(void) plan_bare_column_walker(expression, &keys);
+	return keys;
 }
 
 /*
@@ -255,8 +261,8 @@ plan_split_groups(ViewPlan *plan, Query *query)
 	}
 
 	/* columns that depend on a grouped primary key are keys as well */
-	plan_bare_var_walker((Node *) query->targetList, &context);
-	plan_bare_var_walker(query->havingQual, &context);
+	context.keys = plan_bare_columns((Node *) query->targetList, context.keys);
+	context.keys = plan_bare_columns(query->havingQual, context.keys);
 	for (i = list_length(equality); i < list_length(context.keys); i++)
 	{
 		Oid type = exprType(list_nth(context.keys, i));

@@ -376,7 +376,7 @@ layers_split(Normalise *normalise, Query *query)
 	}
 	else if (grouped)
 	{
-		Query *upper = distinct_rewrite(query);
+		Query *upper = distinct_rewrite(normalise, query);
 
 		if (upper != NULL)
 			return upper;

@@ -16,6 +16,9 @@
 
 #include "plan/plan.h"
 
+/* ">" of int8 */
+#define INT8_GREATER_OPERATOR 413
+
 typedef struct Normalise
 {
 	List *parts;          /* of PlanPart *, those below others first */
@@ -36,6 +39,7 @@ extern Query *normalise_over(RangeTblEntry *rte, List *targets);
 extern RangeTblEntry *normalise_single(Query *query, int *rtindex);
 
 extern Node *normalise_count(Expr *condition);
+extern Expr *normalise_some(Expr *count);
 
 /* layers.c */
 extern Query *layers_split(Normalise *normalise, Query *query);
@@ -59,7 +63,7 @@ extern void inherit_rewrite(RangeTblEntry *rte);
 extern Query *grouping_rewrite(Normalise *normalise, Query *query);
 
 /* distinct.c */
-extern Query *distinct_rewrite(Query *query);
+extern Query *distinct_rewrite(Normalise *normalise, Query *query);
 
 /* whole.c */
 extern bool whole_ordered_table(const Query *query, bool *unique);

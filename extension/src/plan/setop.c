@@ -27,9 +27,8 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-/* "=", ">" and "-" of int8 */
+/* "=" and "-" of int8 */
 #define INT8_EQUAL_OPERATOR 410
-#define INT8_GREATER_OPERATOR 413
 #define INT8_MINUS_OPERATOR 685
 
 /*
@@ -244,7 +243,7 @@ setop_compare(Normalise *normalise, Query *query, SetOperationStmt *operation)
 	Node *rights = normalise_count(makeBoolExpr(NOT_EXPR, list_make1(side), -1));
 	Node *zero =
 	    (Node *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
-	Node *some = setop_int8(INT8_GREATER_OPERATOR, BOOLOID, lefts, zero);
+	Node *some = (Node *) normalise_some((Expr *) lefts);
 	bool intersect = operation->op == SETOP_INTERSECT;
 	Query *sides;
 	Query *grouped;
@@ -257,8 +256,7 @@ setop_compare(Normalise *normalise, Query *query, SetOperationStmt *operation)
 	setop_group(normalise, grouped, operation);
 	grouped->hasAggs = true;
 	if (intersect)
-		grouped->havingQual =
-		    make_and_qual(some, setop_int8(INT8_GREATER_OPERATOR, BOOLOID, rights, zero));
+		grouped->havingQual = make_and_qual(some, (Node *) normalise_some((Expr *) rights));
 	else if (operation->all)
 		grouped->havingQual = setop_int8(INT8_GREATER_OPERATOR, BOOLOID, lefts, rights);
 	else
