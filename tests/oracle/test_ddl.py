@@ -1,9 +1,11 @@
 """Whatever is done to a view's tables, types and functions: after each step every view equals its query."""
 
+import threading
 import time
 
 import psycopg
 import pytest
+from harness import system
 
 from .compare import differences
 from .shapes import Shape
@@ -234,6 +236,33 @@ def test_views_stay_exact(connection, case):
         wrong = differences(connection, shapes(connection))
         assert not wrong, f"after {step}:\n" + "\n".join(wrong)
     assert connection.execute("SELECT view FROM freshet.views WHERE error IS NOT NULL").fetchall() == []
+
+
+def test_a_partition_is_detached_while_others_read(connection, database):  # noqa: F811
+    """It is gone once that is announced. That nobody can use it any more is waited for, and changes no rows."""
+    for statement in ("CREATE TABLE p (id int, k int) PARTITION BY LIST (k)", "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+                      "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)", "INSERT INTO p SELECT g, g % 2 + 1 FROM generate_series(1, 40) g",
+                      "CREATE MATERIALIZED VIEW p_rows AS SELECT id, k FROM p",
+                      "CREATE MATERIALIZED VIEW p_groups AS SELECT k, count(*) AS n FROM p GROUP BY k",
+                      "CREATE MATERIALIZED VIEW p_tables AS SELECT tableoid::regclass::text AS t, count(*) AS n FROM p GROUP BY 1"):
+        connection.execute(statement)
+    assert not differences(connection, shapes(connection))
+    reader, other = (psycopg.connect(connection.info.dsn, autocommit=True) for _ in range(2))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM p")
+    detaching = threading.Thread(target=other.execute, args=("ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY",))
+    detaching.start()
+    system.wait_until(lambda: connection.execute("SELECT 1 FROM pg_inherits WHERE inhdetachpending").fetchone(), 10,
+                      what="the detachment is announced")
+    assert not differences(connection, shapes(connection))
+    assert connection.execute("SELECT k, n FROM p_groups").fetchall() == [(1, 20)]
+    connection.execute("INSERT INTO p VALUES (41, 1)")
+    assert not differences(connection, shapes(connection))
+    reader.execute("COMMIT")
+    detaching.join()
+    assert not differences(connection, shapes(connection))
+    connection.execute("INSERT INTO p2 VALUES (42, 2)")
+    assert not differences(connection, shapes(connection))
 
 
 def test_rows_are_those_the_owner_may_see(connection):

@@ -45,6 +45,8 @@ static Worker *load_worker = NULL;
 static bool load_new_file = false; /* a relation is watched under another file now */
 static bool load_failed = false;   /* something could not be loaded, to be tried again */
 static bool load_pending = false;  /* some view is invalid */
+static bool load_loading = false;  /* a view is being loaded */
+static List *load_meanwhile = NIL; /* relations that have changed since then */
 
 /* A view has to be planned again, and perhaps that is the end of its trouble. */
 static void
@@ -186,11 +188,44 @@ load_ddl(Worker *worker, Snapshot cut)
 	return true;
 }
 
-/* As the relation cache calls it. */
+/* As the relation cache calls it, at any time. */
 static void
 load_relcache_callback(Datum argument, Oid relid)
 {
+	if (load_loading)
+	{
+		MemoryContext old = MemoryContextSwitchTo(load_worker->context);
+
+		load_meanwhile = list_append_unique_oid(load_meanwhile, relid);
+		MemoryContextSwitchTo(old);
+	}
 	(void) load_relation_changed(relid);
+}
+
+/* From here on what changes may have been planned with as it was before. */
+static void
+load_begin(void)
+{
+	list_free(load_meanwhile);
+	load_meanwhile = NIL;
+	load_loading = true;
+}
+
+/*
+ * A view has been planned: was that with something that changed while it was?
+ * Its parts are tables of ours, which making them changes.
+ */
+static void
+load_end(MaintainedView *view)
+{
+	ListCell *cell;
+	bool changed = list_member_oid(load_meanwhile, InvalidOid);
+
+	load_loading = false;
+	foreach (cell, view->plan->relations)
+		changed |= list_member_oid(load_meanwhile, ((PlanRelation *) lfirst(cell))->relid);
+	if (changed)
+		load_view_again(view);
 }
 
 /* Listen to what changes. */
@@ -408,6 +443,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	if (!keep && row->error != NULL)
 		view->retry_at_ms = RETRY_AT_ONCE;
 	entry->view = view;
+	load_end(view);
 	entry->fingerprint = fingerprint;
 	entry->locked_until_ms = entry->locked_ms = 0;
 	if (!view->adopted)
@@ -604,6 +640,7 @@ load_one(Worker *worker, ViewRow *row)
 
 	DEBUG_POINT("load");
 	StartTransactionCommand();
+	load_begin();
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -623,6 +660,7 @@ load_one(Worker *worker, ViewRow *row)
 		loaded = false;
 	}
 	PG_END_TRY();
+	load_loading = false;
 
 	if (!loaded)
 	{

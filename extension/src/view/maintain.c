@@ -219,6 +219,7 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 	MemoryContext old;
 	const char *reason;
 	int variants;
+	bool anew; /* run at new cuts only */
 
 	foreach (cell, view->queries)
 	{
@@ -279,7 +280,9 @@ view_block_query(MaintainedView *view, ViewCycle *cycle, char kind, const PlanBl
 			query = copyObject(view->plan->query);
 			break;
 	}
-	planned = delta_plan(query, cycle->old_cut);
+	/* a partition being detached is in the query before a cut and not after it */
+	anew = kind == 'b' || kind == 'i' || kind == 'q';
+	planned = delta_plan(query, anew ? cycle->new_cut : cycle->old_cut);
 	if (planned->transientPlan)
 		return planned;
 
