@@ -78,7 +78,6 @@ def test_whole_server_killed(fresh_server):
     files = load.prepare(connection)
     for round_ in range(3):
         written = load.Load(lambda: fresh_server.psycopg("postgres")).start(1 + round_ * 10_000_000)
-        system.wait_until(lambda: written.committed, 30, what="something is committed")
         time.sleep(random.uniform(0.3, 1.5))
         fresh_server.kill()
         written.join()

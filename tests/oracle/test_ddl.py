@@ -238,7 +238,7 @@ def test_views_stay_exact(connection, case):
     assert connection.execute("SELECT view FROM freshet.views WHERE error IS NOT NULL").fetchall() == []
 
 
-def test_a_partition_is_detached_while_others_read(connection, database):  # noqa: F811
+def test_a_partition_is_detached_while_others_read(connection):
     """It is gone once that is announced. That nobody can use it any more is waited for, and changes no rows."""
     for statement in ("CREATE TABLE p (id int, k int) PARTITION BY LIST (k)", "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
                       "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)", "INSERT INTO p SELECT g, g % 2 + 1 FROM generate_series(1, 40) g",

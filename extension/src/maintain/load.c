@@ -221,7 +221,6 @@ load_end(MaintainedView *view)
 	ListCell *cell;
 	bool changed = list_member_oid(load_meanwhile, InvalidOid);
 
-	load_loading = false;
 	foreach (cell, view->plan->relations)
 		changed |= list_member_oid(load_meanwhile, ((PlanRelation *) lfirst(cell))->relid);
 	if (changed)

@@ -92,8 +92,7 @@ distinct_add_keys(DistinctContext *context, const Query *query)
 		context->keys = lappend(context->keys, entry->expr);
 		context->clauses = lappend(context->clauses, lfirst(cell));
 	}
-	context->keys = plan_bare_columns((Node *) query->targetList, context->keys);
-	context->keys = plan_bare_columns(query->havingQual, context->keys);
+	context->keys = plan_bare_columns(query, context->keys);
 	for (int i = list_length(context->clauses); i < list_length(context->keys); i++)
 	{
 		SortGroupClause *clause = makeNode(SortGroupClause);
@@ -171,7 +170,7 @@ distinct_over_values(DistinctContext *context, Aggref *aggref, Expr *condition, 
 			number++;
 		/* behind the value comes the count of all of its rows */
 		filter = distinct_var(value + 2 + number, (Expr *) normalise_count(filter));
-		aggref->aggfilter = distinct_column(context, branch, normalise_some(filter));
+		aggref->aggfilter = distinct_column(context, branch, (Expr *) setop_some((Node *) filter));
 	}
 }
 

@@ -217,13 +217,14 @@ plan_bare_column_walker(Node *node, List **keys)
 }
 
 /*
- * The keys of a grouped query, and behind them those columns of an expression over
- * its groups that are neither in a key nor in an aggregate: they depend on the keys.
+ * The keys of a grouped query, and behind them what it uses of columns that are
+ * neither in a key nor in an aggregate: they depend on the keys.
  */
 List *
-plan_bare_columns(Node *expression, List *keys)
+plan_bare_columns(const Query *query, List *keys)
 {
-	(void) plan_bare_column_walker(expression, &keys);
+	(void) plan_bare_column_walker((Node *) query->targetList, &keys);
+	(void) plan_bare_column_walker(query->havingQual, &keys);
 	return keys;
 }
 
@@ -261,8 +262,7 @@ plan_split_groups(ViewPlan *plan, Query *query)
 	}
 
 	/* columns that depend on a grouped primary key are keys as well */
-	context.keys = plan_bare_columns((Node *) query->targetList, context.keys);
-	context.keys = plan_bare_columns(query->havingQual, context.keys);
+	context.keys = plan_bare_columns(query, context.keys);
 	for (i = list_length(equality); i < list_length(context.keys); i++)
 	{
 		Oid type = exprType(list_nth(context.keys, i));

@@ -31,7 +31,7 @@ layers_nest(Query *query, bool keep_distinct)
 	Query *lower = copyObject(query);
 	Query *upper;
 	/* what is not shown, and comes last, is only needed by a sort that looks at it */
-	bool hidden = query->distinctClause == NIL || query->hasDistinctOn;
+	bool sorted = query->distinctClause == NIL || query->hasDistinctOn;
 	ListCell *cell;
 	ListCell *other;
 	int column = 0;
@@ -41,7 +41,7 @@ layers_nest(Query *query, bool keep_distinct)
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 
 		entry->resno = ++column;
-		entry->resjunk &= !hidden;
+		entry->resjunk &= !sorted;
 		if (entry->resname == NULL)
 			entry->resname = psprintf("c%d", column);
 	}

@@ -187,19 +187,6 @@ normalise_count(Expr *condition)
 	return (Node *) count;
 }
 
-/* Is a count more than 0? */
-Expr *
-normalise_some(Expr *count)
-{
-	Expr *zero =
-	    (Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
-	Expr *result = make_opclause(INT8_GREATER_OPERATOR, BOOLOID, false, copyObject(count), zero,
-	                             InvalidOid, InvalidOid);
-
-	set_opfuncid((OpExpr *) result);
-	return result;
-}
-
 /* The one entry of a query's FROM clause, or NULL. */
 RangeTblEntry *
 normalise_single(Query *query, int *rtindex)

@@ -16,9 +16,6 @@
 
 #include "plan/plan.h"
 
-/* ">" of int8 */
-#define INT8_GREATER_OPERATOR 413
-
 typedef struct Normalise
 {
 	List *parts;          /* of PlanPart *, those below others first */
@@ -39,7 +36,6 @@ extern Query *normalise_over(RangeTblEntry *rte, List *targets);
 extern RangeTblEntry *normalise_single(Query *query, int *rtindex);
 
 extern Node *normalise_count(Expr *condition);
-extern Expr *normalise_some(Expr *count);
 
 /* layers.c */
 extern Query *layers_split(Normalise *normalise, Query *query);
@@ -48,6 +44,7 @@ extern Query *layers_collapse(Query *query);
 /* setop.c */
 extern Query *setop_rewrite(Normalise *normalise, Query *query);
 extern Query *setop_coerce(Query *branch, SetOperationStmt *operation);
+extern Node *setop_some(Node *count);
 extern Query *setop_union_all(List *branches, List *targets);
 
 /* recursion.c */

@@ -287,7 +287,7 @@ extern const char *plan_check_leaf(RangeTblEntry *rte);
 extern const char *plan_check_terms(ViewPlan *plan);
 
 /* group.c */
-extern List *plan_bare_columns(Node *expression, List *keys);
+extern List *plan_bare_columns(const Query *query, List *keys);
 extern PlanAggregate *plan_aggregate(Aggref *aggref, const char **reason);
 extern const char *plan_split_groups(ViewPlan *plan, Query *query);
 extern bool plan_keys_ambiguous(const ViewPlan *plan);

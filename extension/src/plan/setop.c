@@ -27,8 +27,9 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-/* "=" and "-" of int8 */
+/* "=", ">" and "-" of int8 */
 #define INT8_EQUAL_OPERATOR 410
+#define INT8_GREATER_OPERATOR 413
 #define INT8_MINUS_OPERATOR 685
 
 /*
@@ -198,6 +199,20 @@ setop_int8(Oid operator, Oid result, Node *left, Node *right)
 	return (Node *) expression;
 }
 
+/* 0, of int8 */
+static Node *
+setop_zero(void)
+{
+	return (Node *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
+}
+
+/* Is a count more than 0? */
+Node *
+setop_some(Node *count)
+{
+	return setop_int8(INT8_GREATER_OPERATOR, BOOLOID, count, setop_zero());
+}
+
 /* Every row of a part, as often as its last column says. */
 static Query *
 setop_repeat(Query *counted)
@@ -241,9 +256,7 @@ setop_compare(Normalise *normalise, Query *query, SetOperationStmt *operation)
 	Var *side = makeVar(1, columns + 1, BOOLOID, -1, InvalidOid, 0);
 	Node *lefts = normalise_count((Expr *) copyObject(side));
 	Node *rights = normalise_count(makeBoolExpr(NOT_EXPR, list_make1(side), -1));
-	Node *zero =
-	    (Node *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
-	Node *some = (Node *) normalise_some((Expr *) lefts);
+	Node *some = setop_some(lefts);
 	bool intersect = operation->op == SETOP_INTERSECT;
 	Query *sides;
 	Query *grouped;
@@ -256,12 +269,12 @@ setop_compare(Normalise *normalise, Query *query, SetOperationStmt *operation)
 	setop_group(normalise, grouped, operation);
 	grouped->hasAggs = true;
 	if (intersect)
-		grouped->havingQual = make_and_qual(some, (Node *) normalise_some((Expr *) rights));
+		grouped->havingQual = make_and_qual(some, setop_some(rights));
 	else if (operation->all)
 		grouped->havingQual = setop_int8(INT8_GREATER_OPERATOR, BOOLOID, lefts, rights);
 	else
 		grouped->havingQual =
-		    make_and_qual(some, setop_int8(INT8_EQUAL_OPERATOR, BOOLOID, rights, zero));
+		    make_and_qual(some, setop_int8(INT8_EQUAL_OPERATOR, BOOLOID, rights, setop_zero()));
 	if (!operation->all)
 		return grouped;
 
