@@ -111,7 +111,8 @@ GRANT USAGE ON SCHEMA freshet TO PUBLIC;
 GRANT SELECT ON freshet.views TO PUBLIC;
 -- Who owns a database can dump and restore it; see view_restored for the rest.
 GRANT SELECT, INSERT ON freshet.view TO pg_database_owner;
-REVOKE EXECUTE ON FUNCTION freshet.start_worker() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION freshet.start_worker(), freshet.view_restored(),
+	freshet.view_name_in(cstring), freshet.view_name_out(freshet.view_name) FROM PUBLIC;
 
 -- The anti-filter of the delta queries; true outside of the worker.
 CREATE FUNCTION freshet.unchanged_support(internal) RETURNS internal
@@ -121,6 +122,7 @@ CREATE FUNCTION freshet.unchanged(sign int4, relation oid, version tid) RETURNS 
 AS 'MODULE_PATHNAME', 'freshet_unchanged'
 LANGUAGE C STRICT STABLE
 SUPPORT freshet.unchanged_support;
+REVOKE EXECUTE ON FUNCTION freshet.unchanged_support(internal) FROM PUBLIC;
 
 -- Looking at it
 

@@ -23,6 +23,7 @@
 #include "maintain/worker.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
+#include "pg/role.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -168,7 +169,7 @@ indexer_command(const char *command, Oid user, MemoryContext context)
 	statement->utilityStmt = linitial_node(RawStmt, pg_parse_query(command))->stmt;
 	pgstat_report_activity(STATE_RUNNING, command);
 	StartTransactionCommand();
-	SetUserIdAndSecContext(user, 0);
+	role_own_as(user);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(context);
 	InitializeQueryCompletion(&completion);
@@ -190,7 +191,7 @@ indexer_caught(MemoryContext context, Oid user)
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
-	SetUserIdAndSecContext(user, 0);
+	role_own_as(user);
 	MemoryContextSwitchTo(context);
 	return error;
 }
@@ -261,7 +262,7 @@ indexer_make(const AutoIndex *index, MemoryContext context)
 		if (index->leftover)
 			indexer_command(index->drop, index->owner, context);
 		indexer_command(index->command, index->owner, context);
-		SetUserIdAndSecContext(superuser, 0);
+		role_own_as(superuser);
 	}
 	PG_CATCH();
 	{

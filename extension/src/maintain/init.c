@@ -18,6 +18,7 @@
 #include "maintain/wake.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "replication/slot.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -123,6 +124,7 @@ _PG_init(void)
 	shmem_request_hook = init_request_shmem;
 	init_previous_startup = shmem_startup_hook;
 	shmem_startup_hook = init_startup_shmem;
+	role_register();
 	auto_index_register();
 	cut_install_hooks();
 	wake_register();

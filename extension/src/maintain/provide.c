@@ -23,16 +23,14 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "maintain/provide.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "pg/role.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "view/catalog.h"
 
@@ -66,19 +64,11 @@ provide_create(void)
 static void
 provide_create_as_superuser(void)
 {
-	Oid user;
-	int security;
-	int level = NewGUCNestLevel();
+	Role before;
 
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-	                         true, 0, false);
-	(void) set_config_option("default_table_access_method", "heap", PGC_USERSET, PGC_S_SESSION,
-	                         GUC_ACTION_SAVE, true, 0, false);
+	role_own(&before);
 	provide_create();
-	AtEOXact_GUC(true, level);
-	SetUserIdAndSecContext(user, security);
+	role_restore(&before);
 }
 
 /* See provide.h. */

@@ -40,6 +40,7 @@
 #include "maintain/utility.h"
 #include "maintain/wake.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -135,6 +136,11 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 	if (utility_previous_access != NULL)
 		utility_previous_access(access, class, object, sub, arg);
 
+	if (access == OAT_FUNCTION_EXECUTE)
+	{
+		role_check_function(object);
+		return;
+	}
 	if (class == RelationRelationId && sub == 0)
 	{
 		if (access == OAT_POST_CREATE && !((ObjectAccessPostCreate *) arg)->is_internal)
@@ -450,6 +456,7 @@ utility_process(PlannedStmt *statement, const char *text, bool read_only_tree,
 	int created = utility_created.count;
 	int dropped = utility_dropped.count;
 
+	role_check_utility(statement->utilityStmt);
 	utility_dispatch(&call);
 	if (utility_created.count > created || utility_dropped.count > dropped)
 		utility_finish_relations(created, dropped);

@@ -21,6 +21,7 @@
 #include "maintain/worker.h"
 #include "maintain/yield.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -98,10 +99,7 @@ worker_require_extension(void)
 void
 worker_configure_planning(void)
 {
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	role_start_process();
 	SetConfigOption("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	/* what has just changed is in memory, unless the administrator knows better */
 	SetConfigOption("random_page_cost", "1.1", PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);

@@ -28,6 +28,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
+#include "pg/role.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
@@ -39,7 +40,6 @@
 #include "utils/timestamp.h"
 #include "subscribe/subscription.h"
 #include "view/catalog.h"
-#include "view/identity.h"
 
 /* Why a query has no result of its own at a cut. */
 typedef struct QueryFault
@@ -181,7 +181,7 @@ query_prepare(Subscription *subscription, RawStmt *parsed, const char *text)
 
 	caller = MemoryContextSwitchTo(subscription->context);
 	subscription->columns = ExecCleanTypeFromTL(query->targetList);
-	subscription->settings = catalog_capture_settings();
+	subscription->settings = role_capture_settings();
 	MemoryContextSwitchTo(caller);
 
 	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, true);
@@ -265,12 +265,12 @@ void
 query_check(Subscription *subscription)
 {
 	Scope scope;
-	Identity before;
+	Role before;
 	CachedPlan *plan;
 	bool under_cut = cut_pushed();
 
 	scope_enter(&scope);
-	identity_assume(&before, subscription->user, false, subscription->settings);
+	role_subscribe(&before, subscription->user, subscription->settings);
 	PG_TRY();
 	{
 		cut_push(subscription->cut);
@@ -286,7 +286,7 @@ query_check(Subscription *subscription)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	identity_restore(&before);
+	role_restore(&before);
 	scope_leave(&scope);
 }
 
@@ -312,15 +312,15 @@ query_runs(Subscription *subscription, const Cut *from, const Cut *to, Differenc
 {
 	TimestampTz started = GetCurrentTimestamp();
 	TimestampTz ended;
-	Identity before;
+	Role before;
 
-	identity_assume(&before, subscription->user, false, subscription->settings);
+	role_subscribe(&before, subscription->user, subscription->settings);
 	(void) set_config_option("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION,
 	                         GUC_ACTION_SAVE, true, 0, false);
 	if (from != NULL)
 		query_run(subscription, from, rows, -1);
 	query_run(subscription, to, rows, 1);
-	identity_restore(&before);
+	role_restore(&before);
 
 	/* never spend more than half of the time on running it again */
 	ended = GetCurrentTimestamp();

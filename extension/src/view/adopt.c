@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "pg/role.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -153,12 +154,12 @@ adopt_created(Oid view)
 
 	if (!catalog_maintain_default)
 	{
-		catalog_view_insert(view, false, catalog_capture_settings());
+		catalog_view_insert(view, false, role_capture_settings());
 		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
 		return;
 	}
 	obstacle = adopt_obstacle(view, &foreign);
-	catalog_view_insert(view, obstacle == NULL, catalog_capture_settings());
+	catalog_view_insert(view, obstacle == NULL, role_capture_settings());
 	if (obstacle == NULL)
 	{
 		adopt_tell_foreign(view, foreign);
@@ -224,7 +225,7 @@ freshet_adopt(PG_FUNCTION_ARGS)
 		                errhint("Use REFRESH MATERIALIZED VIEW.")));
 	adopt_tell_foreign(view, foreign);
 	if (row == NULL)
-		catalog_view_insert(view, true, catalog_capture_settings());
+		catalog_view_insert(view, true, role_capture_settings());
 	else
 	{
 		catalog_view_set_maintain(view, true);
@@ -246,7 +247,7 @@ freshet_release(PG_FUNCTION_ARGS)
 	if (row != NULL && !row->maintain)
 		PG_RETURN_VOID();
 	if (row == NULL)
-		catalog_view_insert(view, false, catalog_capture_settings());
+		catalog_view_insert(view, false, role_capture_settings());
 	else
 		catalog_view_set_maintain(view, false);
 	catalog_view_set_strategy(view, "none", "released by freshet.release");

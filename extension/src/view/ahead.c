@@ -21,9 +21,9 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "pg/role.h"
 #include "utils/memutils.h"
 #include "view/groups.h"
-#include "view/identity.h"
 
 /* The number of rows the delta query is planned for. */
 #define AHEAD_PLANNED_ROWS 1e6
@@ -121,7 +121,7 @@ AheadFold *
 ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, TupleDesc descriptor)
 {
 	ViewAhead *entry = ahead_find(view, ahead->number);
-	Identity identity;
+	Role role;
 	AheadFold *fold;
 	MemoryContext old;
 	TupleTableSlot *result;
@@ -129,11 +129,11 @@ ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, Tuple
 
 	if (entry == NULL ? ahead->rows > 0 : entry->rows != ahead->rows)
 		return NULL;
-	identity_assume(&identity, view->plan->owner, true, view->settings);
+	role_compute(&role, view->plan->owner, view->settings);
 	scan = ahead_scan(view, cut);
 	if (scan == NULL)
 	{
-		identity_restore(&identity);
+		role_restore(&role);
 		return NULL;
 	}
 	if (entry == NULL)
@@ -161,7 +161,7 @@ ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, Tuple
 	fold->projection =
 	    ExecBuildProjectionInfo(scan->plan.targetlist, fold->expression, result, NULL, descriptor);
 	MemoryContextSwitchTo(old);
-	identity_restore(&identity);
+	role_restore(&role);
 	return fold;
 }
 
@@ -169,9 +169,9 @@ ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, Tuple
 void
 ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count)
 {
-	Identity identity;
+	Role role;
 
-	identity_assume(&identity, fold->view->plan->owner, true, fold->view->settings);
+	role_compute(&role, fold->view->plan->owner, fold->view->settings);
 	aggregate_begin(fold->view->program, fold->entry->groups->context);
 	for (int i = 0; i < count; i++)
 	{
@@ -181,7 +181,7 @@ ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count)
 			groups_row(ExecProject(fold->projection), 1, fold->entry->groups);
 	}
 	fold->entry->rows += count;
-	identity_restore(&identity);
+	role_restore(&role);
 }
 
 /* Release the fold. What has grown too large is forgotten. */

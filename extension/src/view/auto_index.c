@@ -23,7 +23,6 @@
 #include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
@@ -31,7 +30,7 @@
 #include "commands/seclabel.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
+#include "pg/role.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -60,11 +59,9 @@ auto_index_query(const char *query, int count, Oid *types, Datum *values, const 
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char *result = NULL;
-	Oid user;
-	int context;
+	Role before;
 
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+	role_own(&before);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -79,7 +76,7 @@ auto_index_query(const char *query, int count, Oid *types, Datum *values, const 
 	}
 	SPI_finish();
 	PopActiveSnapshot();
-	SetUserIdAndSecContext(user, context);
+	role_restore(&before);
 	return result;
 }
 

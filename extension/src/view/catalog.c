@@ -25,6 +25,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
@@ -96,28 +97,6 @@ static ItemPointerData catalog_cut_tid;
 static bool catalog_has_changed = false;
 static uint64 catalog_invalidation_count = 0;
 
-/* What a query's result may depend on beside the data. */
-static const char *const catalog_settings[] = {
-    "search_path",
-    "TimeZone",
-    "timezone_abbreviations",
-    "DateStyle",
-    "IntervalStyle",
-    "extra_float_digits",
-    "bytea_output",
-    "xmlbinary",
-    "xmloption",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "default_text_search_config",
-    "quote_all_identifiers",
-    "array_nulls",
-    "standard_conforming_strings",
-    "transform_null_equals",
-    "backslash_quote",
-};
-
 /* Schema freshet may have come, gone or been renamed. */
 static void
 catalog_namespace_callback(Datum arg, int cache, uint32 hash)
@@ -159,6 +138,17 @@ catalog_table(const char *name, Oid schema, Oid extension)
 	return relation;
 }
 
+/* Schema freshet, if it is the extension's own, or InvalidOid. */
+static Oid
+catalog_own_schema(Oid extension)
+{
+	Oid schema = get_namespace_oid("freshet", true);
+
+	if (OidIsValid(schema) && getExtensionOfObject(NamespaceRelationId, schema) != extension)
+		return InvalidOid;
+	return schema;
+}
+
 /* Brings catalog_place up to date. */
 static void
 catalog_find(void)
@@ -175,12 +165,13 @@ catalog_find(void)
 	/* set first: what happens while we look must not be overwritten */
 	catalog_place.known = true;
 	place.known = true;
-	place.schema = get_namespace_oid("freshet", true);
-	if (OidIsValid(place.schema))
+	if (OidIsValid(get_namespace_oid("freshet", true)))
 	{
 		Oid extension = get_extension_oid("freshet", true);
 
-		if (OidIsValid(extension) && !(creating_extension && CurrentExtensionObject == extension))
+		place.schema = catalog_own_schema(extension);
+		if (OidIsValid(extension) && OidIsValid(place.schema) &&
+		    !(creating_extension && CurrentExtensionObject == extension))
 		{
 			place.view = catalog_table("view", place.schema, extension);
 			place.cut = catalog_table("cut", place.schema, extension);
@@ -256,6 +247,13 @@ catalog_schema(void)
 	if (!catalog_installed())
 		catalog_complain(ERROR);
 	return catalog_place.schema;
+}
+
+/* See catalog.h. */
+bool
+catalog_is_view_table(Oid relation)
+{
+	return catalog_installed() && relation == catalog_place.view;
 }
 
 /*
@@ -744,20 +742,4 @@ catalog_invalidations(void)
 {
 	AcceptInvalidationMessages();
 	return catalog_invalidation_count;
-}
-
-/* The settings of this session that a view's query may depend on. */
-List *
-catalog_capture_settings(void)
-{
-	List *settings = NIL;
-
-	for (int i = 0; i < lengthof(catalog_settings); i++)
-	{
-		const char *value = GetConfigOption(catalog_settings[i], true, false);
-
-		if (value != NULL)
-			settings = lappend(settings, psprintf("%s=%s", catalog_settings[i], value));
-	}
-	return settings;
 }

@@ -43,6 +43,7 @@ extern bool catalog_installed(void);
 extern bool catalog_foreign(void);
 extern void catalog_complain(int level);
 extern Oid catalog_schema(void);
+extern bool catalog_is_view_table(Oid relation); /* is it freshet.view? */
 
 extern List *catalog_views(void);              /* of ViewRow *, maintained or not */
 extern ViewRow *catalog_view(Oid view);        /* NULL: unknown */
@@ -69,8 +70,5 @@ extern bool catalog_maintain_default;
 
 /* column settings as a list of char * */
 extern List *catalog_settings_of(Datum array);
-
-/* The settings a view's query depends on, as "name=value" of this session. */
-extern List *catalog_capture_settings(void);
 
 #endif /* FRESHET_CATALOG_H */

@@ -29,6 +29,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_func.h"
+#include "pg/role.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
@@ -40,7 +41,6 @@
 #include "utils/snapmgr.h"
 #include "view/auto_index.h"
 #include "view/catalog.h"
-#include "view/identity.h"
 #include "view/missing.h"
 #include "view/view.h"
 
@@ -677,9 +677,9 @@ explain_state(Explain *explain, ViewRow *row)
 static void
 explain_maintained(Explain *explain, ViewRow *row)
 {
-	Identity before;
+	Role before;
 
-	identity_assume(&before, explain->view->rd_rel->relowner, true, row->settings);
+	role_compute(&before, explain->view->rd_rel->relowner, row->settings);
 	explain->plan = plan_view(explain->view);
 	if (explain->plan->query != NULL)
 		explain->names = explain_query_names(explain->plan->query);
@@ -698,7 +698,7 @@ explain_maintained(Explain *explain, ViewRow *row)
 			explain_line(explain, 1, "reason: %s", explain->plan->reason);
 			break;
 	}
-	identity_restore(&before);
+	role_restore(&before);
 	explain_state(explain, row);
 }
 

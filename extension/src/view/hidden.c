@@ -17,13 +17,12 @@
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
+#include "pg/role.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -34,11 +33,9 @@
 static void
 hidden_execute(const char *command)
 {
-	Oid user;
-	int context;
+	Role before;
 
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+	role_own(&before);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -47,7 +44,7 @@ hidden_execute(const char *command)
 	SPI_finish();
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	SetUserIdAndSecContext(user, context);
+	role_restore(&before);
 }
 
 /* The hidden table of a view, or InvalidOid. */

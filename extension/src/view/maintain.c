@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "pg/role.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
@@ -46,42 +47,6 @@ view_differing_settings(List *settings)
 			result = lappend(result, pstrdup(lfirst(cell)));
 	}
 	return result;
-}
-
-/* Who we are and what is set while a view's queries run. */
-typedef struct ViewEnvironment
-{
-	Oid user;
-	int security;
-	int settings; /* GUC nest level */
-} ViewEnvironment;
-
-/* Become the view's owner, under its settings. */
-static void
-view_enter(ViewEnvironment *saved, Oid owner, List *settings)
-{
-	ListCell *cell;
-
-	GetUserIdAndSecContext(&saved->user, &saved->security);
-	SetUserIdAndSecContext(owner, saved->security | SECURITY_RESTRICTED_OPERATION);
-	saved->settings = NewGUCNestLevel();
-	foreach (cell, settings)
-	{
-		char *setting = pstrdup(lfirst(cell));
-		char *value = strchr(setting, '=');
-
-		*value++ = '\0';
-		(void) set_config_option(setting, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-		                         WARNING, false);
-	}
-}
-
-/* Undo view_enter; after an error the transaction's abort does. */
-static void
-view_leave(ViewEnvironment *saved)
-{
-	AtEOXact_GUC(false, saved->settings);
-	SetUserIdAndSecContext(saved->user, saved->security);
 }
 
 /* A view, or a part of one, that is kept by a plan. */
@@ -130,7 +95,7 @@ view_load(Oid oid, List *settings, bool tied)
 	MemoryContext old;
 	MaintainedView *view;
 	ViewPlan *plan;
-	ViewEnvironment environment;
+	Role role;
 	ListCell *cell;
 
 	if (relation == NULL)
@@ -143,14 +108,14 @@ view_load(Oid oid, List *settings, bool tied)
 	context = AllocSetContextCreate(CurrentMemoryContext, "freshet view", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	settings = view_differing_settings(settings);
-	view_enter(&environment, relation->rd_rel->relowner, settings);
+	role_compute(&role, relation->rd_rel->relowner, settings);
 	plan = plan_view(relation);
 	(void) view_check_rights((Node *) plan->query, NULL);
 	tied &= plan->ties > 0;
 	if (tied)
 		plan_give_up(plan, "LIMIT at whose end rows tie");
 	(void) part_bind(plan, true);
-	view_leave(&environment);
+	role_restore(&role);
 	view = view_make(oid, plan, settings, context);
 	view->tied = tied;
 	foreach (cell, plan->parts)
@@ -634,11 +599,11 @@ view_rebuild_block(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 bool
 view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
-	ViewEnvironment environment;
+	Role role;
 	ListCell *cell;
 	bool result;
 
-	view_enter(&environment, view->plan->owner, view->settings);
+	role_compute(&role, view->plan->owner, view->settings);
 	foreach (cell, view->plan->relations)
 	{
 		RelationChange *change = delta_change(((PlanRelation *) lfirst(cell))->relid);
@@ -670,7 +635,7 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	}
 	if (result)
 		passes_find(view, cycle);
-	view_leave(&environment);
+	role_restore(&role);
 	return result;
 }
 
@@ -678,12 +643,12 @@ view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 void
 view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 {
-	ViewEnvironment environment;
+	Role role;
 	ListCell *cell;
 
 	/* it may be anew because what its expressions mean has changed */
 	ahead_forget(view, NIL);
-	view_enter(&environment, view->plan->owner, view->settings);
+	role_compute(&role, view->plan->owner, view->settings);
 	foreach (cell, view->parts)
 	{
 		MaintainedView *part = lfirst(cell);
@@ -697,5 +662,5 @@ view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome)
 	}
 	view_rebuild_block(view, cycle, outcome);
 	passes_find(view, cycle);
-	view_leave(&environment);
+	role_restore(&role);
 }

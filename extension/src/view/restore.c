@@ -13,7 +13,8 @@
  * settings, and drops the rest.
  *
  * The database's owner may do both. A view's settings decide what its query means,
- * which runs with its owner's rights, so a row is taken from the view's owner only.
+ * which runs with its owner's rights, so a row is taken from the view's owner only,
+ * and of its settings those that CREATE captured and that the owner could have set.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,9 +23,11 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -58,27 +61,58 @@ freshet_view_name_out(PG_FUNCTION_ARGS)
 	return DirectFunctionCall1(regclassout, PG_GETARG_DATUM(0));
 }
 
-/* Applies a row that is being restored. */
+/* May the role that restores decide about this matview? */
+static bool
+restore_owned(Oid view)
+{
+	if (get_rel_relkind(view) != RELKIND_MATVIEW)
+		return false;
+	if (!pg_class_ownercheck(view, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_MATVIEW, get_rel_name(view));
+	return true;
+}
+
+/* Applies a row that is being restored. The view is locked only by who owns it. */
 static void
 restore_row(Oid view, bool maintain, List *settings)
 {
 	ViewRow *row;
 
-	LockRelationOid(view, ShareRowExclusiveLock);
-	if (get_rel_relkind(view) != RELKIND_MATVIEW)
+	if (!restore_owned(view))
 		return;
-	if (!pg_class_ownercheck(view, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_MATVIEW, get_rel_name(view));
+	LockRelationOid(view, ShareRowExclusiveLock);
+	if (!restore_owned(view))
+		return;
 	row = catalog_view(view);
 	/* what could not be maintained where it was created anew cannot be here */
 	if (row != NULL && !row->maintain)
 		maintain = false;
-	catalog_view_insert(view, maintain, settings);
+	catalog_view_insert(
+	    view, maintain,
+	    role_merge_settings(row != NULL ? row->settings : role_capture_settings(), settings));
 	if (!maintain)
 		catalog_view_set_strategy(view, "none",
 		                          row != NULL && row->reason != NULL && !row->maintain
 		                              ? row->reason
 		                              : "released by freshet.release");
+}
+
+/* Is this the trigger of freshet.view, fired as it should be, for a row as we know it? */
+static void
+restore_check(FunctionCallInfo fcinfo)
+{
+	static const Oid types[] = {InvalidOid, BOOLOID, TEXTARRAYOID};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	bool known = CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigger->tg_event) &&
+	             TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+	             TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
+	             catalog_is_view_table(RelationGetRelid(trigger->tg_relation));
+
+	for (int i = 1; known && i < lengthof(types); i++)
+		known = TupleDescAttr(RelationGetDescr(trigger->tg_relation), i)->atttypid == types[i];
+	if (!known)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+		                errmsg("freshet.view_restored() is the trigger of freshet.view")));
 }
 
 /* BEFORE INSERT trigger of freshet.view; rows made by the library do not fire it */
@@ -90,10 +124,7 @@ freshet_view_restored(PG_FUNCTION_ARGS)
 	Datum values[3];
 	bool nulls[3];
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-	    !TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-		                errmsg("freshet.view_restored() is the trigger of freshet.view")));
+	restore_check(fcinfo);
 	descriptor = RelationGetDescr(trigger->tg_relation);
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = heap_getattr(trigger->tg_trigtuple, i + 1, descriptor, &nulls[i]);

@@ -21,6 +21,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
@@ -34,7 +35,6 @@
 #include "delta/execute.h"
 #include "plan/plan.h"
 #include "view/catalog.h"
-#include "view/identity.h"
 
 /* How long verify waits for a view that is behind, and for one in error. */
 #define VERIFY_WAIT_MS 60000
@@ -58,11 +58,11 @@ verify_plan(Relation view)
 static void
 verify_lock(Relation view, List *settings)
 {
-	Identity before;
+	Role before;
 
-	identity_assume(&before, view->rd_rel->relowner, true, settings);
+	role_compute(&before, view->rd_rel->relowner, settings);
 	(void) verify_plan(view);
-	identity_restore(&before);
+	role_restore(&before);
 }
 
 /* Take the rows of the view's query under the active snapshot out. */
@@ -96,13 +96,13 @@ verify_compare(Relation view, List *settings, int64 at_ms)
 	Difference *difference =
 	    difference_create(CurrentMemoryContext, RelationGetDescr(view), work_mem);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(view), &TTSOpsMinimalTuple);
-	Identity before;
+	Role before;
 	int64 multiplicity;
 	int64 differing = 0;
 
-	identity_assume(&before, view->rd_rel->relowner, true, settings);
+	role_compute(&before, view->rd_rel->relowner, settings);
 	verify_add_query(view, at_ms, difference);
-	identity_restore(&before);
+	role_restore(&before);
 	verify_add_view(view, difference);
 
 	difference_begin(difference);
