@@ -222,3 +222,35 @@ def test_changes_beyond_the_memory(pg_shared, database):  # noqa: F811
             connection.execute(f"ALTER SYSTEM RESET {name}")
         connection.execute("SELECT pg_reload_conf()")
         connection.close()
+
+
+def test_cuts_while_a_load_runs(database):  # noqa: F811
+    """A page of a load is read partly ahead of a cut, partly for one, and ahead again."""
+    connection = database()
+    connection.execute("CREATE TABLE few (n int); CREATE TABLE many (n int)")
+    connection.execute("CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM many")
+    connection.execute("CREATE MATERIALIZED VIEW others AS SELECT count(*) AS n FROM few")
+
+    def written() -> int:
+        return int(connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()[0])
+
+    def cut() -> None:
+        connection.execute("INSERT INTO few VALUES (1)")
+        connection.execute("SELECT n FROM others")
+
+    with database() as loader:
+        loader.autocommit = False
+        for _ in range(6):
+            cut()
+            # WAL is read ahead half a MiB at a time: a little more than that, and some rows of a page remain
+            end = written() + 512 * 1024 + 4000
+            while written() < end:
+                loader.execute("INSERT INTO many SELECT generate_series(1, 20)")
+            connection.execute("SELECT pg_switch_wal()")  # flushed
+            time.sleep(0.2)  # long enough for the worker to look at it
+            loader.execute("INSERT INTO many SELECT generate_series(1, 3)")
+            cut()
+            loader.execute("INSERT INTO many SELECT generate_series(1, 3)")
+        loader.commit()
+    assert connection.execute("SELECT n FROM counted").fetchone() == connection.execute("SELECT count(*) FROM many").fetchone()
+    connection.close()

@@ -18,6 +18,7 @@ typedef struct AheadBlock
 {
 	BlockNumber block; /* key */
 	OffsetNumber last; /* rows of the transaction up to here were taken */
+	bool ended;        /* and none behind it are: one there was not */
 	char status;
 } AheadBlock;
 
@@ -81,12 +82,13 @@ ahead_queue(Ahead *ahead, BlockNumber block, const OffsetNumber *offsets, int co
 	AheadBlock *entry = aheadblock_lookup(ahead->blocks, block);
 	bool found;
 
-	if (ahead->spoilt || (entry == NULL && !fresh))
+	if (ahead->spoilt || (entry == NULL ? !fresh : entry->ended))
 		return false;
 	if (entry == NULL)
 	{
 		entry = aheadblock_insert(ahead->blocks, block, &found);
 		entry->last = InvalidOffsetNumber;
+		entry->ended = false;
 	}
 	if (ahead->queued + count > ahead->capacity)
 	{
@@ -117,6 +119,8 @@ ahead_touch(Ahead *ahead, BlockNumber block, OffsetNumber offset)
 	entry = aheadblock_lookup(ahead->blocks, block);
 	if (entry != NULL && offset <= entry->last)
 		ahead_spoil(ahead);
+	else if (entry != NULL)
+		entry->ended = true;
 }
 
 /* Was this version taken? */

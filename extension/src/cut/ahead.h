@@ -11,6 +11,8 @@
  *	- A row is taken at most once: by a WAL record that was read ahead, on a
  *	  page the transaction began or in front of which it was taken already. It
  *	  carries the transaction's xid and no xmax.
+ *	- On a page, the transaction's rows up to the last one taken were all taken:
+ *	  behind one that was not, none is.
  *	- What is inserted never changes. A record, read ahead or not, that removes a
  *	  taken row, or writes one again where a taken row is, spoils the whole;
  *	  then its blocks are places as if nothing had been taken.
