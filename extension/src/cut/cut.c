@@ -15,9 +15,8 @@
 #include "access/subtrans.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
-#include "access/xlog_internal.h"
 #include "cut/cut.h"
+#include "cut/wal.h"
 #include "debug/point.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
@@ -127,24 +126,6 @@ snapshot_resolve(Snapshot source)
 	return result;
 }
 
-/*
- * The end of the WAL inserted so far, as the end of its last record: a
- * position just behind a page header means the end of the page before, which
- * is how the WAL reader and XLogFlush count.
- */
-XLogRecPtr
-cut_insert_position(void)
-{
-	XLogRecPtr position = GetXLogInsertRecPtr();
-	uint32 segment_offset = XLogSegmentOffset(position, wal_segment_size);
-
-	if (segment_offset == SizeOfXLogLongPHD)
-		return position - SizeOfXLogLongPHD;
-	if (position % XLOG_BLCKSZ == SizeOfXLogShortPHD)
-		return position - SizeOfXLogShortPHD;
-	return position;
-}
-
 /* Milliseconds since 1970. */
 int64
 cut_now_ms(void)
@@ -179,7 +160,7 @@ cut_take(uint64 number, int64 least_ms)
 	cut->completed = latest->snapXactCompletionCount;
 	cut->snapshot = snapshot_resolve(latest);
 	DEBUG_POINT("cut");
-	cut->lsn = cut_insert_position();
+	cut->lsn = wal_end();
 	cut->restart_lsn = cut->lsn;
 	cut->at_ms = Max(now, least_ms);
 	return cut;

@@ -52,7 +52,6 @@ extern void cut_free(Cut *cut);
 extern void cut_include_own_transaction(Cut *cut);
 extern bytea *cut_serialize_snapshot(const Cut *cut);
 extern Snapshot cut_restore_snapshot(const bytea *serialized);
-extern XLogRecPtr cut_insert_position(void);
 extern void cut_push(const Cut *cut);
 extern void cut_pop(void);
 extern void cut_reset(void);

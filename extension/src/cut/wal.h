@@ -12,6 +12,7 @@
 
 #include "access/xlogreader.h"
 
+extern XLogRecPtr wal_end(void);
 extern void wal_make_readable(XLogRecPtr upto);
 extern int wal_read_page(XLogReaderState *reader, XLogRecPtr page, int length, XLogRecPtr record,
                          char *buffer);

@@ -15,6 +15,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "cut/wal.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -176,7 +177,7 @@ ahead_run(Worker *worker)
 {
 	XLogRecPtr position = capture_position(worker->capture);
 	XLogRecPtr flushed = GetFlushRecPtr(NULL);
-	XLogRecPtr inserted = GetXLogInsertRecPtr();
+	XLogRecPtr inserted = wal_end();
 	bool due = cycle_wanted(worker);
 
 	if (inserted < position + AHEAD_STEP_BYTES)

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "cut/retention.h"
+#include "cut/wal.h"
 #include "maintain/barrier.h"
 #include "maintain/indexer.h"
 #include "maintain/launcher.h"
@@ -171,7 +172,7 @@ worker_resume(Worker *worker)
 
 		if (cut != NULL)
 			worker_cut_lost();
-		start = cut_insert_position();
+		start = wal_end();
 		cut = cut_take(number + 1, at_ms + 1);
 		worker->cut = cut_copy(cut);
 		worker->cut->completed = 0; /* nothing is published before a cycle */
