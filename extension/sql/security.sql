@@ -128,6 +128,127 @@ SHOW search_path;
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
 
+-- hidden tables are the view's owner's, who leaves them alone; what PostgreSQL does with
+-- them runs the functions of their types as the owner
+SET SESSION AUTHORIZATION regress_eve;
+CREATE FUNCTION eve.who() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'regress_eve' THEN
+		RAISE EXCEPTION 'run as %', current_user;
+	END IF;
+END $$;
+CREATE FUNCTION eve.diff(int, int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	PERFORM eve.who();
+	RETURN $1 - $2;
+END $$;
+CREATE TYPE eve.span AS RANGE (subtype = int4, subtype_diff = eve.diff);
+CREATE TYPE eve.pair AS (a int);
+CREATE FUNCTION eve.compare(eve.pair, eve.pair) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	PERFORM eve.who();
+	RETURN btint4cmp($1.a, $2.a);
+END $$;
+CREATE FUNCTION eve.less(eve.pair, eve.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT eve.compare($1, $2) < 0';
+CREATE FUNCTION eve.most(eve.pair, eve.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT eve.compare($1, $2) <= 0';
+CREATE FUNCTION eve.same(eve.pair, eve.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT eve.compare($1, $2) = 0';
+CREATE FUNCTION eve.least(eve.pair, eve.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT eve.compare($1, $2) >= 0';
+CREATE FUNCTION eve.more(eve.pair, eve.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT eve.compare($1, $2) > 0';
+CREATE OPERATOR eve.< (LEFTARG = eve.pair, RIGHTARG = eve.pair, FUNCTION = eve.less);
+CREATE OPERATOR eve.<= (LEFTARG = eve.pair, RIGHTARG = eve.pair, FUNCTION = eve.most);
+CREATE OPERATOR eve.= (LEFTARG = eve.pair, RIGHTARG = eve.pair, FUNCTION = eve.same, MERGES);
+CREATE OPERATOR eve.>= (LEFTARG = eve.pair, RIGHTARG = eve.pair, FUNCTION = eve.least);
+CREATE OPERATOR eve.> (LEFTARG = eve.pair, RIGHTARG = eve.pair, FUNCTION = eve.more);
+RESET SESSION AUTHORIZATION;
+CREATE OPERATOR CLASS eve.pair_ops DEFAULT FOR TYPE eve.pair USING btree AS
+	OPERATOR 1 eve.<, OPERATOR 2 eve.<=, OPERATOR 3 eve.=, OPERATOR 4 eve.>=, OPERATOR 5 eve.>,
+	FUNCTION 1 eve.compare(eve.pair, eve.pair);
+SET SESSION AUTHORIZATION regress_eve;
+CREATE TABLE eve.thing (id int, k eve.pair, v eve.span);
+INSERT INTO eve.thing SELECT i, row(i % 7)::eve.pair, eve.span(i, i + 10) FROM generate_series(1, 300) i;
+CREATE MATERIALIZED VIEW eve.chain AS
+WITH RECURSIVE w AS (
+	SELECT id, k, v FROM eve.thing WHERE id <= 3
+	UNION ALL SELECT t.id, t.k, t.v FROM eve.thing t JOIN w ON t.id = w.id + 3)
+SELECT * FROM w;
+CREATE MATERIALIZED VIEW eve.first AS
+SELECT t.id, w.v FROM eve.thing t JOIN (
+	SELECT k, max(id) AS id, range_agg(v) AS v FROM eve.thing GROUP BY k ORDER BY k LIMIT 5) w USING (k);
+CREATE MATERIALIZED VIEW eve.kinds AS
+SELECT k, avg(id), range_agg(v) AS v FROM eve.thing GROUP BY k HAVING avg(id) > 1;
+CREATE MATERIALIZED VIEW eve.means AS SELECT k, avg(id) FROM eve.thing GROUP BY k;
+CREATE MATERIALIZED VIEW eve.copies AS SELECT k, v FROM eve.thing;
+INSERT INTO eve.thing SELECT i, row(i % 7)::eve.pair, eve.span(i, i + 10) FROM generate_series(301, 400) i;
+DELETE FROM eve.thing WHERE id % 10 = 0;
+SELECT (SELECT count(*) FROM eve.chain), (SELECT count(*) FROM eve.first), (SELECT count(*) FROM eve.kinds), (SELECT count(*) FROM eve.means), (SELECT count(*) FROM eve.copies);
+SELECT freshet.verify(c) FROM unnest('{eve.chain,eve.first,eve.kinds,eve.means,eve.copies}'::regclass[]) c;
+RESET SESSION AUTHORIZATION;
+SELECT DISTINCT relkind, relowner::regrole, relacl FROM pg_class
+WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)' ORDER BY 1;
+CREATE TEMP VIEW hidden AS SELECT relname FROM pg_class
+WHERE relnamespace = 'freshet'::regnamespace AND relkind = 'r' AND relname ~ '^part';
+GRANT SELECT ON hidden TO PUBLIC;
+DO $$
+DECLARE
+	name text;
+BEGIN
+	FOR name IN SELECT 'freshet.' || relname FROM hidden LOOP
+		EXECUTE 'ANALYZE ' || name;
+		EXECUTE 'REINDEX TABLE ' || name;
+	END LOOP;
+END $$;
+SELECT count(*) > 0 AS analyzed FROM pg_stats WHERE schemaname = 'freshet' AND tablename ~ '^part' AND histogram_bounds IS NOT NULL;
+CREATE FUNCTION pg_temp.each(command text, OUT refused text) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+DECLARE
+	name text;
+	refusals text[] := '{}';
+BEGIN
+	FOR name IN SELECT relname FROM hidden LOOP
+		BEGIN
+			EXECUTE format(command, 'freshet.' || name);
+			refusals := refusals || 'not refused'::text;
+		EXCEPTION WHEN OTHERS THEN
+			refusals := refusals || regexp_replace(sqlerrm, name, 'TABLE');
+		END;
+	END LOOP;
+	RETURN QUERY SELECT DISTINCT r FROM unnest(refusals) r;
+END $$;
+CREATE TEMP TABLE command (id serial, command text);
+GRANT SELECT ON command TO PUBLIC;
+INSERT INTO command (command) VALUES
+	('TABLE %s'), ('INSERT INTO %s DEFAULT VALUES'), ('DELETE FROM %s'), ('TRUNCATE %s'), ('LOCK TABLE %s'),
+	('DROP TABLE %s'), ('ALTER TABLE %s ADD COLUMN x int'), ('ALTER TABLE %s SET (fillfactor = 10)'),
+	('ALTER TABLE %s ENABLE ROW LEVEL SECURITY'), ('ALTER TABLE %s OWNER TO regress_eve'), ('ALTER TABLE %s RENAME TO mine'),
+	('ALTER TABLE %s SET SCHEMA eve'), ('ALTER TABLE %s ADD CHECK (true)'), ('ALTER TABLE %s DISABLE TRIGGER ALL'),
+	('CREATE RULE r AS ON INSERT TO %s DO INSTEAD NOTHING'), ('CREATE POLICY p ON %s USING (true)'),
+	('CREATE TRIGGER t AFTER INSERT ON %s EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
+	('CREATE STATISTICS eve.s ON (1 + 1) FROM %s'), ('CREATE VIEW eve.above AS SELECT 1 FROM %s'),
+	('CREATE TABLE eve.child () INHERITS (%s)'), ('CREATE INDEX ON %s ((1))'), ('GRANT ALL ON %s TO regress_eve'),
+	('REVOKE ALL ON %s FROM regress_eve'), ('ANALYZE %s');
+SET SESSION AUTHORIZATION regress_eve;
+SELECT command, refused FROM command, pg_temp.each(command) ORDER BY id, refused;
+GRANT ALL ON ALL TABLES IN SCHEMA freshet TO regress_eve;
+RESET SESSION AUTHORIZATION;
+SELECT command, refused FROM command, pg_temp.each(command)
+WHERE command !~ '^(TABLE|INSERT|DELETE|LOCK)' ORDER BY id, refused;
+\set ECHO none
+SELECT format('VACUUM (FULL, ANALYZE) freshet.%I', relname) FROM hidden \gexec
+\set ECHO all
+SELECT freshet.verify(c) FROM unnest('{eve.chain,eve.first,eve.kinds,eve.means,eve.copies}'::regclass[]) c;
+
+-- they go with the view from owner to owner
+GRANT USAGE ON SCHEMA eve TO regress_alice;
+GRANT SELECT ON eve.thing TO regress_alice;
+ALTER MATERIALIZED VIEW eve.chain OWNER TO regress_alice;
+ALTER MATERIALIZED VIEW eve.chain OWNER TO regress_alice;
+SELECT DISTINCT relowner::regrole FROM pg_class
+WHERE relnamespace = 'freshet'::regnamespace AND relname ~ ('_' || 'eve.chain'::regclass::oid || '\M');
+REASSIGN OWNED BY regress_alice TO regress_eve;
+SELECT DISTINCT relowner::regrole FROM pg_class
+WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)';
+SELECT freshet.verify('eve.chain');
+
 -- each object of the extension, and what others than its owner may do with it
 SELECT pg_describe_object(classid, objid, 0) AS object,
 	CASE classid
@@ -142,6 +263,9 @@ FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 
 SET client_min_messages = warning;
-DROP SCHEMA eve, alice CASCADE;
+DROP OPERATOR CLASS eve.pair_ops USING btree CASCADE;
+DROP OWNED BY regress_eve CASCADE;
+SELECT count(*) FROM pg_class WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)';
+DROP OWNED BY regress_alice CASCADE;
 DROP EXTENSION freshet;
 DROP ROLE regress_eve, regress_alice;

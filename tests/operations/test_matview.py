@@ -111,7 +111,11 @@ def test_release_and_adopt(connection):
 def test_dump_and_restore(connection, pg_shared):
     """pg_dump writes what it writes for matviews; restored ones are kept from then on."""
     source = connection.info.dbname
+    connection.execute("SELECT freshet.wait_fresh()")
+    assert connection.execute("SELECT count(*) > 0 FROM pg_tables WHERE tablename ~ '^part1_'").fetchone() == (True,)
     dump = subprocess.run([pg_bin("pg_dump"), "-Fc", pg_shared.dsn(source)], capture_output=True, check=True)
+    contents = subprocess.run([pg_bin("pg_restore"), "-l"], input=dump.stdout, capture_output=True, check=True).stdout
+    assert b"part1_" not in contents and b"groups_" not in contents
     target = source + "_restored"
     admin = pg_shared.psycopg()
     admin.execute(f"CREATE DATABASE {target}")

@@ -36,6 +36,7 @@
 #include "cut/frontier.h"
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
+#include "maintain/protect.h"
 #include "maintain/provide.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
@@ -52,6 +53,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "view/adopt.h"
+#include "view/apply.h"
 #include "view/catalog.h"
 
 /* The arguments of ProcessUtility, to hand on. */
@@ -78,6 +80,7 @@ typedef struct UtilityOids
 static ProcessUtility_hook_type utility_previous = NULL;
 static object_access_hook_type utility_previous_access = NULL;
 static UtilityOids utility_created;
+static UtilityOids utility_altered;
 static UtilityOids utility_dropped;
 
 /* Does the command as if Freshet were not there. */
@@ -89,6 +92,13 @@ utility_run(const UtilityCall *call)
 
 	run(call->statement, call->text, call->read_only_tree, call->context, call->params,
 	    call->environment, call->dest, call->completion);
+}
+
+/* The same for REASSIGN OWNED. */
+static void
+utility_run_reassign(void *call)
+{
+	utility_run(call);
 }
 
 /* Notes an oid. */
@@ -129,6 +139,30 @@ utility_relation_dropped(Oid relation)
 	}
 }
 
+/* A relation is made, altered or dropped. */
+static void
+utility_relation_access(ObjectAccessType access, Oid relation, void *arg)
+{
+	switch (access)
+	{
+		case OAT_POST_CREATE:
+			if (!((ObjectAccessPostCreate *) arg)->is_internal)
+				utility_note(&utility_created, relation);
+			break;
+		case OAT_POST_ALTER:
+			if (get_rel_relkind(relation) != RELKIND_MATVIEW)
+				break;
+			utility_note(&utility_altered, relation);
+			catalog_changed();
+			break;
+		case OAT_DROP:
+			utility_relation_dropped(relation);
+			break;
+		default:
+			break;
+	}
+}
+
 /* object_access_hook */
 static void
 utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg)
@@ -141,15 +175,9 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 		role_check_function(object);
 		return;
 	}
+	protect_object_access(access, class, object, sub, arg);
 	if (class == RelationRelationId && sub == 0)
-	{
-		if (access == OAT_POST_CREATE && !((ObjectAccessPostCreate *) arg)->is_internal)
-			utility_note(&utility_created, object);
-		else if (access == OAT_DROP)
-			utility_relation_dropped(object);
-		else if (access == OAT_POST_ALTER && get_rel_relkind(object) == RELKIND_MATVIEW)
-			catalog_changed();
-	}
+		utility_relation_access(access, object, arg);
 	else if (class == ExtensionRelationId && access == OAT_DROP && sub == 0 &&
 	         object == get_extension_oid("freshet", true))
 		catalog_changed();
@@ -157,7 +185,7 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 
 /* Does what the commands since these counts have made necessary. */
 static void
-utility_finish_relations(int created, int dropped)
+utility_finish_relations(int created, int altered, int dropped)
 {
 	if (creating_extension && !catalog_installed())
 		return;
@@ -172,6 +200,12 @@ utility_finish_relations(int created, int dropped)
 		         get_rel_relkind(IndexGetRelation(oid, false)) == RELKIND_MATVIEW)
 			catalog_changed();
 	}
+	for (int i = altered; i < utility_altered.count; i++)
+	{
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(utility_altered.oids[i])) &&
+		    catalog_installed() && !IsBinaryUpgrade)
+			hidden_follow_owner(utility_altered.oids[i]);
+	}
 	for (int i = dropped; i < utility_dropped.count; i++)
 	{
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(utility_dropped.oids[i])) &&
@@ -179,6 +213,7 @@ utility_finish_relations(int created, int dropped)
 			adopt_dropped(utility_dropped.oids[i]);
 	}
 	utility_created.count = Min(utility_created.count, created);
+	utility_altered.count = Min(utility_altered.count, altered);
 	utility_dropped.count = Min(utility_dropped.count, dropped);
 }
 
@@ -187,7 +222,7 @@ static void
 utility_xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-		utility_created.count = utility_dropped.count = 0;
+		utility_created.count = utility_altered.count = utility_dropped.count = 0;
 }
 
 /* Lets workers into the database again. */
@@ -413,6 +448,15 @@ utility_dispatch(const UtilityCall *call)
 			}
 			break;
 
+		case T_DropOwnedStmt:
+			protect_drop_owned((DropOwnedStmt *) node);
+			utility_run(call);
+			break;
+
+		case T_ReassignOwnedStmt:
+			hidden_run_reassign(utility_run_reassign, (void *) call);
+			break;
+
 		case T_CreatedbStmt:
 			name = utility_option(((CreatedbStmt *) node)->options, "template");
 			utility_run_without_worker(call, name != NULL ? name : "template1");
@@ -454,12 +498,15 @@ utility_process(PlannedStmt *statement, const char *text, bool read_only_tree,
 	UtilityCall call = {statement, text,        read_only_tree, context,
 	                    params,    environment, dest,           completion};
 	int created = utility_created.count;
+	int altered = utility_altered.count;
 	int dropped = utility_dropped.count;
 
 	role_check_utility(statement->utilityStmt);
+	protect_command(statement->utilityStmt);
 	utility_dispatch(&call);
-	if (utility_created.count > created || utility_dropped.count > dropped)
-		utility_finish_relations(created, dropped);
+	if (utility_created.count > created || utility_altered.count > altered ||
+	    utility_dropped.count > dropped)
+		utility_finish_relations(created, altered, dropped);
 }
 
 /* Registers the hooks. */

@@ -239,14 +239,21 @@ role_set_session_user(Oid owner)
 
 /* See role.h. */
 void
+role_only_compute(void)
+{
+	XactReadOnly = true;
+	role_set_computing(GetCurrentTransactionNestLevel());
+}
+
+/* See role.h. */
+void
 role_compute(Role *before, Oid owner, List *settings)
 {
 	role_save(before);
 	role_set_session_user(owner);
 	SetUserIdAndSecContext(owner, before->security | SECURITY_RESTRICTED_OPERATION);
 	role_set_kept(settings);
-	XactReadOnly = true;
-	role_set_computing(GetCurrentTransactionNestLevel());
+	role_only_compute();
 }
 
 /* See role.h. */

@@ -29,6 +29,9 @@ typedef struct Role
 /* As a view's owner, for its query: nothing may be done but compute. */
 extern void role_compute(Role *before, Oid owner, List *settings);
 
+/* What follows is user code again, of the command of ours that runs. */
+extern void role_only_compute(void);
+
 /* As the role that subscribed, who runs its own query. */
 extern void role_subscribe(Role *before, Oid user, List *settings);
 

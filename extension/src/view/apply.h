@@ -105,6 +105,14 @@ extern void places_put_unasked(Places *places, uint64 hash, ItemPointer tid, Ite
 extern void places_remove(Places *places, uint64 hash, ItemPointer tid);
 
 /* hidden.c: tables of the extension's own that belong to one view */
+/* What we do with hidden tables at present. */
+typedef enum HiddenChange
+{
+	HIDDEN_NOT_OURS, /* nothing: who changes one is somebody else */
+	HIDDEN_TABLE,
+	HIDDEN_INDEX
+} HiddenChange;
+
 extern Oid hidden_relation(const char *prefix, Oid view);
 extern Oid hidden_create(const char *prefix, Oid view, const char *columns, int fillfactor);
 extern Oid hidden_create_index(const char *prefix, Oid view, const char *columns);
@@ -113,5 +121,11 @@ extern Oid hidden_index(Oid relation);
 extern void hidden_drop(const char *prefix, Oid view);
 extern void hidden_drop_parts(Oid view, int first);
 extern void hidden_drop_all(Oid view);
+extern void hidden_drop_owned(Oid owner);
+extern void hidden_follow_owner(Oid view);
+extern bool hidden_is(Oid relation);
+extern HiddenChange hidden_changing(void);
+/* Run REASSIGN OWNED, which takes hidden tables along. */
+extern void hidden_run_reassign(void (*run)(void *context), void *context);
 
 #endif /* FRESHET_APPLY_H */
