@@ -103,16 +103,29 @@ class Case:
                 table.columns = table.columns + [("made", types[1])]
             self.add(0, f"CREATE TABLE {name} ({text})" + (" PARTITION BY LIST (c0)" if form == "partitioned" else ""))
             if form == "partitioned":
-                self.add(0, f"CREATE TABLE {name}_low PARTITION OF {name} FOR VALUES IN (-2, -1, 0, 1, 2)")
+                self.make_child(f"{name}_low", text)
+                self.add(0, f"ALTER TABLE {name} ATTACH PARTITION {name}_low FOR VALUES IN (-2, -1, 0, 1, 2)")
                 self.add(0, f"CREATE TABLE {name}_rest PARTITION OF {name} DEFAULT")
             if form == "parent":
-                self.add(0, f"CREATE TABLE {name}_child () INHERITS ({name})")
+                self.make_child(f"{name}_child", text)
+                self.add(0, f"ALTER TABLE {name}_child INHERIT {name}")
             for column, type_ in table.columns:
                 if type_ not in INCOMPARABLE + ("range", "jsonb") and self.chance(0.3):
                     self.add(0, f"CREATE INDEX ON {name} ({column})")
             self.tables.append(table)
             if self.chance(0.85):
                 self.add(0, self.insert(table, self.random.choice((1, 4, 12))))
+
+    def make_child(self, name: str, columns: str) -> None:
+        """A table with the columns of another, in another order and behind columns that are gone."""
+        texts = columns.split(", ")
+        self.random.shuffle(texts)
+        gone = [f"gone{n}" for n in range(self.random.randint(0, 2))]
+        for column in gone:
+            texts.insert(self.random.randint(0, len(texts)), f"{column} int")
+        self.add(0, f"CREATE TABLE {name} ({', '.join(texts)})")
+        for column in gone:
+            self.add(0, f"ALTER TABLE {name} DROP COLUMN {column}")
 
     def make_plain_view(self) -> None:
         if self.chance(0.5):
@@ -250,6 +263,7 @@ class Case:
                    f"ALTER TABLE {name} SET (fillfactor = {self.random.randint(50, 100)})",
                    "CREATE OR REPLACE FUNCTION bucket(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
                    f"'BEGIN RETURN $1 % {self.random.randint(2, 5)}; END'",
+                   "SELECT pg_switch_wal()",
                    f"SET session_replication_role = {self.random.choice(('replica', 'origin'))}"]
         if not in_transaction:
             choices += [f"VACUUM {name}", f"VACUUM (FREEZE) {name}", f"VACUUM FULL {name}"]

@@ -25,15 +25,36 @@
 /* A query over more tables would take longer to plan than to run. */
 #define MOST_CHILDREN 128
 
-/* The columns of the parent, as those of one table of its rows. */
+/* The names of a table's columns by number, as a range table entry has them. */
+static List *
+inherit_names(TupleDesc descriptor)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
+
+		names = lappend(names,
+		                makeString(attribute->attisdropped ? pstrdup("")
+		                                                   : pstrdup(NameStr(attribute->attname))));
+	}
+	return names;
+}
+
+/*
+ * The columns of the parent, as those of one table of its rows. These may have
+ * other numbers there; their names are the same.
+ */
 static Query *
-inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Oid child)
+inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Relation child)
 {
 	RangeTblEntry *rte = copyObject(parent);
 	Query *query = tree_select(list_make1(rte), NULL);
 
-	rte->relid = child;
-	rte->relkind = get_rel_relkind(child);
+	rte->relid = RelationGetRelid(child);
+	rte->relkind = child->rd_rel->relkind;
+	rte->eref->colnames = inherit_names(RelationGetDescr(child));
 	rte->inh = false;
 	rte->lateral = false;
 	rte->alias = NULL;
@@ -50,7 +71,7 @@ inherit_branch(RangeTblEntry *parent, TupleDesc descriptor, Oid child)
 		if (attribute->attisdropped)
 			value = (Node *) makeNullConst(INT4OID, -1, InvalidOid);
 		else
-			value = (Node *) makeVar(1, get_attnum(child, name), attribute->atttypid,
+			value = (Node *) makeVar(1, get_attnum(rte->relid, name), attribute->atttypid,
 			                         attribute->atttypmod, attribute->attcollation, 0);
 		query->targetList =
 		    lappend(query->targetList, makeTargetEntry((Expr *) value, i + 1, name, false));
@@ -82,17 +103,18 @@ inherit_rewrite(RangeTblEntry *rte)
 	relation = relation_open(rte->relid, AccessShareLock);
 	foreach (cell, children)
 	{
-		Oid child = lfirst_oid(cell);
-		char relkind = get_rel_relkind(child);
+		/* find_all_inheritors has locked it */
+		Relation child = relation_open(lfirst_oid(cell), NoLock);
+		char relkind = child->rd_rel->relkind;
 
-		if (relkind == RELKIND_PARTITIONED_TABLE)
-			continue;
-		if (relkind != RELKIND_RELATION)
+		if (relkind == RELKIND_RELATION)
+			branches = lappend(branches, inherit_branch(rte, RelationGetDescr(relation), child));
+		relation_close(child, NoLock);
+		if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		{
 			relation_close(relation, AccessShareLock);
 			return;
 		}
-		branches = lappend(branches, inherit_branch(rte, RelationGetDescr(relation), child));
 	}
 	relation_close(relation, AccessShareLock);
 	if (branches == NIL)
