@@ -201,6 +201,50 @@ DELETE FROM sales WHERE id = 99;
 RESET freshet.max_staleness;
 SELECT freshet.verify('shares');
 
+-- partitions with other columns' numbers than their parent's, of more levels, and dropped columns everywhere
+CREATE TABLE spread (gone int, id int, k int, v text, d numeric(6, 2), w int GENERATED ALWAYS AS (id * 2) STORED) PARTITION BY LIST (k);
+ALTER TABLE spread DROP COLUMN gone;
+CREATE TABLE spread_1 (x int, y int, v text, d numeric(6, 2), k int, id int, w int GENERATED ALWAYS AS (id * 2) STORED);
+ALTER TABLE spread_1 DROP COLUMN x, DROP COLUMN y;
+CREATE TABLE spread_2 (d numeric(6, 2), x int, k int, id int, v text, w int GENERATED ALWAYS AS (id * 2) STORED) PARTITION BY RANGE (id);
+ALTER TABLE spread_2 DROP COLUMN x;
+CREATE TABLE spread_21 (w int GENERATED ALWAYS AS (id * 2) STORED, x text, y int, k int, id int, v text, d numeric(6, 2));
+ALTER TABLE spread_21 DROP COLUMN x, DROP COLUMN y;
+ALTER TABLE spread_2 ATTACH PARTITION spread_21 FOR VALUES FROM (0) TO (1000);
+ALTER TABLE spread ATTACH PARTITION spread_1 FOR VALUES IN (1);
+CREATE MATERIALIZED VIEW spread_rows AS SELECT * FROM spread;
+ALTER TABLE spread ATTACH PARTITION spread_2 FOR VALUES IN (2);
+CREATE MATERIALIZED VIEW spread_groups AS SELECT k, count(*) AS n, sum(d) AS d, max(v) AS v, sum(w) AS w FROM spread GROUP BY k;
+CREATE MATERIALIZED VIEW spread_outer AS SELECT p.id, q.v FROM spread p LEFT JOIN spread q ON p.id = q.id + 1;
+CREATE MATERIALIZED VIEW spread_whole AS SELECT p AS r, tableoid::regclass AS t, p.ctid AS place FROM spread p;
+INSERT INTO spread (id, k, v, d) SELECT i, 1 + i % 2, 'v' || i, i * 1.5 FROM generate_series(1, 20) i;
+SELECT * FROM spread_groups ORDER BY k;
+SELECT view, strategy, error, freshet.verify(view) FROM freshet.views WHERE view::text LIKE 'spread%' ORDER BY view::text;
+UPDATE spread SET k = 3 - k, d = d + 1 WHERE id % 3 = 0;
+DELETE FROM spread WHERE id = 7;
+SELECT * FROM spread_groups ORDER BY k;
+SELECT view, strategy, error, freshet.verify(view) FROM freshet.views WHERE view::text LIKE 'spread%' ORDER BY view::text;
+
+-- whole rows of subqueries show the columns of the query alone, and NULL where there is no row
+CREATE VIEW plain AS SELECT id, city FROM shops;
+CREATE MATERIALIZED VIEW rows_flat AS SELECT row_to_json(s) AS j FROM (SELECT id, city FROM shops) s;
+CREATE MATERIALIZED VIEW rows_outer AS SELECT s.id, to_jsonb(l) AS j FROM shops s LEFT JOIN (SELECT id AS shop, item FROM sales WHERE id < 4) l ON l.shop = s.id;
+CREATE MATERIALIZED VIEW rows_grouped AS SELECT row_to_json(s) AS j FROM (SELECT shop, count(*) FROM sales GROUP BY shop) s;
+CREATE MATERIALIZED VIEW rows_lateral AS SELECT s.id, to_json(l) AS j FROM shops s, LATERAL (SELECT x.id, s.city FROM sales x WHERE x.shop = s.id) l;
+CREATE MATERIALIZED VIEW rows_renamed AS SELECT row_to_json(s) AS j FROM (SELECT id FROM shops UNION SELECT shop FROM sales) s (x);
+CREATE MATERIALIZED VIEW rows_view AS SELECT (SELECT plain) AS r, plain::text AS t, (plain).city FROM plain;
+CREATE MATERIALIZED VIEW rows_nested AS SELECT id, (SELECT jsonb_agg(x ORDER BY x.id) FROM (SELECT id, item FROM sales WHERE shop = s.id) x) AS j FROM shops s;
+INSERT INTO shops VALUES (10, 'far'), (11, NULL);
+UPDATE shops SET city = city || '!' WHERE id < 3;
+INSERT INTO sales VALUES (98, 10, 'x', 1, 1, NULL);
+DELETE FROM sales WHERE id = 2;
+SELECT j FROM rows_flat ORDER BY j::text LIMIT 2;
+SELECT j FROM rows_grouped ORDER BY j::text LIMIT 2;
+SELECT * FROM rows_outer WHERE id IN (2, 3) ORDER BY id;
+SELECT * FROM rows_view WHERE (r).id > 9 ORDER BY t;
+SELECT view, strategy, error, freshet.verify(view) FROM freshet.views WHERE view::text LIKE 'rows%' ORDER BY view::text;
+DROP VIEW plain CASCADE;
+
 -- nothing stays behind
 DROP EXTENSION freshet;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet';

@@ -22,7 +22,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
 #include "parser/parsetree.h"
-#include "plan/plan.h"
+#include "plan/normalise.h"
 #include "plan/tree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
@@ -33,8 +33,8 @@
 
 /*
  * The query of a materialized view, rewritten with plain views and row
- * security expanded; NULL if the relation has none. Locks what it reads with
- * AccessShareLock.
+ * security expanded, and whole rows of subqueries as columns; NULL if the
+ * relation has none. Locks what it reads with AccessShareLock.
  */
 static Query *
 plan_view_query(Relation view)
@@ -50,7 +50,9 @@ plan_view_query(Relation view)
 	rewritten = QueryRewrite(query);
 	if (list_length(rewritten) != 1)
 		return NULL;
-	return plan_clock_parameter(linitial_node(Query, rewritten));
+	query = plan_clock_parameter(linitial_node(Query, rewritten));
+	row_rewrite(query);
+	return query;
 }
 
 /* Add a relation, once. */

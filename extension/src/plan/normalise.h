@@ -4,7 +4,8 @@
  *	  What the files of the normalisation share: normalise.c (the walk and the
  *	  parts), layers.c (grouping, windows, DISTINCT and LIMIT on top of each
  *	  other), setop.c, recursion.c, inherit.c, grouping.c (grouping sets),
- *	  distinct.c (aggregates over distinct values) and sublink.c.
+ *	  distinct.c (aggregates over distinct values) and sublink.c; row.c goes
+ *	  before them.
  *
  * Every rewriting gives the same rows, by image, as what it replaces. Where that
  * cannot be known, it notes an obstacle, and the view is recomputed.
@@ -55,6 +56,9 @@ extern void recursion_normalise(Normalise *normalise, Query *query);
 
 /* inherit.c */
 extern void inherit_rewrite(RangeTblEntry *rte);
+
+/* row.c */
+extern void row_rewrite(Query *query);
 
 /* grouping.c */
 extern Query *grouping_rewrite(Normalise *normalise, Query *query);
