@@ -1,6 +1,7 @@
 # Freshet: everything a person types. `make run` and `make test` work on a fresh Debian 12.
 #
 #   make run      from nothing to a running server with a view that changes before your eyes
+#   make check    a choice of the tests that takes a minute or so; make check-one T=... one test, by its name or file
 #   make test     every test; make test SAN=1 the same under sanitizers, on a PostgreSQL with assertions
 #   make test-valgrind   the extension under valgrind
 #   make fuzz     random tables, queries and histories for an hour (FUZZ_SECONDS), failures in fuzz-results/
@@ -8,7 +9,8 @@
 #   make bench    the numbers of README.md
 #
 # Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
-# PREFIX (where `make install` puts the server), PYTEST (arguments for pytest), SUITES (which ones).
+# PREFIX (where `make install` puts the server), PYTEST (arguments for pytest), SUITES (which ones),
+# WERROR=1 (warnings are errors).
 
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 PREFIX ?= /usr/local
@@ -16,18 +18,21 @@ PYTHON ?= python3
 JOBS ?= $(shell nproc)
 PYTEST ?= tests
 SAN ?=
+WERROR ?=
+T ?=
 
-export PG_CONFIG PREFIX SAN
+export PG_CONFIG PREFIX SAN WERROR
 
 MAKEFLAGS += --no-print-directory
 C_FILES = $(shell git ls-files '*.c' '*.h')
 VENV_STAMP = .venv/stamp
-EXTENSION_FLAGS = $(if $(SAN),COPT="-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer")
+SANITIZE = -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+EXTENSION_FLAGS = COPT="$(if $(SAN),$(SANITIZE)) $(if $(WERROR),-Werror)"
 # The PostgreSQL tree belongs to root on most machines; a private one does not.
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all extension server deps install install-extension run test test-valgrind suites fuzz bench format lint clean
+.PHONY: all extension server deps install install-extension run check check-one test test-valgrind suites fuzz bench format lint clean
 
 all: extension server
 
@@ -60,6 +65,12 @@ install: install-extension server
 
 run: install-extension server
 	@tools/run
+
+check: | .deps-stamp
+	@tools/test --check
+
+check-one: install-extension server $(VENV_STAMP)
+	@tools/check-one '$(T)'
 
 test: | deps
 	@tools/test $(PYTEST)
