@@ -39,8 +39,8 @@ class Freshet:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
         return ours | {"FRESHET_POSTGRES_BIN": str(pg_dir("bindir"))}
 
-    def start(self, timeout: float = 60) -> "Freshet":
-        """Start and wait for the line `ready`."""
+    def start(self, timeout: float = 60, cwd: os.PathLike | None = None) -> "Freshet":
+        """Start, in its own directory unless another is given, and wait for the line `ready`."""
         if os.path.exists(self.output):
             offset = self.output.stat().st_size
         else:
@@ -49,7 +49,7 @@ class Freshet:
             system.own(self.output)
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env=self.environment, start_new_session=True, cwd=self.dir)
+                env=self.environment, start_new_session=True, cwd=cwd or self.dir)
 
         def is_ready():
             printed = self.output.read_text(errors="replace")[offset:]

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from harness import system
-from harness.paths import freshet_bin
+from harness.paths import freshet_bin, pg_dir
 from harness.server import Freshet
 
 
@@ -71,6 +71,25 @@ def test_the_worker_has_a_larger_share_and_clients_an_equal_one(freshet):
     system.wait_until(lambda: os.getpriority(os.PRIO_PROCESS, worker) == -5, what="the worker's nice value")
     client = one(connection, "SELECT pg_backend_pid()")
     assert os.getpriority(os.PRIO_PROCESS, client) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_where_it_is_started_does_not_matter(tmp_path):
+    """PostgreSQL, another user's if we are root, starts without a word where it may not be; names relative to a place work."""
+    here = tmp_path / "closed" / "inner"
+    here.mkdir(parents=True)
+    here.parent.chmod(0o700)
+    server = Freshet()
+    try:
+        server.start(cwd=here)
+        printed = server.output.read_text() + (server.data / "log" / "initdb.log").read_text()
+        assert "could not change directory" not in printed
+        server.stop()
+        server.arguments = ["--postgres-bin", os.path.relpath(pg_dir("bindir"), server.dir)]
+        server.start(cwd=server.dir)
+        server.stop()
+    finally:
+        server.kill()
+        server.remove()
 
 
 def test_sockets_and_key_belong_to_the_server_alone(freshet):

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,15 @@
 /* How much of the end of a log is searched. */
 #define TAIL_SIZE 16384
 
-/* The file of a program. */
+/* The absolute name of a program's file. */
 void
 program_path(const char *bin, const char *name, char *path, size_t size)
 {
-	snprintf(path, size, "%s/%s", bin, name);
+	char here[PATH_MAX] = "";
+
+	if (bin[0] != '/' && getcwd(here, sizeof here) == NULL)
+		here[0] = '\0';
+	snprintf(path, size, "%s%s%s/%s", here, here[0] != '\0' ? "/" : "", bin, name);
 }
 
 /* PostgreSQL's version as `postgres --version` says it, checked. */
@@ -51,7 +56,7 @@ program_version(const char *bin, char *version, size_t size, char *problem, size
 		}
 	}
 	program_path(bin, "postgres", path, sizeof path);
-	snprintf(command, sizeof command, "'%s' --version", path);
+	snprintf(command, sizeof command, "cd / && '%s' --version", path);
 	output = strchr(path, '\'') == NULL ? popen(command, "re") : NULL;
 	if (output != NULL)
 	{
@@ -78,7 +83,9 @@ program_version(const char *bin, char *version, size_t size, char *problem, size
 
 /*
  * Start a program in a session of its own, its output appended to a file. It
- * gets `death_signal`, unless that is 0, when this process dies.
+ * gets `death_signal`, unless that is 0, when this process dies. It runs in "/":
+ * where the server was started, root's home say, PostgreSQL's owner may not be
+ * let in, and PostgreSQL's programs complain about such a directory.
  */
 pid_t
 program_start(char *const *arguments, const char *output, int death_signal)
@@ -97,6 +104,8 @@ program_start(char *const *arguments, const char *output, int death_signal)
 			_exit(1);
 	}
 	setsid();
+	if (chdir("/") != 0)
+		_exit(1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
