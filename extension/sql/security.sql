@@ -183,8 +183,8 @@ DELETE FROM eve.thing WHERE id % 10 = 0;
 SELECT (SELECT count(*) FROM eve.chain), (SELECT count(*) FROM eve.first), (SELECT count(*) FROM eve.kinds), (SELECT count(*) FROM eve.means), (SELECT count(*) FROM eve.copies);
 SELECT freshet.verify(c) FROM unnest('{eve.chain,eve.first,eve.kinds,eve.means,eve.copies}'::regclass[]) c;
 RESET SESSION AUTHORIZATION;
-SELECT DISTINCT relkind, relowner::regrole, relacl FROM pg_class
-WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)' ORDER BY 1;
+SELECT DISTINCT relowner::regrole, CASE relkind WHEN 'i' THEN '{}' ELSE relacl::text END AS rights FROM pg_class
+WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)';
 CREATE TEMP VIEW hidden AS SELECT relname FROM pg_class
 WHERE relnamespace = 'freshet'::regnamespace AND relkind = 'r' AND relname ~ '^part';
 GRANT SELECT ON hidden TO PUBLIC;
@@ -249,6 +249,86 @@ SELECT DISTINCT relowner::regrole FROM pg_class
 WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)';
 SELECT freshet.verify('eve.chain');
 
+-- a view has no session: it is its owner's, as it was when the view was created
+CREATE ROLE regress_readers;
+CREATE TABLE alice.secret (owner name, tenant text, what text);
+INSERT INTO alice.secret VALUES ('postgres', 'a', 'of the superuser'), ('regress_eve', 'a', 'of eve'), ('regress_alice', 'b', 'of alice');
+GRANT SELECT ON alice.secret TO regress_eve;
+ALTER TABLE alice.secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON alice.secret USING (owner = session_user OR tenant = current_setting('eve.tenant', true));
+CREATE FUNCTION eve.session() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN session_user || '' '' || current_user; END';
+SET ROLE regress_eve;
+CREATE MATERIALIZED VIEW eve.secrets AS SELECT what FROM alice.secret;
+CREATE MATERIALIZED VIEW eve.session AS SELECT session_user, current_user, current_role, "session_user"() AS f, current_setting('role') AS role,
+	current_setting('is_superuser') AS super, current_setting('session_authorization') AS auth,
+	current_setting('eve.' || 'none', true) AS none, eve.session() AS called, count(*) FROM eve.thing;
+RESET ROLE;
+INSERT INTO alice.secret VALUES ('postgres', 'a', 'another'), ('regress_eve', 'b', 'new of eve');
+INSERT INTO eve.thing VALUES (1000, NULL, NULL);
+SELECT * FROM eve.secrets ORDER BY 1;
+SELECT * FROM eve.session;
+SELECT freshet.verify('eve.secrets'), freshet.verify('eve.session');
+SET ROLE regress_eve;
+SET eve.tenant = 'b';
+CREATE MATERIALIZED VIEW eve.tenant AS SELECT what FROM alice.secret;
+SET eve.tenant = 'a';
+INSERT INTO eve.thing VALUES (1001, NULL, NULL);
+SELECT * FROM eve.tenant ORDER BY 1;
+SELECT e FROM freshet.explain('eve.tenant') e WHERE e ~ 'setting';
+SELECT freshet.release('eve.tenant');
+SELECT freshet.adopt('eve.tenant');
+SELECT * FROM eve.tenant ORDER BY 1;
+RESET eve.tenant;
+CREATE MATERIALIZED VIEW eve.pid AS SELECT pg_backend_pid();
+CREATE MATERIALIZED VIEW eve.address AS SELECT inet_client_addr();
+CREATE MATERIALIZED VIEW eve.named AS SELECT current_setting(name) FROM (VALUES ('TimeZone')) v (name);
+RESET ROLE;
+GRANT SELECT ON eve.tenant TO regress_alice;
+SET ROLE regress_alice;
+SELECT e FROM freshet.explain('eve.tenant') e WHERE e ~ 'setting';
+RESET ROLE;
+-- a policy that reads another setting has no value for it
+ALTER POLICY own ON alice.secret USING (tenant = current_setting('eve.other', true));
+CREATE FUNCTION pg_temp.wait(condition text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	result boolean;
+BEGIN
+	FOR i IN 1..300 LOOP
+		EXECUTE 'SELECT ' || condition INTO result;
+		EXIT WHEN result;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	RETURN result;
+END $$;
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.tenant'::regclass) IS NOT NULL$$);
+SELECT error FROM freshet.views WHERE view = 'eve.tenant'::regclass;
+ALTER POLICY own ON alice.secret USING (owner = current_user);
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.tenant'::regclass) IS NULL$$);
+
+-- what a role may do, and may not do any more, counts in its views
+CREATE POLICY readers ON alice.secret TO regress_readers USING (true);
+CREATE MATERIALIZED VIEW eve.member AS SELECT what FROM alice.secret WHERE pg_has_role('regress_readers', 'USAGE');
+ALTER MATERIALIZED VIEW eve.member OWNER TO regress_eve;
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+GRANT regress_readers TO regress_eve;
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+ALTER ROLE regress_eve NOINHERIT;
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+ALTER ROLE regress_eve BYPASSRLS INHERIT;
+REVOKE regress_readers FROM regress_eve;
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+ALTER ROLE regress_eve NOBYPASSRLS;
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+REVOKE SELECT ON alice.secret FROM regress_eve;
+GRANT SELECT ON alice.secret TO regress_readers;
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass) IS NOT NULL$$);
+GRANT regress_readers TO regress_eve;
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass) IS NULL$$);
+SELECT (SELECT count(*) FROM eve.secrets) AS secrets, (SELECT count(*) FROM eve.member) AS member;
+REVOKE regress_readers FROM regress_eve;
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass) IS NOT NULL$$);
+SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass;
+
 -- each object of the extension, and what others than its owner may do with it
 SELECT pg_describe_object(classid, objid, 0) AS object,
 	CASE classid
@@ -263,9 +343,11 @@ FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 
 SET client_min_messages = warning;
+DROP VIEW hidden;
 DROP OPERATOR CLASS eve.pair_ops USING btree CASCADE;
 DROP OWNED BY regress_eve CASCADE;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'freshet'::regnamespace AND relname ~ '^(part|groups_|rows_)';
 DROP OWNED BY regress_alice CASCADE;
 DROP EXTENSION freshet;
-DROP ROLE regress_eve, regress_alice;
+DROP OWNED BY regress_readers;
+DROP ROLE regress_eve, regress_alice, regress_readers;

@@ -109,32 +109,51 @@ load_remember(List **xids, TransactionId xid)
 }
 
 /*
+ * Does a message concern this database? Roles and their memberships are shared by all;
+ * only messages about relations and catalog rows name their database there.
+ */
+static bool
+load_concerned(const SharedInvalidationMessage *message, bool *roles)
+{
+	*roles = message->id == AUTHOID || message->id == AUTHMEMROLEMEM;
+	if (message->id == SHAREDINVALRELCACHE_ID)
+		return message->rc.dbId == MyDatabaseId;
+	return *roles || (message->id >= 0 && message->cc.dbId == MyDatabaseId);
+}
+
+/*
  * What capture tells of. Whoever changes a function, a type or a table's
  * partitions holds no lock that would keep us from planning with what was
  * before: so the transaction is remembered until a cut shows it.
+ *
+ * What a role may do decides which policies are in a query and whether it may be run at
+ * all: each view is planned again, which tells whether its query is another one now.
  */
 bool
 load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
 {
-	bool relation = message->id == SHAREDINVALRELCACHE_ID;
 	bool watched;
+	bool roles;
 	ListCell *cell;
 
-	/* only messages about relations and catalog rows name their database there */
-	if (relation ? message->rc.dbId != MyDatabaseId
-	             : message->id < 0 || message->cc.dbId != MyDatabaseId)
+	if (!load_concerned(message, &roles))
 		return false;
 	foreach (cell, load_worker->views)
 	{
 		WorkerView *entry = lfirst(cell);
 
+		if (roles)
+		{
+			load_invalidate(entry->view);
+			load_pending = true;
+		}
 		if (!plan_defined_by(entry->view->plan, message))
 			continue;
 		load_remember(&entry->defined_by, xid);
 		load_remember(&load_worker->ddl, xid);
 	}
-	watched = relation && load_relation_changed(message->rc.relId);
-	if (watched)
+	watched = message->id == SHAREDINVALRELCACHE_ID && load_relation_changed(message->rc.relId);
+	if (watched || roles)
 		load_remember(&load_worker->ddl, xid);
 	return watched;
 }

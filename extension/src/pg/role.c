@@ -106,8 +106,8 @@ static const RolePin role_process_pins[] = {
 /* The transaction nest level at which a view's query was begun; 0: none runs. */
 static int role_computing_level = 0;
 
-/* Is this one of the settings that are kept with a query? */
-static bool
+/* Is this one of the settings under which each query is run that was given earlier? */
+bool
 role_keeps_setting(const char *name)
 {
 	for (int i = 0; i < lengthof(role_settings); i++)
@@ -139,31 +139,51 @@ role_setting_name(const char *setting)
 	return pnstrdup(setting, strcspn(setting, "="));
 }
 
+/* May everybody set this? */
+static bool
+role_free_setting(const char *name)
+{
+	struct config_generic **settings = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i]->context == PGC_USERSET;
+	return strchr(name, '.') != NULL;
+}
+
+/* The value that a setting had earlier; NULL: not known, or not everybody's to set. */
+static char *
+role_earlier_setting(const char *name, List *earlier)
+{
+	ListCell *cell;
+
+	foreach (cell, earlier)
+	{
+		char *setting = lfirst(cell);
+
+		if (pg_strcasecmp(role_setting_name(setting), name) == 0 && strchr(setting, '=') != NULL &&
+		    role_free_setting(name))
+			return strchr(setting, '=') + 1;
+	}
+	return NULL;
+}
+
 /* See role.h. An error if what was captured earlier is no value of the setting. */
 List *
 role_merge_settings(List *captured, List *earlier)
 {
 	List *merged = NIL;
 	ListCell *cell;
-	ListCell *other;
 
 	foreach (cell, captured)
 	{
-		char *setting = lfirst(cell);
-		char *name = role_setting_name(setting);
+		char *name = role_setting_name(lfirst(cell));
+		char *value = role_earlier_setting(name, earlier);
 
-		foreach (other, earlier)
-		{
-			char *given = lfirst(other);
-
-			if (pg_strcasecmp(role_setting_name(given), name) != 0 || strchr(given, '=') == NULL ||
-			    !role_keeps_setting(name))
-				continue;
-			(void) set_config_option(name, strchr(given, '=') + 1, PGC_USERSET, PGC_S_SESSION,
-			                         GUC_ACTION_SAVE, false, 0, false);
-			setting = given;
-		}
-		merged = lappend(merged, setting);
+		if (value != NULL && role_keeps_setting(name))
+			(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+			                         false, 0, false);
+		merged = lappend(merged, value != NULL ? psprintf("%s=%s", name, value) : lfirst(cell));
 	}
 	return merged;
 }

@@ -60,6 +60,7 @@ extern void role_start_process(void);
  */
 extern List *role_capture_settings(void);
 extern List *role_merge_settings(List *captured, List *earlier);
+extern bool role_keeps_setting(const char *name);
 
 /* Once, at library load. */
 extern void role_register(void);

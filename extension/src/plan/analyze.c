@@ -33,11 +33,12 @@
 
 /*
  * The query of a materialized view, rewritten with plain views and row
- * security expanded, and whole rows of subqueries as columns; NULL if the
- * relation has none. Locks what it reads with AccessShareLock.
+ * security expanded, with what it asks about the session answered, and whole rows of
+ * subqueries as columns of them (row.c); NULL if the relation has none. Locks what it
+ * reads with AccessShareLock.
  */
 static Query *
-plan_view_query(Relation view)
+plan_view_query(Relation view, List *settings)
 {
 	RuleLock *rules = view->rd_rules;
 	Query *query;
@@ -50,7 +51,9 @@ plan_view_query(Relation view)
 	rewritten = QueryRewrite(query);
 	if (list_length(rewritten) != 1)
 		return NULL;
-	query = plan_clock_parameter(linitial_node(Query, rewritten));
+	query =
+	    plan_session_constants(linitial_node(Query, rewritten), view->rd_rel->relowner, settings);
+	query = plan_clock_parameter(query);
 	row_rewrite(query);
 	return query;
 }
@@ -588,13 +591,14 @@ plan_settle_order(ViewPlan *plan)
  * Take a view's query apart, in the current memory context. If it has parts,
  * plan_bind has to give them tables before any query is made from the plan.
  *
- * The caller has locked the view. Errors are those of rewriting the query.
+ * The caller has locked the view, and is its owner. settings are those kept with it.
+ * Errors are those of rewriting the query.
  */
 ViewPlan *
-plan_view(Relation view)
+plan_view(Relation view, List *settings)
 {
 	ViewPlan *plan = palloc0(sizeof(ViewPlan));
-	Query *query = plan_view_query(view);
+	Query *query = plan_view_query(view, settings);
 	bool keyed;
 	ListCell *cell;
 

@@ -46,7 +46,18 @@ definition_searches(Oid function)
 	return searches;
 }
 
-/* Note a function of a user, or one that searches texts. */
+/* Does one of PostgreSQL's own functions ask what a role may do? */
+static bool
+definition_asks_rights(Oid function)
+{
+	const char *name = get_func_name(function);
+
+	return name != NULL &&
+	       (strcmp(name, "pg_has_role") == 0 || strcmp(name, "row_security_active") == 0 ||
+	        (strncmp(name, "has_", 4) == 0 && strstr(name, "_privilege") != NULL));
+}
+
+/* Note a function of a user, or one that searches texts or asks for rights. */
 static bool
 definition_function(Oid function, void *context)
 {
@@ -54,8 +65,11 @@ definition_function(Oid function, void *context)
 
 	if (function >= FirstNormalObjectId)
 		definitions->functions = list_append_unique_oid(definitions->functions, function);
-	else if (OidIsValid(function) && !definitions->searches)
-		definitions->searches = definition_searches(function);
+	else if (OidIsValid(function))
+	{
+		definitions->searches |= !definitions->searches && definition_searches(function);
+		definitions->rights |= definition_asks_rights(function);
+	}
 	return false;
 }
 
@@ -254,6 +268,9 @@ plan_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
 	{
 		case PROCOID:
 			return definitions->functions != NIL;
+		case AUTHOID:
+		case AUTHMEMROLEMEM:
+			return definitions->rights || definitions->functions != NIL;
 		case TSCONFIGMAP:
 		case TSCONFIGOID:
 		case TSDICTOID:

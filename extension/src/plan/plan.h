@@ -196,6 +196,7 @@ typedef struct PlanDefinitions
 	List *domains;   /* whose constraints are checked */
 	List *collations;
 	bool searches; /* by text search configurations or dictionaries */
+	bool rights;   /* by what roles may do */
 } PlanDefinitions;
 
 typedef struct ViewPlan
@@ -253,7 +254,16 @@ typedef struct ViewPlan
 	int rows_by;       /* with shown: the aggregate that counts the group's rows */
 } ViewPlan;
 
-extern ViewPlan *plan_view(Relation view);
+extern ViewPlan *plan_view(Relation view, List *settings);
+
+/*
+ * session.c: why a query that asks about the session cannot be kept (NULL: it can); the
+ * settings it reads beside those that are kept with every query, as char * "name=value",
+ * or "name" of one that is not there; and the query with constants in their place.
+ */
+extern const char *plan_session_fault(Query *query);
+extern List *plan_session_settings(Query *query);
+extern Query *plan_session_constants(Query *query, Oid owner, List *settings);
 
 /* definition.c */
 extern void plan_definitions(ViewPlan *plan);

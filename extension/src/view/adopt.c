@@ -10,7 +10,7 @@
  * does.
  *
  * Obstacles: volatile functions and samples, whose result is another one at each
- * call. Of foreign tables, whose changes cannot be seen, a NOTICE tells.
+ * call, and what is another thing in each session (plan/session.c). Of foreign tables, whose changes cannot be seen, a NOTICE tells.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "pg/role.h"
+#include "plan/plan.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -99,39 +100,66 @@ adopt_volatile_walker(Node *node, Oid *found)
 	return expression_tree_walker(node, adopt_volatile_walker, found);
 }
 
-/* Why the matview cannot be maintained, or NULL. *foreign is a foreign table it reads. */
-static char *
-adopt_obstacle(Oid view, Oid *foreign)
+/* What a matview's query says about keeping it. */
+typedef struct AdoptQuery
+{
+	const char *obstacle; /* why it cannot be kept; NULL: it can */
+	Oid foreign;          /* a foreign table it reads */
+	List *settings;       /* of the session, that it reads */
+} AdoptQuery;
+
+/* Why a rewritten query cannot be kept, or NULL. */
+static const char *
+adopt_obstacle(Query *query, Oid *foreign)
+{
+	AdoptRelations found = {0};
+	Oid function = InvalidOid;
+
+	if (contain_volatile_functions((Node *) query))
+	{
+		if (adopt_volatile_walker((Node *) query, &function) && OidIsValid(function))
+			return psprintf("function %s is volatile", format_procedure(function));
+		return "its query is volatile";
+	}
+	(void) adopt_relations_walker((Node *) query, &found);
+	*foreign = found.foreign;
+	return found.sample ? "TABLESAMPLE without REPEATABLE takes another sample each time"
+	                    : plan_session_fault(query);
+}
+
+/* The query of a matview as its owner runs it, row security included; NULL: there is none. */
+static Query *
+adopt_rewrite(Oid view)
 {
 	Relation relation = table_open(view, AccessShareLock);
 	Query *query = NULL;
-	AdoptRelations found = {0};
-	ListCell *cell;
+	List *rewritten = NIL;
+	Role before;
 
 	if (relation->rd_rules != NULL && relation->rd_rules->numLocks == 1 &&
 	    list_length(relation->rd_rules->rules[0]->actions) == 1)
 		query = copyObject(linitial_node(Query, relation->rd_rules->rules[0]->actions));
-	table_close(relation, NoLock);
-	if (query == NULL)
-		return pstrdup("its query is missing");
-
-	AcquireRewriteLocks(query, true, false);
-	foreach (cell, QueryRewrite(query))
+	if (query != NULL)
 	{
-		Node *rewritten = (Node *) lfirst(cell);
-		Oid function = InvalidOid;
-
-		if (contain_volatile_functions(rewritten))
-		{
-			if (adopt_volatile_walker(rewritten, &function) && OidIsValid(function))
-				return psprintf("function %s is volatile", format_procedure(function));
-			return pstrdup("its query is volatile");
-		}
-		(void) adopt_relations_walker(rewritten, &found);
+		role_compute(&before, relation->rd_rel->relowner, NIL);
+		AcquireRewriteLocks(query, true, false);
+		rewritten = QueryRewrite(query);
+		role_restore(&before);
 	}
-	*foreign = found.foreign;
-	return found.sample ? pstrdup("TABLESAMPLE without REPEATABLE takes another sample each time")
-	                    : NULL;
+	table_close(relation, NoLock);
+	return list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : NULL;
+}
+
+/* Looks at a matview's query. */
+static void
+adopt_look(Oid view, AdoptQuery *look)
+{
+	Query *query = adopt_rewrite(view);
+
+	memset(look, 0, sizeof(*look));
+	look->obstacle = query == NULL ? "its query is missing" : adopt_obstacle(query, &look->foreign);
+	if (look->obstacle == NULL)
+		look->settings = plan_session_settings(query);
 }
 
 /* Tells that changes of a foreign table are seen late. */
@@ -149,8 +177,7 @@ adopt_tell_foreign(Oid view, Oid foreign)
 void
 adopt_created(Oid view)
 {
-	char *obstacle;
-	Oid foreign;
+	AdoptQuery look;
 
 	if (!catalog_maintain_default)
 	{
@@ -158,17 +185,18 @@ adopt_created(Oid view)
 		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
 		return;
 	}
-	obstacle = adopt_obstacle(view, &foreign);
-	catalog_view_insert(view, obstacle == NULL, role_capture_settings());
-	if (obstacle == NULL)
+	adopt_look(view, &look);
+	catalog_view_insert(view, look.obstacle == NULL,
+	                    list_concat(role_capture_settings(), look.settings));
+	if (look.obstacle == NULL)
 	{
-		adopt_tell_foreign(view, foreign);
+		adopt_tell_foreign(view, look.foreign);
 		return;
 	}
-	catalog_view_set_strategy(view, "none", obstacle);
-	ereport(NOTICE,
-	        (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view), obstacle),
-	         errhint("Use REFRESH MATERIALIZED VIEW.")));
+	catalog_view_set_strategy(view, "none", look.obstacle);
+	ereport(NOTICE, (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view),
+	                        look.obstacle),
+	                 errhint("Use REFRESH MATERIALIZED VIEW.")));
 }
 
 /* The matview is gone: so are its row and its hidden state. */
@@ -209,28 +237,25 @@ freshet_adopt(PG_FUNCTION_ARGS)
 {
 	Oid view = PG_GETARG_OID(0);
 	ViewRow *row;
-	char *obstacle;
-	Oid foreign;
+	List *settings;
+	AdoptQuery look;
 
 	PreventCommandDuringRecovery("freshet.adopt()");
 	adopt_lock(view);
 	row = catalog_view(view);
 	if (row != NULL && row->maintain)
 		PG_RETURN_VOID();
-	obstacle = adopt_obstacle(view, &foreign);
-	if (obstacle != NULL)
+	adopt_look(view, &look);
+	if (look.obstacle != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 		                errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
-		                errdetail("In its query, %s.", obstacle),
+		                errdetail("In its query, %s.", look.obstacle),
 		                errhint("Use REFRESH MATERIALIZED VIEW.")));
-	adopt_tell_foreign(view, foreign);
-	if (row == NULL)
-		catalog_view_insert(view, true, role_capture_settings());
-	else
-	{
-		catalog_view_set_maintain(view, true);
-		catalog_view_set_strategy(view, NULL, NULL);
-	}
+	adopt_tell_foreign(view, look.foreign);
+	settings = role_capture_settings();
+	if (row != NULL)
+		settings = role_merge_settings(settings, row->settings);
+	catalog_view_insert(view, true, list_concat(settings, look.settings));
 	PG_RETURN_VOID();
 }
 

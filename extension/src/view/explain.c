@@ -673,6 +673,29 @@ explain_state(Explain *explain, ViewRow *row)
 		explain_line(explain, 1, "not adopted yet: it is about to be computed");
 }
 
+/* What the view's query read of the session when it was created. */
+static void
+explain_settings(Explain *explain, ViewRow *row)
+{
+	bool owner = has_privs_of_role(GetUserId(), explain->view->rd_rel->relowner);
+	ListCell *cell;
+
+	foreach (cell, row->settings)
+	{
+		const char *setting = lfirst(cell);
+		const char *value = strchr(setting, '=');
+		char *name = pnstrdup(setting, strcspn(setting, "="));
+
+		if (role_keeps_setting(name))
+			continue;
+		if (value == NULL)
+			explain_line(explain, 1, "setting %s is kept as it was: not there", name);
+		else
+			explain_line(explain, 1, "setting %s is kept as it was%s%s", name, owner ? ": " : "",
+			             owner ? quote_literal_cstr(value + 1) : "");
+	}
+}
+
 /* A maintained view. */
 static void
 explain_maintained(Explain *explain, ViewRow *row)
@@ -680,7 +703,7 @@ explain_maintained(Explain *explain, ViewRow *row)
 	Role before;
 
 	role_compute(&before, explain->view->rd_rel->relowner, row->settings);
-	explain->plan = plan_view(explain->view);
+	explain->plan = plan_view(explain->view, row->settings);
 	if (explain->plan->query != NULL)
 		explain->names = explain_query_names(explain->plan->query);
 	switch (explain->plan->strategy)
@@ -699,6 +722,7 @@ explain_maintained(Explain *explain, ViewRow *row)
 			break;
 	}
 	role_restore(&before);
+	explain_settings(explain, row);
 	explain_state(explain, row);
 }
 

@@ -107,15 +107,15 @@ view_load(Oid oid, List *settings, bool tied)
 	}
 	context = AllocSetContextCreate(CurrentMemoryContext, "freshet view", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	settings = view_differing_settings(settings);
 	role_compute(&role, relation->rd_rel->relowner, settings);
-	plan = plan_view(relation);
+	plan = plan_view(relation, settings);
 	(void) view_check_rights((Node *) plan->query, NULL);
 	tied &= plan->ties > 0;
 	if (tied)
 		plan_give_up(plan, "LIMIT at whose end rows tie");
 	(void) part_bind(plan, true);
 	role_restore(&role);
+	settings = view_differing_settings(settings);
 	view = view_make(oid, plan, settings, context);
 	view->tied = tied;
 	foreach (cell, plan->parts)

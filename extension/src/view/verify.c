@@ -44,9 +44,9 @@ PG_FUNCTION_INFO_V1(freshet_verify);
 
 /* The view's query, planned now; its relations are locked. */
 static PlannedStmt *
-verify_plan(Relation view)
+verify_plan(Relation view, List *settings)
 {
-	Query *query = plan_view(view)->query;
+	Query *query = plan_view(view, settings)->query;
 
 	if (query == NULL)
 		elog(ERROR, "materialized view \"%s\" is missing rewrite information",
@@ -61,16 +61,16 @@ verify_lock(Relation view, List *settings)
 	Role before;
 
 	role_compute(&before, view->rd_rel->relowner, settings);
-	(void) verify_plan(view);
+	(void) verify_plan(view, settings);
 	role_restore(&before);
 }
 
 /* Take the rows of the view's query under the active snapshot out. */
 static void
-verify_add_query(Relation view, int64 at_ms, Difference *difference)
+verify_add_query(Relation view, List *settings, int64 at_ms, Difference *difference)
 {
-	difference_add_query(difference, verify_plan(view), "freshet.verify", delta_times(at_ms, at_ms),
-	                     -1);
+	difference_add_query(difference, verify_plan(view, settings), "freshet.verify",
+	                     delta_times(at_ms, at_ms), -1);
 }
 
 /* Add the view's rows under the active snapshot. */
@@ -101,7 +101,7 @@ verify_compare(Relation view, List *settings, int64 at_ms)
 	int64 differing = 0;
 
 	role_compute(&before, view->rd_rel->relowner, settings);
-	verify_add_query(view, at_ms, difference);
+	verify_add_query(view, settings, at_ms, difference);
 	role_restore(&before);
 	verify_add_view(view, difference);
 
