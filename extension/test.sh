@@ -9,11 +9,13 @@
 set -eu
 
 cd "$(dirname "$0")"
+HERE=$PWD
 PG_CONFIG=${PG_CONFIG:-pg_config}
 PORT=${FRESHET_TEST_PORT:-5610}
 BIN=$("$PG_CONFIG" --bindir)
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/freshet-test-XXXXXX")
 OUT=$DIR/out
+IN=$DIR/in
 
 as_server() {
 	if [ "$(id -u)" = 0 ]; then
@@ -27,7 +29,7 @@ finish() {
 	status=$?
 	as_server "$BIN/pg_ctl" -D "$DIR/data" -m immediate -w stop >/dev/null 2>&1 || true
 	if [ -n "${FRESHET_TEST_ACCEPT:-}" ]; then
-		cp "$OUT"/results/*.out "$OUT"/output_iso/results/*.out expected/ 2>/dev/null || true
+		cp "$OUT"/results/*.out "$OUT"/output_iso/results/*.out "$HERE/expected/" 2>/dev/null || true
 	elif [ $status -ne 0 ]; then
 		echo "--- what differs"
 		cat "$OUT"/regress.diffs "$OUT"/regression.diffs "$OUT"/output_iso/regression.diffs 2>/dev/null || true
@@ -38,7 +40,10 @@ finish() {
 	exit $status
 }
 
-mkdir -p "$OUT"
+# The user postgres may not be let into this directory, root's home say: all it needs is copied, and run from there.
+mkdir -p "$OUT" "$IN"
+cp -R sql expected specs "$IN"
+cd "$IN"
 if [ "$(id -u)" = 0 ]; then
 	chown -R postgres "$DIR"
 fi
@@ -71,7 +76,7 @@ run() {
 	program=$1
 	shift
 	[ $# -gt 0 ] || return 0
-	as_server "$REGRESS_DIR/$program" --inputdir="$PWD" --bindir="$BIN" --outputdir="$OUT" \
+	as_server "$REGRESS_DIR/$program" --inputdir="$IN" --bindir="$BIN" --outputdir="$OUT" \
 		--host="$DIR" --port="$PORT" --user=postgres --dbname=contrib_regression "$@"
 }
 
