@@ -7,6 +7,7 @@
 #   make fuzz     random tables, queries and histories for an hour (FUZZ_SECONDS), failures in fuzz-results/
 #   make suites   other people's test suites, directly at PostgreSQL and through the door
 #   make bench    the numbers of README.md
+#   make cost     what keeping each shape of view costs, counted: compared with bench/cost.txt; RENEW=1 writes it
 #
 # Settings: PG_CONFIG (which PostgreSQL), FRESHET_DATA (where `make run` keeps its data),
 # PREFIX (where `make install` puts the server), PYTEST (arguments for pytest), SUITES (which ones),
@@ -19,9 +20,10 @@ JOBS ?= $(shell nproc)
 PYTEST ?= tests
 SAN ?=
 WERROR ?=
+RENEW ?=
 T ?=
 
-export PG_CONFIG PREFIX SAN WERROR
+export PG_CONFIG PREFIX SAN WERROR RENEW
 
 MAKEFLAGS += --no-print-directory
 C_FILES = $(shell git ls-files '*.c' '*.h')
@@ -32,7 +34,7 @@ EXTENSION_FLAGS = COPT="$(if $(SAN),$(SANITIZE)) $(if $(WERROR),-Werror)"
 AS_OWNER = $(shell [ -w "$$($(PG_CONFIG) --pkglibdir 2>/dev/null)" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 AS_PREFIX = $(shell [ -w "$(PREFIX)/bin" ] || [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all extension server deps install install-extension run check check-one test test-valgrind suites fuzz bench format lint clean
+.PHONY: all extension server deps install install-extension run check check-one test test-valgrind suites fuzz bench cost format lint clean
 
 all: extension server
 
@@ -89,6 +91,10 @@ bench: install-extension server $(VENV_STAMP)
 
 format: | .deps-stamp
 	@clang-format -i $(C_FILES)
+
+cost: install-extension $(VENV_STAMP)
+	@command -v valgrind >/dev/null || { echo "make cost needs valgrind" >&2; exit 1; }
+	@.venv/bin/python bench/cost
 
 # clang-format has the last word on layout, the compiler on warnings.
 lint: | .deps-stamp
