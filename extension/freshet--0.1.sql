@@ -85,12 +85,14 @@ AS 'MODULE_PATHNAME', 'freshet_view_state'
 LANGUAGE C VOLATILE ROWS 20;
 COMMENT ON FUNCTION freshet.view_state() IS 'what the worker says of each view; see freshet.views';
 
--- One row per matview. An error text may quote data, so only the owner sees it.
+-- One row per matview. An error text may quote data, so only the owner sees it; who may
+-- not read the view does not learn what it is made of.
 CREATE VIEW freshet.views AS
 SELECT c.oid::regclass AS view,
 	coalesce(v.maintain, false) AS maintained,
 	v.strategy,
-	coalesce(v.reason, CASE WHEN v.view IS NULL THEN 'not adopted; see freshet.adopt' END) AS reason,
+	CASE WHEN v.view IS NULL THEN 'not adopted; see freshet.adopt'
+		WHEN has_table_privilege(c.oid, 'SELECT') OR pg_has_role(c.relowner, 'USAGE') THEN v.reason END AS reason,
 	s.frontier,
 	s.frontier_time,
 	s.lag,

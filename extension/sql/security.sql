@@ -329,6 +329,53 @@ REVOKE regress_readers FROM regress_eve;
 SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass) IS NOT NULL$$);
 SELECT error FROM freshet.views WHERE view = 'eve.secrets'::regclass;
 
+-- a subscription is the session's role's, whose function made it as somebody else
+CREATE FUNCTION alice.subscribe(name text, target text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+'BEGIN RETURN freshet.subscribe(name, target); END';
+CREATE TABLE eve.seen (id int);
+ALTER TABLE eve.seen OWNER TO regress_eve;
+SET SESSION AUTHORIZATION regress_eve;
+SELECT alice.subscribe('lent', 'alice.secret');
+SELECT alice.subscribe('mine', '(SELECT id, eve.session() AS as_ FROM eve.seen)');
+INSERT INTO eve.seen VALUES (1);
+SELECT freshet.wait_fresh() IS NOT NULL AS fresh;
+SELECT mz_diff, id, as_ FROM freshet.changes('mine') AS (mz_timestamp numeric, mz_diff bigint, id int, as_ text);
+SELECT freshet.unsubscribe('mine');
+CREATE FUNCTION eve.become() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	PERFORM set_config('role', 'postgres', true);
+	RETURN current_user;
+EXCEPTION WHEN OTHERS THEN
+	RETURN sqlerrm;
+END $$;
+RESET SESSION AUTHORIZATION;
+SET ROLE regress_eve;
+SELECT freshet.subscribe('eves', '(SELECT eve.become() FROM eve.seen)');
+RESET ROLE;
+SELECT mz_diff, became FROM freshet.changes('eves') AS (mz_timestamp numeric, mz_diff bigint, became text);
+SELECT freshet.unsubscribe('eves');
+-- and a role has so many
+SET freshet.max_subscriptions_per_role = 2;
+SET ROLE regress_eve;
+SELECT freshet.subscribe('one', 'eve.seen');
+SELECT freshet.subscribe('two', 'eve.seen');
+SELECT freshet.subscribe('three', 'eve.seen');
+SELECT freshet.verify('eve.means');
+SET freshet.max_subscriptions_per_role = 3;
+RESET ROLE;
+SELECT freshet.verify('eve.means');
+SELECT freshet.subscribe('three', 'eve.seen');
+SELECT freshet.unsubscribe(s) FROM unnest('{one,two,three}'::text[]) s;
+SET ROLE regress_eve;
+SELECT freshet.verify('eve.means');
+RESET ROLE;
+RESET freshet.max_subscriptions_per_role;
+
+-- what a view of somebody else is made of is nothing to who may not read it
+SET ROLE regress_alice;
+SELECT view, maintained, strategy, reason, error FROM freshet.views WHERE view::text ~ 'eve.(pid|secrets|tenant)' ORDER BY 1;
+RESET ROLE;
+
 -- each object of the extension, and what others than its owner may do with it
 SELECT pg_describe_object(classid, objid, 0) AS object,
 	CASE classid

@@ -39,6 +39,8 @@
 #include "cut/cut.h"
 
 #define FRONTIER_MAX_PINS 1024
+/* So many of these are kept for superusers. */
+#define FRONTIER_RESERVED_PINS 32
 
 /* FrontierDatabase.maintained when the worker has not counted (again) yet */
 #define FRONTIER_UNCOUNTED UINT32_MAX
@@ -50,6 +52,7 @@
 typedef struct FrontierPin
 {
 	pid_t pid; /* 0: free */
+	Oid role;  /* who reads */
 	TransactionId xmin;
 	int64 since_ms;
 	bool lost; /* older than freshet.max_cut_age: dropped */
@@ -132,9 +135,10 @@ typedef enum FrontierWait
 /* Bytes of the server's secret. */
 #define FRONTIER_SECRET_SIZE 32
 
-extern int frontier_max_databases; /* GUC freshet.max_databases */
-extern int frontier_max_views;     /* GUC freshet.max_views */
-extern int frontier_ring_kb;       /* GUC freshet.change_ring */
+extern int frontier_max_databases;     /* GUC freshet.max_databases */
+extern int frontier_max_views;         /* GUC freshet.max_views */
+extern int frontier_max_pins_per_role; /* GUC freshet.max_subscriptions_per_role */
+extern int frontier_ring_kb;           /* GUC freshet.change_ring */
 
 extern void frontier_request_shmem(void);
 extern void frontier_startup_shmem(void);

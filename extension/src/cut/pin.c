@@ -16,6 +16,8 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
+int frontier_max_pins_per_role = 256;
+
 /* what this backend must give back when it ends */
 static bool exit_registered = false;
 static FrontierDatabase *pinned = NULL;
@@ -37,25 +39,65 @@ pin_backend_exit(int code, Datum arg)
 	pin_count = 0;
 }
 
+/* How many pins a role has, and all roles together; the caller holds the spinlock. */
+static void
+pin_count_of(const FrontierDatabase *database, Oid role, int *own, int *all)
+{
+	*own = *all = 0;
+	for (int i = 0; i < database->pins_used; i++)
+	{
+		if (database->pins[i].pid == 0)
+			continue;
+		(*all)++;
+		*own += database->pins[i].role == role;
+	}
+}
+
+/* Says that there is no pin for a role. */
+static void
+pin_refuse(Oid role, int own)
+{
+	if (own >= frontier_max_pins_per_role)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+		                errmsg("too many subscriptions of role \"%s\" in this database",
+		                       GetUserNameFromId(role, false)),
+		                errdetail("A role can read at most %d cuts at a time.",
+		                          frontier_max_pins_per_role),
+		                errhint("An administrator can increase "
+		                        "freshet.max_subscriptions_per_role.")));
+	ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+	                errmsg("too many subscriptions in this database"),
+	                errdetail("At most %d cuts can be read at a time; %d are kept for superusers.",
+	                          FRONTIER_MAX_PINS, FRONTIER_RESERVED_PINS)));
+}
+
 /* See frontier.h. */
 int
 frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 {
+	Oid role = GetUserId();
+	bool privileged = superuser();
 	int pin = -1;
-	bool full = true;
+	bool full;
+	int own;
+	int all;
 	int64 now = cut_now_ms();
 
 	frontier_at_exit(&exit_registered, pin_backend_exit);
 	SpinLockAcquire(&database->lock);
-	for (int i = 0; i < FRONTIER_MAX_PINS; i++)
+	pin_count_of(database, role, &own, &all);
+	full = privileged ? all >= FRONTIER_MAX_PINS
+	                  : own >= frontier_max_pins_per_role ||
+	                        all >= FRONTIER_MAX_PINS - FRONTIER_RESERVED_PINS;
+	for (int i = 0; i < FRONTIER_MAX_PINS && !full; i++)
 	{
 		if (database->pins[i].pid != 0)
 			continue;
-		full = false;
 		if (TransactionIdIsValid(database->slot_xmin))
 		{
 			pin = i;
 			database->pins[i].pid = MyProcPid;
+			database->pins[i].role = role;
 			database->pins[i].xmin = *xmin = database->slot_xmin;
 			database->pins[i].since_ms = now;
 			database->pins[i].lost = false;
@@ -66,9 +108,7 @@ frontier_pin(FrontierDatabase *database, TransactionId *xmin)
 	SpinLockRelease(&database->lock);
 
 	if (full)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-		                errmsg("too many subscriptions in this database"),
-		                errdetail("At most %d cuts can be read at a time.", FRONTIER_MAX_PINS)));
+		pin_refuse(role, privileged ? -1 : own);
 	if (pin >= 0)
 	{
 		pinned = database;

@@ -74,6 +74,11 @@ init_define_settings(void)
 	                        "A subscriber that has fallen behind it compares whole relations.",
 	                        &frontier_ring_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
 	                        NULL, NULL);
+	DefineCustomIntVariable("freshet.max_subscriptions_per_role",
+	                        "Sets how many subscriptions a role can have in a database.",
+	                        "Superusers can have any number; some are kept for them.",
+	                        &frontier_max_pins_per_role, 256, 0, FRONTIER_MAX_PINS, PGC_SUSET, 0,
+	                        NULL, NULL, NULL);
 	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
 	                         "freshet.adopt and freshet.release change it for a view.",
 	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -281,7 +281,8 @@ void
 role_subscribe(Role *before, Oid user, List *settings)
 {
 	role_save(before);
-	SetUserIdAndSecContext(user, before->security);
+	/* whoever reads the subscription, its query must not become the session's user */
+	SetUserIdAndSecContext(user, before->security | SECURITY_LOCAL_USERID_CHANGE);
 	role_set_kept(settings);
 }
 

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pg/role.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 #include "utils/syscache.h"
@@ -80,6 +81,7 @@ freshet_subscribe(PG_FUNCTION_ARGS)
 {
 	Subscription *subscription;
 	Scope scope;
+	Role before;
 	int64 as_of;
 	int64 up_to;
 
@@ -99,10 +101,12 @@ freshet_subscribe(PG_FUNCTION_ARGS)
 	subscription->as_of = as_of;
 	subscription->up_to = up_to;
 
+	role_subscribe(&before, subscription->user, NIL);
 	scope_enter(&scope);
 	target_resolve(subscription, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	scope_leave(&scope);
 	position_start(subscription);
+	role_restore(&before);
 
 	PG_RETURN_TEXT_P(cstring_to_text(target_column_list(subscription->columns)));
 }

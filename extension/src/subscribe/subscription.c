@@ -103,6 +103,19 @@ subscription_relation_changed(Datum arg, Oid relation)
 	}
 }
 
+/*
+ * The role that subscribes. A subscription outlives the function that makes it: one that
+ * runs as somebody else, its definer, lends the session's role nothing.
+ */
+static Oid
+subscription_role(void)
+{
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		                errmsg("cannot subscribe within security-restricted operation")));
+	return InLocalUserIdChange() ? GetOuterUserId() : GetUserId();
+}
+
 /* A new subscription without a target. It is known from here on. */
 Subscription *
 subscription_create(const char *name)
@@ -135,7 +148,7 @@ subscription_create(const char *name)
 	subscription->name = MemoryContextStrdup(context, name);
 	subscription->created = GetCurrentSubTransactionId();
 	subscription->in_block = IsTransactionBlock();
-	subscription->user = GetUserId();
+	subscription->user = subscription_role();
 	subscription->pin = -1;
 	subscription->rows = -1;
 	subscription->as_of = SUBSCRIPTION_NO_TIME;
