@@ -376,6 +376,25 @@ SET ROLE regress_alice;
 SELECT view, maintained, strategy, reason, error FROM freshet.views WHERE view::text ~ 'eve.(pid|secrets|tenant)' ORDER BY 1;
 RESET ROLE;
 
+-- what a database's owner sets for it counts in no process of ours
+SELECT format('ALTER DATABASE %I SET %s', current_database(), s)
+FROM unnest('{exit_on_error = on,role = regress_eve,default_transaction_read_only = on,search_path = eve}'::text[]) s \gexec
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE backend_type = 'freshet worker' AND datname = current_database();
+CREATE TABLE eve.divisor (n int);
+INSERT INTO eve.divisor VALUES (1);
+CREATE MATERIALIZED VIEW eve.inverse AS SELECT 1 / n AS n FROM eve.divisor;
+INSERT INTO eve.divisor VALUES (2);
+SELECT pg_temp.wait($$(SELECT count(*) FROM eve.inverse) = 2$$);
+CREATE TEMP TABLE worker AS SELECT pid FROM pg_stat_activity
+WHERE backend_type = 'freshet worker' AND datname = current_database();
+INSERT INTO eve.divisor VALUES (0);
+SELECT pg_temp.wait($$(SELECT error FROM freshet.views WHERE view = 'eve.inverse'::regclass) IS NOT NULL$$);
+SELECT error FROM freshet.views WHERE view = 'eve.inverse'::regclass;
+SELECT count(*) FROM pg_stat_activity JOIN worker USING (pid);
+SELECT format('ALTER DATABASE %I RESET %s', current_database(), s)
+FROM unnest('{exit_on_error,role,default_transaction_read_only,search_path}'::text[]) s \gexec
+
 -- each object of the extension, and what others than its owner may do with it
 SELECT pg_describe_object(classid, objid, 0) AS object,
 	CASE classid
