@@ -1,9 +1,14 @@
 """A view in trouble keeps its last good content, says why, holds up nobody, and heals by itself."""
 
 import os
+import signal
+import threading
 import time
 
+import psycopg
 import pytest
+from harness import system
+from harness.postgres import Postgres
 
 SCHEMA = """
 CREATE TABLE t (id int PRIMARY KEY, kind int, amount numeric);
@@ -175,3 +180,115 @@ def test_an_index_that_is_locked(connect):
     healed(connection, "poor")
     connection.close()
     locker.close()
+
+
+CRASHES = """
+CREATE FUNCTION crash(int) RETURNS text LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE MATERIALIZED VIEW poor AS SELECT kind, count(*) AS n, min(CASE WHEN id > 500 THEN crash(id) END) AS c FROM t GROUP BY kind;
+"""
+
+
+@pytest.fixture
+def alone():
+    """A cluster of the test's own, whose processes crash."""
+    cluster = Postgres().start()
+    connection = cluster.psycopg()
+    connection.execute("CREATE EXTENSION freshet")
+    connection.execute(SCHEMA)
+    connection.close()
+    yield cluster
+    if system.is_running(cluster.pid):
+        cluster.stop()
+    cluster.remove()
+
+
+def persistent(cluster: Postgres, statement: str):
+    """What a statement returns, once the cluster lets us in and lets it through."""
+    rows = []
+
+    def runs() -> bool:
+        try:
+            with cluster.psycopg() as connection:
+                rows[:] = connection.execute(statement).fetchall()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    system.wait_until(runs, 30, 0.1, statement)
+    return rows
+
+
+def worker_of(connection) -> int | None:
+    row = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'freshet worker'").fetchone()
+    return row and row[0]
+
+
+def test_a_view_at_which_the_worker_dies(alone):
+    """After the second crash the others go on without it; freshet.adopt tries again."""
+    connection = alone.psycopg()
+    connection.execute(CRASHES)
+    connection.execute("SELECT count(*) FROM poor")
+    connection.execute("INSERT INTO t VALUES (1000, 1, 0)")
+    connection.close()
+    system.wait_until(lambda: persistent(alone, "SELECT sqlstate, strategy FROM freshet.views WHERE view = 'poor'::regclass")
+                      == [("57P02", "none")], 30, 0.2, "the view is left alone")
+    assert alone.log.read_text().count("was terminated by signal 11") == 2
+    connection = alone.psycopg()
+    connection.execute("INSERT INTO t VALUES (1001, 1, 0)")
+    assert connection.execute("SELECT sum(n) FROM healthy").fetchone() == (102,)
+    assert connection.execute("SELECT sum(n) FROM poor").fetchone() == (100,)
+    connection.execute("DELETE FROM t WHERE id > 500")
+    connection.execute("SELECT freshet.adopt('poor')")
+    assert connection.execute("SELECT sum(n) FROM poor").fetchone() == (100,)
+    healed(connection, "poor")
+    connection.close()
+
+
+def test_a_worker_that_is_killed_is_not_the_view_s_fault(alone):
+    """Deaths count while nothing of the view is committed between them, and only those at work on it."""
+    for _ in range(3):
+        connection = alone.psycopg()
+        system.wait_until(lambda: worker_of(connection), 20, what="a worker")
+        connection.execute("UPDATE t SET amount = amount + 1")
+        os.kill(worker_of(connection), signal.SIGKILL)
+        connection.close()
+        assert persistent(alone, "SELECT sum(n) FROM healthy") == [(100,)]
+        assert persistent(alone, "SELECT count(*) FROM freshet.views WHERE strategy = 'none'") == [(0,)]
+
+
+def test_a_worker_that_is_ended_comes_back_at_once(alone):
+    connection = alone.psycopg()
+    for number in range(6):
+        pid = worker_of(connection)
+        connection.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+        started = time.monotonic()
+        system.wait_until(lambda: worker_of(connection) not in (None, pid), 20, 0.02, "another worker")
+        assert time.monotonic() - started < system.patience(1)
+    connection.close()
+
+
+@pytest.mark.parametrize("busy", ["query", "sleep", "lock"])
+def test_the_server_stops_while_the_worker_is_busy(alone, busy):
+    connection = alone.psycopg()
+    connection.execute("CREATE TABLE u (id int); CREATE TABLE w (id int)")
+    connection.execute("CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+                       "'BEGIN PERFORM pg_sleep(120) WHERE $1 > 0; RETURN $1; END'")
+    connection.execute({
+        "query": "CREATE MATERIALIZED VIEW poor AS SELECT count(*) AS n FROM u, generate_series(1, u.id) a, generate_series(1, u.id) b",
+        "sleep": "CREATE MATERIALIZED VIEW poor AS SELECT slow(id) FROM u",
+        "lock": "CREATE MATERIALIZED VIEW poor AS SELECT count(*) AS n FROM u, w"}[busy])
+    connection.execute("SELECT count(*) FROM poor")
+    if busy == "lock":
+        locker = alone.psycopg(autocommit=False)
+        locker.execute("LOCK TABLE w")
+    connection.execute("INSERT INTO u VALUES (100000)")
+    reader = alone.psycopg()
+    reading = threading.Thread(target=lambda: pytest.raises(psycopg.Error, reader.execute, "SELECT count(*) FROM poor"))
+    if busy != "lock":
+        reading.start()
+        time.sleep(0.5)
+    started = time.monotonic()
+    alone.stop()
+    assert time.monotonic() - started < system.patience(5)
+    if busy != "lock":
+        reading.join()

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "cut/wal.h"
+#include "maintain/quarantine.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -60,7 +61,11 @@ ahead_rows(const Ahead *ahead, HeapTuple rows, int count, void *context)
 		ExecStoreHeapTuple(&rows[i], step->slots[i], false);
 	}
 	foreach (cell, step->folds)
+	{
+		quarantine_enter(ahead_fold_view(lfirst(cell)));
 		ahead_fold_rows(lfirst(cell), step->slots, count);
+	}
+	quarantine_leave();
 	for (int i = 0; i < count; i++)
 		ExecClearTuple(step->slots[i]);
 }
@@ -91,6 +96,7 @@ ahead_take(Worker *worker, Ahead *ahead)
 		MaintainedView *view = ((WorkerView *) lfirst(cell))->view;
 		AheadFold *fold = NULL;
 
+		quarantine_enter(view->view);
 		if (ahead_wanted(view, ahead->relid))
 			fold = ahead_fold_begin(view, worker->cut, ahead, step.descriptor);
 		if (fold)
@@ -161,6 +167,7 @@ ahead_step(Worker *worker, XLogRecPtr upto)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		cut_reset();
+		quarantine_leave();
 		ahead_spoil_all(worker);
 	}
 	PG_END_TRY();

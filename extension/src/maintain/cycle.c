@@ -27,6 +27,7 @@
 #include "cut/retention.h"
 #include "cut/wal.h"
 #include "debug/point.h"
+#include "maintain/quarantine.h"
 #include "maintain/worker.h"
 #include "maintain/yield.h"
 #include "miscadmin.h"
@@ -355,6 +356,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	instr_time end;
 
 	worker->culprit = entry;
+	quarantine_enter(view->view);
 	if (view->plan->blind && view->plan->clock)
 		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
 	INSTR_TIME_SET_CURRENT(start);
@@ -394,6 +396,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		view->clock_at_ms = now + Max(CLOCK_INTERVAL_MS, view->rebuild_us * RECOMPUTE_REST / 1000);
 	}
 	worker->culprit = NULL;
+	quarantine_done(view->view);
 	if (!view->tied && view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
 	{
 		/* planned again, it rests between its runs as others do */
@@ -576,6 +579,7 @@ cycle_run(Worker *worker)
 			cycle_maintain(worker, entry, action, &cycle);
 	}
 	delta_set_changes(NIL);
+	quarantine_leave();
 
 	/* 5 */
 	cut_include_own_transaction(cut);
@@ -592,6 +596,7 @@ cycle_run(Worker *worker)
 	(void) yield_end();
 
 	DEBUG_POINT("committed");
+	quarantine_settle(true);
 	cycle_settle(worker);
 	capture_finish(worker->capture, false);
 	ahead_forget_ended(worker);
@@ -692,6 +697,8 @@ cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 	ListCell *cell;
 
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	quarantine_leave();
+	quarantine_settle(false);
 	QueryCancelPending = false;
 	delta_set_changes(NIL);
 	capture_finish(worker->capture, true);

@@ -8,7 +8,8 @@
  * is started once in every database that accepts connections and is no
  * template; where it finds no extension it says so (launcher_report), and the
  * launcher does not try again until CREATE EXTENSION asks for it. A worker that
- * ends without a word has crashed and is restarted with growing delay.
+ * somebody ended is followed by the next one at once; one that ends without a
+ * word has failed and is restarted with growing delay.
  *
  * It also removes what databases leave behind that were dropped: their
  * replication slot and their entry in shared memory.
@@ -28,6 +29,7 @@
 #include "catalog/pg_database.h"
 #include "cut/frontier.h"
 #include "maintain/launcher.h"
+#include "maintain/quarantine.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -288,6 +290,7 @@ launcher_clean(List *slots, List *all)
 		ereport(LOG, (errmsg("dropping replication slot \"%s\" of a database that is gone",
 		                     NameStr(name))));
 		ReplicationSlotDrop(NameStr(name), true);
+		quarantine_remove(dboid);
 	}
 	while (OidIsValid(dboid = frontier_next_database(&position)))
 	{

@@ -20,6 +20,7 @@
 #include "nodes/nodes.h"
 #include "access/relation.h"
 #include "maintain/indexer.h"
+#include "maintain/quarantine.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -30,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "view/apply.h"
 #include "view/catalog.h"
 
 /* How many relations can be subscribed to at a time. */
@@ -646,6 +648,26 @@ load_postpone(Worker *worker, Oid view, ErrorData *error)
 		pg_atomic_write_u32(&shared->failed, 1);
 }
 
+/*
+ * A view at which the worker died again and again is a plain one from now on:
+ * freshet.adopt tries again. The caller has locked it.
+ */
+static void
+load_quarantine(Oid view)
+{
+	const char *why =
+	    "the server process that keeps views fresh died twice while it worked on this one";
+
+	catalog_view_set_maintain(view, false);
+	catalog_view_set_strategy(view, "none", why);
+	catalog_view_set_error(view, unpack_sql_state(ERRCODE_CRASH_SHUTDOWN), why);
+	hidden_drop_all(view);
+	ereport(WARNING,
+	        (errmsg("materialized view \"%s\" is not kept fresh any more", get_rel_name(view)),
+	         errdetail("%c%s.", toupper((unsigned char) why[0]), why + 1),
+	         errhint("SELECT freshet.adopt('%s') tries again.", get_rel_name(view))));
+}
+
 /* Load a view in a transaction of its own, or let it fall behind. */
 static void
 load_one(Worker *worker, ViewRow *row)
@@ -655,6 +677,7 @@ load_one(Worker *worker, ViewRow *row)
 	                !load_listed(cut->unsettled, cut->unsettled_count, row->view);
 	ErrorData *volatile error = NULL;
 	volatile bool loaded = false;
+	bool quarantined = quarantine_due(row->view);
 
 	DEBUG_POINT("load");
 	StartTransactionCommand();
@@ -663,10 +686,19 @@ load_one(Worker *worker, ViewRow *row)
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
 		loaded = load_may_retry(worker, row->view) &&
-		         ConditionalLockRelationOid(row->view, RowExclusiveLock) &&
-		         load_view(worker, row, from_cut);
+		         ConditionalLockRelationOid(row->view,
+		                                    quarantined ? ShareRowExclusiveLock : RowExclusiveLock);
+		if (loaded && quarantined)
+			load_quarantine(row->view);
+		else if (loaded)
+		{
+			quarantine_enter(row->view);
+			loaded = load_view(worker, row, from_cut);
+		}
 		PopActiveSnapshot();
 		CommitTransactionCommand();
+		if (loaded && quarantined)
+			quarantine_forget(row->view);
 	}
 	PG_CATCH();
 	{
@@ -678,6 +710,7 @@ load_one(Worker *worker, ViewRow *row)
 		loaded = false;
 	}
 	PG_END_TRY();
+	quarantine_leave();
 	load_loading = false;
 
 	if (!loaded)

@@ -19,6 +19,7 @@
 #include "maintain/barrier.h"
 #include "maintain/indexer.h"
 #include "maintain/launcher.h"
+#include "maintain/quarantine.h"
 #include "maintain/worker.h"
 #include "maintain/yield.h"
 #include "miscadmin.h"
@@ -65,6 +66,24 @@
 
 int worker_max_cut_age = 3600; /* GUC, seconds */
 int worker_cycle_delay = 20;   /* GUC, milliseconds */
+
+static volatile sig_atomic_t worker_terminated = false;
+
+/* Somebody ended the worker: that is no crash, and the next one is to come at once. */
+static void
+worker_terminate(SIGNAL_ARGS)
+{
+	worker_terminated = true;
+	die(postgres_signal_arg);
+}
+
+/* Tell the launcher why the process ends. */
+static void
+worker_exit(int code, Datum arg)
+{
+	if (worker_terminated)
+		launcher_report(LAUNCHER_LEFT);
+}
 
 /* Leave for a reason the launcher is told. */
 static void
@@ -300,7 +319,8 @@ freshet_worker_main(Datum dboid)
 	Worker *worker;
 	FrontierDatabase *database;
 
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, worker_terminate);
+	before_shmem_exit(worker_exit, (Datum) 0);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(dboid), InvalidOid, 0);
@@ -325,6 +345,7 @@ freshet_worker_main(Datum dboid)
 	load_initialize(worker);
 	yield_initialize();
 	frontier_ring_create(database);
+	quarantine_initialize();
 	worker_resume(worker);
 
 	for (;;)

@@ -165,6 +165,13 @@ ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, Tuple
 	return fold;
 }
 
+/* Whose fold it is. */
+Oid
+ahead_fold_view(const AheadFold *fold)
+{
+	return fold->view->view;
+}
+
 /* Fold rows of the relation. */
 void
 ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count)

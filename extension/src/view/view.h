@@ -175,6 +175,7 @@ typedef struct AheadFold AheadFold;
 extern bool ahead_wanted(MaintainedView *view, Oid relid);
 extern AheadFold *
 ahead_fold_begin(MaintainedView *view, const Cut *cut, const Ahead *ahead, TupleDesc descriptor);
+extern Oid ahead_fold_view(const AheadFold *fold);
 extern void ahead_fold_rows(AheadFold *fold, TupleTableSlot **rows, int count);
 extern void ahead_fold_end(AheadFold *fold);
 extern List *ahead_groups(MaintainedView *view, const RelationChange *change);
