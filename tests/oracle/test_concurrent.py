@@ -129,3 +129,47 @@ def test_views_made_while_others_write(database):  # noqa: F811
     threads.join()
     assert not differences(maker, shapes)
     maker.close()
+
+
+def test_cuts_beside_a_transaction_of_many_subtransactions(database):  # noqa: F811
+    """What more than 64 subtransactions wrote is seen with their transaction; a cut costs what is new since the last."""
+    connection, writer = database(), database()
+    connection.execute("CREATE TABLE few (n int); CREATE TABLE many (n int)")
+    connection.execute("CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM few")
+    connection.execute("CREATE MATERIALIZED VIEW listed AS SELECT n FROM many")
+    connection.execute("CREATE PROCEDURE burn(times int) LANGUAGE plpgsql AS "
+                       "'BEGIN FOR i IN 1 .. times LOOP PERFORM txid_current(); COMMIT; END LOOP; END'")
+    connection.execute("SET synchronous_commit = off")
+
+    def looked_up() -> int:
+        connection.execute("SELECT pg_stat_clear_snapshot()")
+        return connection.execute("SELECT blks_hit FROM pg_stat_slru WHERE name = 'Subtrans'").fetchone()[0]
+
+    def cuts(count: int) -> None:
+        for _ in range(count):
+            connection.execute("INSERT INTO few VALUES (1)")
+            connection.execute("SELECT n FROM counted")
+
+    writer.autocommit = False
+    for number in range(100):
+        writer.execute(f"SAVEPOINT s; INSERT INTO many VALUES ({number}); {'ROLLBACK TO s' if number % 7 == 0 else 'RELEASE s'}")
+    connection.execute("CALL burn(20000)")
+    cuts(5)
+    time.sleep(1.5)  # what processes looked up is told once a second
+    before = looked_up()
+    cuts(50)
+    time.sleep(1.5)
+    cuts(1)
+    # 51 times 20,000 otherwise; sessions look up as many as they meet rows of
+    assert looked_up() - before < 200_000
+    for number in range(100, 150):
+        writer.execute(f"SAVEPOINT s; INSERT INTO many VALUES ({number}); RELEASE s")
+        if number % 10 == 0:
+            cuts(1)
+    assert connection.execute("SELECT count(*) FROM listed").fetchone() == (0,)
+    writer.commit()
+    assert connection.execute("SELECT count(*) FROM listed").fetchone() == (135,)
+    assert connection.execute("SELECT count(*) FROM many").fetchone() == (135,)
+    assert connection.execute("SELECT freshet.verify('listed')").fetchone() == (0,)
+    connection.close()
+    writer.close()

@@ -75,13 +75,87 @@ snapshot_make(Snapshot source, TransactionId xmax, const TransactionId *running,
 	return snapshot;
 }
 
+/* What is known of an overflowed snapshot, for the next one. */
+static TransactionId *resolved = NULL;
+static int resolved_count = 0;
+static TransactionId resolved_xmax = InvalidTransactionId;
+
+/*
+ * Append those of the xids from begin to before end that run in a snapshot.
+ *
+ * A subtransaction has an xid a moment before pg_subtrans has its parent, and
+ * until then does not look as if it ran. What has not ended runs, whatever is
+ * said of its parent; and what has ended had its parent there, so that is asked
+ * for first.
+ */
+static TransactionId *
+snapshot_running(Snapshot source, TransactionId begin, TransactionId end, TransactionId *running,
+                 int *count, int *capacity)
+{
+	for (TransactionId xid = begin; TransactionIdPrecedes(xid, end);)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!(TransactionIdDidCommit(xid) || TransactionIdDidAbort(xid)) ||
+		    XidInMVCCSnapshot(xid, source))
+		{
+			if (*count == *capacity)
+			{
+				*capacity *= 2;
+				running = repalloc_huge(running, *capacity * sizeof(TransactionId));
+			}
+			running[(*count)++] = xid;
+		}
+		TransactionIdAdvance(xid);
+	}
+	return running;
+}
+
+/*
+ * The running transactions and subtransactions of an overflowed snapshot, added
+ * to its transactions. Through pg_subtrans, which still covers everything from
+ * the snapshot's xmin on as long as the surrounding transaction holds that
+ * xmin.
+ *
+ * What did not run in an earlier snapshot of ours, and had begun before it,
+ * does not run in this one: of the xids before that only those that did are
+ * asked for.
+ */
+static TransactionId *
+snapshot_overflowed(Snapshot source, TransactionId *running, int *count, int *capacity)
+{
+	TransactionId begin = source->xmin;
+
+	if (TransactionIdIsValid(resolved_xmax) && TransactionIdPrecedes(begin, resolved_xmax) &&
+	    TransactionIdPrecedesOrEquals(resolved_xmax, source->xmax))
+	{
+		for (int i = 0; i < resolved_count; i++)
+		{
+			TransactionId next = resolved[i];
+
+			TransactionIdAdvance(next);
+			if (TransactionIdFollowsOrEquals(resolved[i], begin))
+				running = snapshot_running(source, resolved[i], next, running, count, capacity);
+		}
+		begin = resolved_xmax;
+	}
+	running = snapshot_running(source, begin, source->xmax, running, count, capacity);
+	qsort(running, *count, sizeof(TransactionId), xid_compare);
+	*count = qunique(running, *count, sizeof(TransactionId), xid_compare);
+
+	resolved_xmax = InvalidTransactionId;
+	if (resolved != NULL)
+		pfree(resolved);
+	resolved = NULL;
+	resolved = MemoryContextAllocHuge(TopMemoryContext, Max(*count, 1) * sizeof(TransactionId));
+	memcpy(resolved, running, *count * sizeof(TransactionId));
+	resolved_count = *count;
+	resolved_xmax = source->xmax;
+	return running;
+}
+
 /*
  * Copy a snapshot that the snapshot manager gave us, every running
  * subtransaction included.
- *
- * If the list of subtransactions overflowed, they are found through
- * pg_subtrans, which still covers everything from the snapshot's xmin on as
- * long as the surrounding transaction holds that xmin.
  */
 static Snapshot
 snapshot_resolve(Snapshot source)
@@ -98,26 +172,7 @@ snapshot_resolve(Snapshot source)
 		count += source->subxcnt;
 	}
 	else
-	{
-		TransactionId xid = source->xmin;
-
-		while (TransactionIdPrecedes(xid, source->xmax))
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (XidInMVCCSnapshot(xid, source))
-			{
-				if (count == capacity)
-				{
-					capacity *= 2;
-					running = repalloc_huge(running, capacity * sizeof(TransactionId));
-				}
-				running[count++] = xid;
-			}
-			TransactionIdAdvance(xid);
-		}
-		qsort(running, count, sizeof(TransactionId), xid_compare);
-		count = qunique(running, count, sizeof(TransactionId), xid_compare);
-	}
+		running = snapshot_overflowed(source, running, &count, &capacity);
 
 	result = snapshot_make(source, source->xmax, running, count);
 	if (TransactionIdPrecedes(source->xmin, result->xmin))
