@@ -81,3 +81,26 @@ def test_the_slot_was_given_up(cluster):
     exact(connection)
     for one in (connection, locker, checkpointer):
         one.close()
+
+
+def test_the_slot_was_given_up_for_an_open_transaction(cluster):
+    """The worker goes on while one transaction keeps the WAL it wrote; what that writes is not lost with the slot."""
+    server = cluster({"max_slot_wal_keep_size": "'1MB'", "min_wal_size": "'32MB'", "max_wal_size": "'32MB'"})
+    connection, writer = server.psycopg(), server.psycopg(autocommit=False)
+    connection.execute(SCHEMA)
+    exact(connection)
+    writer.execute("DELETE FROM t WHERE id <= 100")
+    pid = worker(connection)
+    for number in range(4):
+        connection.execute("INSERT INTO t VALUES (%s, 1)", (2000 + number,))
+        connection.execute("SELECT count(*) FROM listed")
+        connection.execute("SELECT pg_switch_wal()")
+    connection.execute("CHECKPOINT")
+    system.wait_until(lambda: re.search(rf"terminating process {pid} to release replication slot", server.log.read_text()),
+                      20, what="the slot is too old")
+    exact(connection)
+    writer.execute("INSERT INTO t VALUES (0, 0)")
+    writer.commit()
+    exact(connection)
+    for one in (connection, writer):
+        one.close()

@@ -292,3 +292,21 @@ def test_the_server_stops_while_the_worker_is_busy(alone, busy):
     assert time.monotonic() - started < system.patience(5)
     if busy != "lock":
         reading.join()
+
+
+def test_a_reader_does_not_wait_beyond_lock_timeout(connect):
+    connection = connect()
+    connection.execute("SELECT count(*) FROM healthy")
+    pid = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'freshet worker' AND datname = current_database()"
+                             ).fetchone()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        connection.execute("INSERT INTO t VALUES (1000, 1, 1)")
+        connection.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            connection.execute("SELECT sum(n) FROM healthy")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    connection.execute("RESET lock_timeout")
+    assert connection.execute("SELECT sum(n) FROM healthy").fetchone() == (101,)
+    connection.close()

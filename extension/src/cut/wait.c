@@ -19,6 +19,8 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -121,8 +123,10 @@ wait_blocked_by_me(FrontierDatabase *database)
 	int count;
 	bool mine = false;
 	pid_t worker = database->worker_pid;
+	PGPROC *process = worker == 0 ? NULL : BackendPidGetProc(worker);
 
-	if (worker == 0)
+	/* it hardly ever waits; who blocks whom is asked under all locks of the lock table */
+	if (process == NULL || *(LOCK *volatile *) &process->waitLock == NULL)
 		return false;
 	array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(worker)));
 	pids = (int32 *) ARR_DATA_PTR(array);
@@ -219,6 +223,16 @@ wait_loop(FrontierDatabase *database, FrontierView *view, uint64 completed, int6
 			if (passed >= timeout_ms)
 				return FRONTIER_TIMEOUT;
 			slice = Min(slice, timeout_ms - passed);
+		}
+		if (LockTimeout > 0)
+		{
+			long passed = TimestampDifferenceMilliseconds(started, now);
+
+			if (passed >= LockTimeout)
+				ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				                errmsg("canceling statement due to lock timeout"),
+				                errdetail("It waited for a materialized view to become fresh.")));
+			slice = Min(slice, LockTimeout - passed);
 		}
 		/* by the clock: a busy worker may wake us more often than that */
 		if (TimestampDifferenceExceeds(looked, now, LOOK_MS))
