@@ -148,7 +148,7 @@ read_flags(Given *given, int count, char **arguments, bool others_follow, int *r
 		}
 		/* Of a flag given twice the last one counts. */
 		free(given->value[setting]);
-		given->value[setting] = strdup(value);
+		given->value[setting] = copy_string(value);
 	}
 	*rest = i;
 	return true;
@@ -298,7 +298,7 @@ settle(Config *config, Given *given, char *problem)
 		int most = setting->kind == SETTING_PORT ? 65535 : 100000;
 
 		if (setting->kind == SETTING_TEXT)
-			*(char **) field = value ? strdup(value) : NULL;
+			*(char **) field = value ? copy_string(value) : NULL;
 		else if (!read_number(value, least, most, (int *) field))
 		{
 			snprintf(problem, CONFIG_PROBLEM,

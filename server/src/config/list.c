@@ -59,10 +59,10 @@ list_aliases(const char *text, size_t *count)
 
 		if (colon != NULL)
 		{
-			aliases[i].search_path = strdup(colon + 1);
+			aliases[i].search_path = copy_string(colon + 1);
 			*colon = '\0';
 		}
-		aliases[i].name = strdup(parts[i]);
+		aliases[i].name = copy_string(parts[i]);
 	}
 	list_free(parts);
 	return aliases;

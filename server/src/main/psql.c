@@ -14,7 +14,6 @@
 #include "main/commands.h"
 #include "main/log.h"
 #include "main/status.h"
-#include "postgres/external.h"
 #include "postgres/program.h"
 #include "postgres/settings.h"
 
@@ -63,7 +62,7 @@ command_psql(const Config *config, int argument_count, char **arguments)
 	if (config->postgres != NULL)
 	{
 		words[count++] = "-d";
-		words[count++] = external_conninfo(config->postgres, NULL);
+		words[count++] = config->postgres;
 	}
 	else if (server == 0 || !set_environment(&directory))
 	{

@@ -33,9 +33,6 @@
 #include "session/server.h"
 #include "tls/certificate.h"
 
-/* PostgreSQL's usual port: the name of its socket where no port is open. */
-#define SOCKET_PORT 5432
-
 /* How long clients may take to fetch the server's last words. */
 #define FAREWELL_MS 2000
 
@@ -75,11 +72,27 @@ static void stop(int exit_status);
 
 /* A connection string for the server's own connections; the caller frees it. */
 char *
-service_conninfo(const char *database)
+service_conninfo(const char *user, const char *database)
 {
 	if (server.config->postgres != NULL)
-		return external_conninfo(server.config->postgres, database);
-	return conninfo_socket(server.directory.sockets, server.port, database);
+		return external_conninfo(server.config->postgres, user, database);
+	return conninfo_socket(server.directory.sockets, server.port, user != NULL ? user : SERVER_ROLE,
+	                       database);
+}
+
+/* Let the server log in as this role; see service.h. */
+bool
+service_let_in(const char *user)
+{
+	bool added;
+
+	if (server.cluster == NULL)
+		return true;
+	if (!accounts_add(&server.directory, server.config, user, &added))
+		return false;
+	if (added)
+		cluster_reload(server.cluster);
+	return true;
 }
 
 /* The certificate in use. */
@@ -210,27 +223,15 @@ try_port(const char *host, int port, char *problem)
 	return port;
 }
 
-/* Is this one of the trusted roles? */
-static bool
-is_trusted(const char *role)
-{
-	size_t i;
-
-	for (i = 0; server.config->trusted_role_list[i] != NULL; i++)
-		if (strcmp(server.config->trusted_role_list[i], role) == 0)
-			return true;
-	return false;
-}
-
 /*
- * Where PostgreSQL listens by TCP: at the native port, and, if some clients must
- * be asked for a password that others are not, on this machine for the doors.
+ * Where PostgreSQL listens by TCP: at the native port, and on this machine for the
+ * doors, whose clients are asked for their password there.
  */
 static bool
 choose_addresses(char *problem)
 {
 	const Config *config = server.config;
-	bool for_passwords = server.beyond_loopback || !is_trusted(SERVER_ROLE);
+	Address *password = &server.sessions.password_backend;
 	bool local = false;
 	const char *why;
 	size_t i;
@@ -255,28 +256,23 @@ choose_addresses(char *problem)
 				local = true;
 		}
 	}
-	if (for_passwords)
+	if (server.port == 0)
+		server.port = try_port("127.0.0.1", 0, problem);
+	if (server.port < 0)
+		return false;
+	if (!local)
 	{
 		size_t used = strlen(server.addresses);
 
-		if (server.port == 0)
-			server.port = try_port("127.0.0.1", 0, problem);
-		if (server.port < 0)
-			return false;
-		if (!local)
-			snprintf(server.addresses + used, sizeof server.addresses - used, "%s127.0.0.1",
-			         used > 0 ? "," : "");
-		server.sessions.has_password_backend = true;
-		if (!address_tcp(&server.sessions.password_backend, PASSWORD_SOURCE, 0, &why))
-			return false;
-		server.sessions.password_backend.local = server.sessions.password_backend.remote;
-		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_addr.s_addr =
-		    htonl(INADDR_LOOPBACK);
-		((struct sockaddr_in *) &server.sessions.password_backend.remote)->sin_port =
-		    htons((uint16_t) server.port);
+		snprintf(server.addresses + used, sizeof server.addresses - used, "%s127.0.0.1",
+		         used > 0 ? "," : "");
 	}
-	if (server.port == 0)
-		server.port = SOCKET_PORT;
+	server.sessions.has_password_backend = true;
+	if (!address_tcp(password, PASSWORD_SOURCE, 0, &why))
+		return false;
+	password->local = password->remote;
+	((struct sockaddr_in *) &password->remote)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	((struct sockaddr_in *) &password->remote)->sin_port = htons((uint16_t) server.port);
 	return true;
 }
 
@@ -492,11 +488,10 @@ begin_postgres(char *problem)
 		    !cluster_await_predecessor(&server.directory, problem) || !choose_addresses(problem) ||
 		    !initdb_ensure(&server.directory, config, problem))
 			return false;
-		server.sessions.server_role = SERVER_ROLE;
 		if (!address_unix(&server.sessions.backend, server.directory.sockets, server.port))
 			abort();
 	}
-	server.sessions.conninfo = service_conninfo("postgres");
+	server.sessions.conninfo = service_conninfo(NULL, "postgres");
 	return true;
 }
 

@@ -17,6 +17,8 @@
 #ifndef FRESHET_SERVICE_H
 #define FRESHET_SERVICE_H
 
+#include <stdbool.h>
+
 #include "net/loop.h"
 
 #define SERVICE_STOP_MS 5000
@@ -31,9 +33,16 @@ typedef struct Service
 extern void service_stopped(const Service *service);
 
 /*
- * A libpq connection string for the server's own superuser connections to this
- * database; the caller frees it.
+ * A libpq connection string for the server's own connections to this database; the
+ * caller frees it. NULL is the server's own role; as any other the server gets in only
+ * after service_let_in, and where PostgreSQL is not ours only if its pg_hba.conf says so.
  */
-extern char *service_conninfo(const char *database);
+extern char *service_conninfo(const char *user, const char *database);
+
+/*
+ * Let the server log in as this role, by its own socket; on the first thread. It takes
+ * PostgreSQL a moment to notice. False: the role's name cannot be written down.
+ */
+extern bool service_let_in(const char *user);
 
 #endif /* FRESHET_SERVICE_H */

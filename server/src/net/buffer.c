@@ -93,3 +93,17 @@ buffer_free(Buffer *buffer)
 	free(buffer->memory);
 	memset(buffer, 0, sizeof *buffer);
 }
+
+/* A copy of a string. */
+char *
+copy_string(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+	{
+		fprintf(stderr, "freshet: out of memory\n");
+		abort();
+	}
+	return copy;
+}

@@ -36,4 +36,7 @@ extern void buffer_consume(Buffer *buffer, size_t count);
 extern void buffer_clear(Buffer *buffer);
 extern void buffer_free(Buffer *buffer);
 
+/* A copy of a string, under the same rule about memory. */
+extern char *copy_string(const char *text);
+
 #endif /* FRESHET_BUFFER_H */

@@ -30,9 +30,8 @@ complain(const char *message, char *problem)
 static PGconn *
 open_database(const Directory *directory, int port, const char *database, char *problem)
 {
-	char *conninfo = conninfo_socket(directory->sockets, port, database);
+	char *conninfo = conninfo_socket(directory->sockets, port, SERVER_ROLE, database);
 	PGconn *connection = PQconnectdb(conninfo);
-	PGresult *result;
 
 	free(conninfo);
 	if (PQstatus(connection) != CONNECTION_OK)
@@ -41,8 +40,6 @@ open_database(const Directory *directory, int port, const char *database, char *
 		PQfinish(connection);
 		return NULL;
 	}
-	result = PQexec(connection, "SET client_min_messages = warning");
-	PQclear(result);
 	return connection;
 }
 

@@ -47,19 +47,39 @@ external_find(const char *conninfo, Address *address, char *version, size_t vers
 	return good;
 }
 
-/* The same connection string for another database; NULL keeps the one it names. */
+/*
+ * A connection of the server's own by the same connection string to another database,
+ * as another user unless that is NULL. A password in it is its own user's alone.
+ */
 char *
-external_conninfo(const char *conninfo, const char *database)
+external_conninfo(const char *conninfo, const char *user, const char *database)
 {
 	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
 	PQconninfoOption *option;
+	const char *theirs = "";
+	Buffer settings = {0};
 	Buffer result = {0};
 
 	for (option = options; option != NULL && option->keyword != NULL; option++)
-		if (option->val != NULL && (database == NULL || strcmp(option->keyword, "dbname") != 0))
+	{
+		bool others = user != NULL && (strcmp(option->keyword, "user") == 0 ||
+		                               strcmp(option->keyword, "password") == 0);
+
+		if (option->val == NULL || others || strcmp(option->keyword, "dbname") == 0)
+			continue;
+		if (strcmp(option->keyword, "options") == 0)
+			theirs = option->val;
+		else
 			conninfo_add(&result, option->keyword, option->val);
-	if (database != NULL)
-		conninfo_add(&result, "dbname", database);
+	}
+	if (user != NULL)
+		conninfo_add(&result, "user", user);
+	conninfo_add(&result, "dbname", database);
+	buffer_append(&settings, theirs, strlen(theirs));
+	buffer_append(&settings, " ", 1);
+	buffer_append(&settings, conninfo_pinned, strlen(conninfo_pinned) + 1);
+	conninfo_add(&result, "options", buffer_data(&settings));
+	buffer_free(&settings);
 	buffer_append(&result, "", 1);
 	PQconninfoFree(options);
 	return result.memory;

@@ -19,6 +19,6 @@
 
 extern bool external_find(const char *conninfo, Address *address, char *version,
                           size_t version_size, char *problem, size_t problem_size);
-extern char *external_conninfo(const char *conninfo, const char *database);
+extern char *external_conninfo(const char *conninfo, const char *user, const char *database);
 
 #endif /* FRESHET_EXTERNAL_H */

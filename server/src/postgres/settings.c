@@ -4,12 +4,11 @@
  *	  The configuration files of the embedded PostgreSQL.
  *
  * Who may enter: PostgreSQL sees the door, not the client. So
- *	- a client on this machine that names a trusted role comes through the unix
- *	  socket, where `peer` lets only the server's own account (and root) be it;
- *	- one from elsewhere that names a trusted role, or that names the server's own
- *	  role where this is not trusted, is connected by TCP from PASSWORD_SOURCE,
- *	  where nobody is trusted;
- *	- everybody else proves a password by SCRAM on either way.
+ *	- the unix socket is the server's own: `peer` lets only the server's account (and
+ *	  root) in, and only as the roles of pg_ident.conf. Of clients only one on this machine that
+ *	  names a trusted role is connected by it;
+ *	- every other client is connected by TCP from PASSWORD_SOURCE, where everybody
+ *	  proves a password by SCRAM.
  * The socket's directory is the server's alone, so nobody else on the machine
  * reaches the first rule.
  *
@@ -21,6 +20,7 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -28,6 +28,10 @@
 #include "net/buffer.h"
 
 #define MEGABYTE ((unsigned long long) 1024 * 1024)
+
+/* Owners of sources, as whom the server writes. */
+static char **owners;
+static size_t owner_count;
 
 /* Less POSIX shared memory than this is not enough. */
 #define SHARED_MEMORY_LEAST (256 * MEGABYTE)
@@ -164,7 +168,14 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 static void
 add_quoted(Buffer *text, const char *name)
 {
-	add(text, "\"%s\"", name);
+	add(text, "\"");
+	for (; *name != '\0'; name++)
+	{
+		if (*name == '"')
+			buffer_append(text, name, 1);
+		buffer_append(text, name, 1);
+	}
+	add(text, "\"");
 }
 
 /* One rule, for databases and for replication; NULL for all roles. */
@@ -192,15 +203,11 @@ add_rule(Buffer *text, const char *type, char *const *roles, const char *address
 static bool
 write_rules(const Directory *directory, const Config *config, char *problem)
 {
-	static char *const server_role[] = {SERVER_ROLE, NULL};
 	char *const *trusted = config->trusted_role_list;
 	Buffer text = {0};
 
 	add(&text, "# Written by freshet at every start; see trusted_roles in freshet.conf.\n");
-	add_rule(&text, "local", server_role, "", "peer map=freshet");
-	if (trusted[0] != NULL)
-		add_rule(&text, "local", trusted, "", "peer map=freshet");
-	add_rule(&text, "local", NULL, "", "scram-sha-256");
+	add_rule(&text, "local", NULL, "", "peer map=freshet");
 	add_rule(&text, "host", NULL, PASSWORD_SOURCE "/32", "scram-sha-256");
 	if (config->native_port != 0 && trusted[0] != NULL)
 	{
@@ -211,18 +218,24 @@ write_rules(const Directory *directory, const Config *config, char *problem)
 	return write_text(directory->pgdata, "pg_hba.conf", &text, problem);
 }
 
-/* The account may be the role through the socket. */
+/* The server's account, and root, may be the role through the socket. */
 static void
-add_account(Buffer *text, const char *account, const char *role)
+add_role(Buffer *text, const char *account, const char *role)
 {
-	add(text, "freshet ");
-	add_quoted(text, account);
-	add(text, " ");
-	add_quoted(text, role);
-	add(text, "\n");
+	const char *const accounts[] = {account, "root"};
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+	{
+		add(text, "freshet ");
+		add_quoted(text, accounts[i]);
+		add(text, " ");
+		add_quoted(text, role);
+		add(text, "\n");
+	}
 }
 
-/* Which account of this machine may be which role through the socket. */
+/* As whom the server may come through the socket. */
 static bool
 write_accounts(const Directory *directory, const Config *config, char *problem)
 {
@@ -236,15 +249,47 @@ write_accounts(const Directory *directory, const Config *config, char *problem)
 		         (int) geteuid());
 		return false;
 	}
-	add(&text, "# Written by freshet at every start.\n");
-	add_account(&text, account->pw_name, SERVER_ROLE);
-	add_account(&text, "root", SERVER_ROLE);
+	add(&text, "# Written by freshet at every start and with every owner of a source.\n");
+	add_role(&text, account->pw_name, SERVER_ROLE);
 	for (i = 0; config->trusted_role_list[i] != NULL; i++)
-	{
-		add_account(&text, account->pw_name, config->trusted_role_list[i]);
-		add_account(&text, "root", config->trusted_role_list[i]);
-	}
+		add_role(&text, account->pw_name, config->trusted_role_list[i]);
+	for (i = 0; i < owner_count; i++)
+		add_role(&text, account->pw_name, owners[i]);
 	return write_text(directory->pgdata, "pg_ident.conf", &text, problem);
+}
+
+/* Is the name among these? */
+static bool
+is_among(char *const *names, size_t count, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < count && names[i] != NULL; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The server comes through the socket as this role too; if it is added, once
+ * PostgreSQL has read its configuration again. False: the name does not fit into a line.
+ */
+bool
+accounts_add(const Directory *directory, const Config *config, const char *role, bool *added)
+{
+	char problem[DIRECTORY_PROBLEM];
+
+	*added = false;
+	if (strcmp(role, SERVER_ROLE) == 0 || is_among(config->trusted_role_list, SIZE_MAX, role) ||
+	    is_among(owners, owner_count, role))
+		return true;
+	if (strpbrk(role, "\n\r") != NULL)
+		return false;
+	*added = true;
+	owners = realloc(owners, (owner_count + 1) * sizeof *owners);
+	if (owners == NULL || (owners[owner_count++] = strdup(role)) == NULL)
+		abort();
+	return write_accounts(directory, config, problem);
 }
 
 /* The files written at every start. */

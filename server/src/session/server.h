@@ -9,9 +9,10 @@
  *	- A SessionServer is filled in before its loops are started. After that
  *	  nothing in it changes but `unavailable`.
  *	- `unavailable` is NULL exactly while PostgreSQL takes connections.
- *	- PostgreSQL lets the server in as any of `trusted_roles`, and as `server_role`,
- *	  by `backend` without a password. A client gets that way to them only if it is on this machine and
- *	  the role is trusted; else it gets `password_backend`, where a password is asked for.
+ *	- By `backend` PostgreSQL lets the server in as itself, as any of `trusted_roles` and
+ *	  as the owners of sources, without a password. A client gets that way only if it is on this
+ *	  machine and names a trusted role; all others get `password_backend`, where PostgreSQL
+ *	  asks for a password. Of a PostgreSQL that is not ours there is only `backend`.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,8 +41,7 @@ typedef struct SessionServer
 	Address backend;
 	Address password_backend;
 	bool has_password_backend;
-	char **trusted_roles;    /* NULL at the end */
-	const char *server_role; /* or NULL */
+	char **trusted_roles; /* NULL at the end */
 	DatabaseAlias *aliases;
 	size_t alias_count;
 	char *conninfo; /* for questions of the server's own */

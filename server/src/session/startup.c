@@ -218,7 +218,7 @@ apply_alias(Session *session, const DatabaseAlias *alias)
 	buffer_free(&session->startup);
 	session->startup = packet;
 	free(session->database);
-	session->database = strdup(DEFAULT_DATABASE);
+	session->database = copy_string(DEFAULT_DATABASE);
 }
 
 /* PostgreSQL said whether a database of the alias's name really exists. */
@@ -249,13 +249,10 @@ static void
 connect_backend(Session *session)
 {
 	SessionServer *server = session->loop->server;
-	const Address *address = &server->backend;
-	bool trusted = is_trusted(server, session->user);
-	bool socket_role =
-	    trusted || (server->server_role && strcmp(session->user, server->server_role) == 0);
+	bool trusted = session->from_loopback && is_trusted(server, session->user);
+	const Address *address =
+	    server->has_password_backend && !trusted ? &server->password_backend : &server->backend;
 
-	if (server->has_password_backend && socket_role && !(trusted && session->from_loopback))
-		address = &server->password_backend;
 	session->phase = SESSION_CONNECTING;
 	session->backend =
 	    stream_connect(loop_uv(session->loop->loop), address, &session_backend_events, session);
@@ -328,8 +325,8 @@ begin_session(Session *session, const char *packet, uint32_t length)
 		user = "";
 	if (database == NULL || *database == '\0')
 		database = user;
-	session->user = strdup(user);
-	session->database = strdup(database);
+	session->user = copy_string(user);
+	session->database = copy_string(database);
 	buffer_append(&session->startup, packet, length);
 	if (!replication && find_alias(server, database) != NULL)
 	{

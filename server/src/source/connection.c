@@ -7,6 +7,7 @@
  */
 #include "source/connection.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +39,8 @@ struct Connection
 	bool copying;
 	bool copy_more;
 	Buffer data;
-	char *sqlstate;
-	char *message;
+	char sqlstate[6]; /* of the script's error; empty: none */
+	char *message;    /* of that, or of the loss */
 };
 
 static int connections;
@@ -55,6 +56,14 @@ connection_count(void)
 	return connections;
 }
 
+/* Keep a message in the place of the one before. */
+static void
+set_message(Connection *connection, const char *message)
+{
+	free(connection->message);
+	connection->message = copy_string(message);
+}
+
 /* A handle is closed; after the last one the memory goes. */
 static void
 handle_closed(uv_handle_t *handle)
@@ -64,7 +73,6 @@ handle_closed(uv_handle_t *handle)
 	if (--connection->handles > 0)
 		return;
 	buffer_free(&connection->data);
-	free(connection->sqlstate);
 	free(connection->message);
 	free(connection);
 	connections--;
@@ -85,7 +93,10 @@ watch(Connection *connection, int events)
 	if (connection->fd < 0)
 	{
 		if (uv_poll_init(connection->loop, &connection->poll, fd) != 0)
-			abort();
+		{
+			lose(connection);
+			return;
+		}
 		connection->poll.data = connection;
 		connection->handles++;
 		connection->fd = fd;
@@ -111,18 +122,23 @@ report_loss(uv_timer_t *timer)
 {
 	Connection *connection = timer->data;
 
-	if (!connection->closed)
-		connection->events->lost(connection->owner, PQerrorMessage(connection->pq));
+	if (connection->closed)
+		return;
+	/* libpq's own would go with the connection, which the owner is going to close */
+	set_message(connection, PQerrorMessage(connection->pq));
+	connection->message[strcspn(connection->message, "\n")] = '\0';
+	connection->events->lost(connection->owner, connection->message);
 }
 
 /* The script has ended. */
 static void
 script_over(Connection *connection)
 {
-	Script script = connection->script;
+	bool failed = connection->sqlstate[0] != '\0';
 
 	connection->state = CONNECTION_IDLE;
-	script.done(connection->owner, connection->sqlstate, connection->message);
+	connection->script.done(connection->owner, failed ? connection->sqlstate : NULL,
+	                        failed ? connection->message : NULL);
 }
 
 /*
@@ -213,14 +229,15 @@ take_results(Connection *connection)
 			case PGRES_EMPTY_QUERY:
 				break;
 			default:
-				if (connection->sqlstate == NULL)
+				if (connection->sqlstate[0] == '\0')
 				{
 					const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 					const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-					connection->sqlstate = strdup(sqlstate != NULL ? sqlstate : "08006");
-					connection->message =
-					    strdup(message != NULL ? message : PQresultErrorMessage(result));
+					snprintf(connection->sqlstate, sizeof connection->sqlstate, "%s",
+					         sqlstate != NULL ? sqlstate : "08006");
+					set_message(connection,
+					            message != NULL ? message : PQresultErrorMessage(result));
 				}
 				break;
 		}
@@ -345,10 +362,7 @@ connection_run(Connection *connection, const Script *script)
 	connection->script = *script;
 	connection->copies = 0;
 	connection->copying = false;
-	free(connection->sqlstate);
-	free(connection->message);
-	connection->sqlstate = NULL;
-	connection->message = NULL;
+	connection->sqlstate[0] = '\0';
 	connection->state = CONNECTION_RUNNING;
 	if (!PQsendQuery(connection->pq, script->sql) || (flushed = PQflush(connection->pq)) < 0)
 	{
@@ -356,6 +370,38 @@ connection_run(Connection *connection, const Script *script)
 		return;
 	}
 	watch(connection, flushed > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+}
+
+/* Add what libpq made of a text; nothing, if the text was not valid UTF-8. */
+static bool
+add_escaped(Buffer *sql, char *escaped)
+{
+	if (escaped == NULL)
+		return false;
+	buffer_append(sql, escaped, strlen(escaped));
+	PQfreemem(escaped);
+	return true;
+}
+
+/* Add a text as a literal. */
+bool
+connection_literal(Connection *connection, Buffer *sql, const char *text)
+{
+	return add_escaped(sql, PQescapeLiteral(connection->pq, text, strlen(text)));
+}
+
+/* Add a text as an identifier. */
+bool
+connection_identifier(Connection *connection, Buffer *sql, const char *text)
+{
+	return add_escaped(sql, PQescapeIdentifier(connection->pq, text, strlen(text)));
+}
+
+/* The process that serves the connection. */
+int
+connection_backend(const Connection *connection)
+{
+	return PQbackendPID(connection->pq);
 }
 
 /* Close the connection; nothing is heard of it any more. */

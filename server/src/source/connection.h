@@ -8,7 +8,8 @@
  *	  transaction unless it says otherwise. COPY … FROM STDIN in it is fed by
  *	  the script's `fill`.
  *	- Callbacks come from the loop, never from inside a call of this module.
- *	- After connection_close no callback comes.
+ *	- After connection_close no callback comes. What a callback was given (a
+ *	  message, a result) stays until the callback returns, closed or not.
  *	- While a COPY is fed the socket is watched for writing, whatever the last
  *	  flush said: nothing else would bring the feeding back.
  *
@@ -61,6 +62,13 @@ connection_open(uv_loop_t *loop, char *conninfo, const ConnectionEvents *events,
 extern void connection_run(Connection *connection, const Script *script);
 extern bool connection_busy(const Connection *connection);
 extern void connection_close(Connection *connection);
+
+/* Text as a literal or an identifier behind what is in `sql`; false: it is no text. */
+extern bool connection_literal(Connection *connection, Buffer *sql, const char *text);
+extern bool connection_identifier(Connection *connection, Buffer *sql, const char *text);
+
+/* The process that serves the connection, by PostgreSQL's word. */
+extern int connection_backend(const Connection *connection);
 
 /* connections that are not quite closed yet */
 extern int connection_count(void);

@@ -91,7 +91,7 @@ extension_looked(Materialize *mz)
 		           "Run CREATE EXTENSION freshet.");
 		return;
 	}
-	conninfo = service_conninfo(session_database(mz->session));
+	conninfo = service_conninfo(NULL, session_database(mz->session));
 	mz->link = link_open(loop_uv(loop_here()), conninfo);
 	free(conninfo);
 	link_query(mz->link, CREATE_EXTENSION, NULL, extension_answered, mz);

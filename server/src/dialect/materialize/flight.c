@@ -329,7 +329,7 @@ error_field(const WireMessage *message, char field, char **value)
 	free(*value);
 	*value = NULL;
 	if (wire_error_field(message, field, &found) && found != NULL)
-		*value = strdup(found);
+		*value = copy_string(found);
 }
 
 /* Keep the error. */

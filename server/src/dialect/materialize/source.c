@@ -7,6 +7,9 @@
  * row in the server's catalog (source/catalog.h), all in one transaction of
  * the session's. Who runs sources hears of it at commit (NOTIFY).
  *
+ * The session's search_path is the user's, or the database owner's. What is sent
+ * here in the name of a superuser too names every function, type and operator in full.
+ *
  *-------------------------------------------------------------------------
  */
 #include <ctype.h>
@@ -20,9 +23,6 @@
 #include "source/catalog.h"
 #include "source/loadgen/generator.h"
 #include "source/loadgen/loadgen.h"
-
-/* The largest scale that is made. */
-#define SCALE_MAX 100.0
 
 /* A source's table. */
 typedef struct Member
@@ -117,7 +117,7 @@ read_options(Materialize *mz, const MzSource *source, SourceMaking *making)
 			char *end = NULL;
 			double scale = option->value != NULL ? strtod(option->value, &end) : 0;
 
-			if (!(scale > 0 && scale <= SCALE_MAX) || *end != '\0')
+			if (!(scale > 0 && scale <= CATALOG_SCALE_MAX) || *end != '\0')
 			{
 				task_raise(mz, "22023",
 				           arena_printf(&mz->memory, "unsupported scale factor %s",
@@ -173,6 +173,7 @@ read_tables(Materialize *mz, const MzSource *source, SourceMaking *making)
 	for (int i = 0; i < source->table_count; i++)
 	{
 		const MzSourceTable *table = &source->tables[i];
+		int place = making->member_count;
 		int found = -1;
 
 		for (int j = 0; j < generator->table_count; j++)
@@ -193,7 +194,11 @@ read_tables(Materialize *mz, const MzSource *source, SourceMaking *making)
 			    NULL);
 			return false;
 		}
-		making->members[making->member_count++] = (Member){found, table->schema, table->name};
+		/* in the order in which they will be locked */
+		for (; place > 0 && making->members[place - 1].table > found; place--)
+			making->members[place] = making->members[place - 1];
+		making->members[place] = (Member){found, table->schema, table->name};
+		making->member_count++;
 	}
 	return true;
 }
@@ -216,7 +221,8 @@ append_labels(Materialize *mz, Text *sql, const SourceMaking *making, const char
 
 	text_init(&body, &mz->flight.memory);
 	/* a PostgreSQL of somebody else's may not have the library */
-	text_append(&body, "BEGIN IF current_setting('freshet.auto_index', true) IS NOT NULL THEN ");
+	text_append(
+	    &body, "BEGIN IF pg_catalog.current_setting('freshet.auto_index', true) IS NOT NULL THEN ");
 	for (int i = 0; i < making->member_count; i++)
 	{
 		const Member *member = &making->members[i];
@@ -231,6 +237,27 @@ append_labels(Materialize *mz, Text *sql, const SourceMaking *making, const char
 	text_append(sql, ";");
 }
 
+/* A name as the literal of its quoted form, as regclass and regnamespace read it. */
+static void
+append_name(Materialize *mz, Text *sql, const char *schema, const char *name)
+{
+	Text quoted;
+
+	text_init(&quoted, &mz->flight.memory);
+	text_qualified(&quoted, schema, name);
+	text_literal(sql, quoted.data);
+}
+
+/* A count, of which -1 stands for none. */
+static void
+append_count(Text *sql, int64_t count)
+{
+	if (count < 0)
+		text_append(sql, ", NULL");
+	else
+		text_printf(sql, ", %" PRId64, count);
+}
+
 /* What was asked before the source is made is answered. */
 static void
 create_checked(Materialize *mz)
@@ -243,7 +270,6 @@ create_checked(Materialize *mz)
 	const char *progress;
 	int64_t interval;
 	Text sql;
-	Text quoted_schema;
 
 	if (mz->flight.failed)
 	{
@@ -299,51 +325,34 @@ create_checked(Materialize *mz)
 	text_qualified(&sql, progress_schema, progress);
 	text_append(&sql, " (\"offset\" bigint);INSERT INTO ");
 	text_qualified(&sql, progress_schema, progress);
-	text_append(&sql, " VALUES (0);INSERT INTO freshet_server.source (schema, name,"
-	                  " generator, interval_ms, as_of, up_to, max_cardinality, scale_factor,"
-	                  " create_sql, progress) VALUES (");
-	text_init(&quoted_schema, &mz->flight.memory);
-	text_identifier(&quoted_schema, schema);
-	text_literal(&sql, quoted_schema.data);
+	text_append(&sql, " VALUES (0);INSERT INTO freshet_server.new_source (schema, name, generator,"
+	                  " interval_ms, as_of, up_to, max_cardinality, scale_factor, create_sql,"
+	                  " progress, reference, relation) VALUES (");
+	append_name(mz, &sql, NULL, schema);
 	text_append(&sql, ", ");
 	text_literal(&sql, source->name);
 	text_append(&sql, ", ");
 	text_literal(&sql, generator->name);
 	text_printf(&sql, ", %" PRId64 ", %" PRId64, interval, making->as_of);
-	text_printf(&sql, ", nullif(%" PRId64 ", -1), nullif(%" PRId64 ", -1), %.17g, ", making->up_to,
-	            making->options.max_cardinality, making->options.scale_factor);
+	append_count(&sql, making->up_to);
+	append_count(&sql, making->options.max_cardinality);
+	text_printf(&sql, ", %.17g, ", making->options.scale_factor);
 	text_literal(&sql, making->create_sql);
 	text_append(&sql, ", ");
+	append_name(mz, &sql, progress_schema, progress);
+	for (int i = 0; i < making->member_count; i++)
 	{
-		Text quoted;
-
-		text_init(&quoted, &mz->flight.memory);
-		text_qualified(&quoted, progress_schema, progress);
-		text_literal(&sql, quoted.data);
+		text_append(&sql, i == 0 ? ", ARRAY[" : ", ");
+		text_literal(&sql, generator->tables[making->members[i].table].name);
 	}
-	text_append(&sql,
-	            ");INSERT INTO freshet_server.source_table (source, reference, relation)"
-	            " SELECT s.id, v.reference, v.relation::regclass FROM freshet_server.source s,"
-	            " (VALUES ");
 	for (int i = 0; i < making->member_count; i++)
 	{
 		const Member *member = &making->members[i];
-		Text quoted;
 
-		text_append(&sql, i == 0 ? "(" : ", (");
-		text_literal(&sql, generator->tables[member->table].name);
-		text_append(&sql, ", ");
-		text_init(&quoted, &mz->flight.memory);
-		text_qualified(&quoted, member->schema != NULL ? member->schema : schema, member->name);
-		text_literal(&sql, quoted.data);
-		text_append(&sql, ")");
+		text_append(&sql, i == 0 ? "], ARRAY[" : ", ");
+		append_name(mz, &sql, member->schema != NULL ? member->schema : schema, member->name);
 	}
-	text_append(&sql, ") v(reference, relation) WHERE s.schema = ");
-	text_literal(&sql, quoted_schema.data);
-	text_append(&sql, "::regnamespace");
-	text_append(&sql, " AND s.name = ");
-	text_literal(&sql, source->name);
-	text_append(&sql, ";NOTIFY " CATALOG_CHANNEL);
+	text_append(&sql, "]::pg_catalog.regclass[])");
 	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, create_done);
 }
 
@@ -372,23 +381,25 @@ source_ensured(Materialize *mz)
 	}
 	flight_begin(mz);
 	text_init(&sql, &mz->flight.memory);
-	text_append(&sql, "SELECT n.nspname, EXISTS (SELECT FROM freshet_server.source s"
-	                  " WHERE s.schema = n.oid AND s.name = ");
+	text_append(&sql, "SELECT n.nspname, EXISTS (SELECT FROM freshet_server.source_relation s"
+	                  " WHERE s.schema OPERATOR(pg_catalog.=) n.oid AND s.parent IS NULL"
+	                  " AND s.name OPERATOR(pg_catalog.=) ");
 	text_literal(&sql, source->name);
 	text_append(&sql, "), ");
 	if (making->interval != NULL)
 	{
-		text_append(&sql, "(SELECT (extract(epoch FROM ");
+		text_append(&sql, "pg_catalog.int8(pg_catalog.date_part('epoch', ");
 		text_literal(&sql, making->interval);
-		text_append(&sql, "::interval) * 1000)::bigint)");
+		text_append(&sql, "::pg_catalog.interval) OPERATOR(pg_catalog.*) 1000)");
 	}
 	else
 		text_append(&sql, "NULL");
-	text_append(&sql, " FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ");
+	text_append(&sql, " FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n"
+	                  " ON n.nspname OPERATOR(pg_catalog.=) ");
 	if (source->schema != NULL)
 		text_literal(&sql, source->schema);
 	else
-		text_append(&sql, "current_schema()");
+		text_append(&sql, "pg_catalog.current_schema()");
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, create_checked);
 }
@@ -415,6 +426,23 @@ source_cancel(Materialize *mz)
 	mz->ensuring = NULL;
 }
 
+/* Who makes the source is known: see whether the server can write in that name. */
+static void
+maker_known(Materialize *mz)
+{
+	const char *role = mz->flight.values[0];
+
+	if (mz->flight.failed)
+		task_failed(mz);
+	else if (mz->flight.values[1] == NULL || mz->flight.values[1][0] != 't')
+		task_raise(
+		    mz, "42501",
+		    arena_printf(&mz->memory, "role \"%s\" is not permitted to log in", role ? role : ""),
+		    "A source's rows are written by a connection of its owner's.");
+	else
+		mz->ensuring = loadgen_ensure(session_database(mz->session), role, catalog_ensured, mz);
+}
+
 /* CREATE SOURCE. */
 void
 source_create(Materialize *mz, const MzSource *source, const SqlStatement *text)
@@ -436,7 +464,12 @@ source_create(Materialize *mz, const MzSource *source, const SqlStatement *text)
 	}
 	if (!read_options(mz, source, making) || !read_tables(mz, source, making))
 		return;
-	mz->ensuring = loadgen_ensure(session_database(mz->session), catalog_ensured, mz);
+	flight_begin(mz);
+	flight_statement(mz,
+	                 "SELECT rolname, rolcanlogin FROM pg_catalog.pg_roles"
+	                 " WHERE rolname OPERATOR(pg_catalog.=) current_user",
+	                 PART_VALUES);
+	flight_send(mz, FLIGHT_SYNC, maker_known);
 }
 
 /* The sources are gone. */
@@ -449,12 +482,37 @@ drop_done(Materialize *mz)
 		task_done(mz, "DROP SOURCE");
 }
 
-/* The sources to be dropped are known: a missing one, their ids, their tables. */
+/* Refuse to drop what is no source, or not the user's; false: an error was raised. */
+static bool
+drop_allowed(Materialize *mz, const char *missing, const char *why)
+{
+	const MzDropSource *drop = &mz->statement.drop;
+	char *name = arena_copy(&mz->memory, missing, strlen(missing));
+
+	if (why != NULL && strcmp(why, "denied") == 0)
+		task_raise(mz, "42501", arena_printf(&mz->memory, "must be owner of source %s", name),
+		           NULL);
+	else if (why != NULL)
+		task_raise(mz, "42809", arena_printf(&mz->memory, "%s is not a source", name), NULL);
+	else if (!drop->if_exists)
+		task_raise(mz, "42704", arena_printf(&mz->memory, "source \"%s\" does not exist", name),
+		           NULL);
+	else
+	{
+		send_notice(mz, arena_printf(&mz->memory, "source \"%s\" does not exist, skipping", name));
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The sources to be dropped are known: one that is missing, their ids, their tables,
+ * and what the missing one is. DROP TABLE asks who owns the tables.
+ */
 static void
 drop_found(Materialize *mz)
 {
-	const MzDropSource *drop = &mz->statement.drop;
-	const char *missing;
+	char **values = mz->flight.values;
 	const char *ids;
 	const char *tables;
 	Text sql;
@@ -464,41 +522,60 @@ drop_found(Materialize *mz)
 		task_failed(mz);
 		return;
 	}
-	missing = mz->flight.values[0];
-	if (missing != NULL)
-		missing = arena_copy(&mz->memory, missing, strlen(missing));
-	if (missing != NULL && mz->flight.values[3] != NULL)
-	{
-		task_raise(mz, "42809", arena_printf(&mz->memory, "%s is not a source", missing), NULL);
+	if (values[0] != NULL && !drop_allowed(mz, values[0], values[3]))
 		return;
-	}
-	if (missing != NULL && !drop->if_exists)
-	{
-		task_raise(mz, "42704", arena_printf(&mz->memory, "source \"%s\" does not exist", missing),
-		           NULL);
-		return;
-	}
-	if (missing != NULL)
-		send_notice(mz,
-		            arena_printf(&mz->memory, "source \"%s\" does not exist, skipping", missing));
-	ids = mz->flight.values[1];
-	tables = mz->flight.values[2];
-	if (ids == NULL)
+	if (values[1] == NULL)
 	{
 		task_done(mz, "DROP SOURCE");
 		return;
 	}
-	ids = arena_copy(&mz->memory, ids, strlen(ids));
-	tables = tables == NULL ? NULL : arena_copy(&mz->memory, tables, strlen(tables));
+	ids = arena_copy(&mz->memory, values[1], strlen(values[1]));
+	tables = values[2] == NULL ? NULL : arena_copy(&mz->memory, values[2], strlen(values[2]));
 	flight_begin(mz);
 	text_init(&sql, &mz->flight.memory);
-	/* the generator locks its row before its tables, and so does this */
-	text_printf(&sql, "DELETE FROM freshet_server.source WHERE id IN (%s);", ids);
+	/* the generator locks its tables before its row, and so does this */
 	if (tables != NULL)
-		text_printf(&sql, "DROP TABLE IF EXISTS %s%s;", tables, drop->cascade ? " CASCADE" : "");
-	text_append(&sql, "NOTIFY " CATALOG_CHANNEL);
+		text_printf(&sql, "DROP TABLE %s%s;", tables, mz->statement.drop.cascade ? " CASCADE" : "");
+	text_append(&sql, "DELETE FROM freshet_server.source WHERE id OPERATOR(pg_catalog.=) ANY (");
+	text_literal(&sql, ids);
+	text_append(&sql, "::pg_catalog.int8[])");
 	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, drop_done);
 }
+
+/* What there is, and what is seen, where the database has a catalog of sources. */
+#define DROP_FROM_CATALOG                                                                          \
+	"source AS (SELECT id, schema::pg_catalog.oid, name, owner::pg_catalog.oid,"                   \
+	" relation OPERATOR(pg_catalog.||) progress AS tables FROM freshet_server.source),"            \
+	" seen AS (SELECT schema, name FROM freshet_server.source_relation WHERE parent IS NULL)"
+
+/* The same where it has none. */
+#define DROP_FROM_NOTHING                                                                          \
+	"source AS (SELECT NULL::pg_catalog.int8 AS id, NULL::pg_catalog.oid AS schema,"               \
+	" NULL::pg_catalog.text AS name, NULL::pg_catalog.oid AS owner,"                               \
+	" NULL::pg_catalog.oid[] AS tables WHERE false),"                                              \
+	" seen AS (SELECT schema, name FROM source)"
+
+/* What is wanted and what is found of it; see drop_found. */
+#define DROP_FIND                                                                                  \
+	", found AS (SELECT w.name, n.oid AS schema, s.id, s.owner, s.tables FROM wanted w"            \
+	" LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) w.schema"            \
+	" LEFT JOIN source s ON s.schema OPERATOR(pg_catalog.=) n.oid"                                 \
+	" AND s.name OPERATOR(pg_catalog.=) w.name),"                                                  \
+	" missing AS (SELECT schema, name FROM found WHERE id IS NULL LIMIT 1)"                        \
+	" SELECT (SELECT name FROM missing), (SELECT pg_catalog.array_agg(id) FROM found"              \
+	" WHERE id IS NOT NULL), (SELECT pg_catalog.string_agg("                                       \
+	"pg_catalog.format('%I.%I', n.nspname, c.relname), ', '"                                       \
+	" ORDER BY found.id, pg_catalog.array_position(found.tables::pg_catalog.oid[], c.oid))"        \
+	" FROM found JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) ANY (found.tables)"    \
+	" AND c.relowner OPERATOR(pg_catalog.=) found.owner"                                           \
+	" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace),"             \
+	" (SELECT CASE WHEN seen.name IS NOT NULL"                                                     \
+	" OR NOT pg_catalog.pg_has_role(c.relowner, 'USAGE') THEN 'denied'"                            \
+	" WHEN c.oid IS NOT NULL THEN 'other' END FROM missing"                                        \
+	" LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) missing.schema"     \
+	" AND c.relname OPERATOR(pg_catalog.=) missing.name"                                           \
+	" LEFT JOIN seen ON seen.schema OPERATOR(pg_catalog.=) missing.schema"                         \
+	" AND seen.name OPERATOR(pg_catalog.=) missing.name LIMIT 1)"
 
 /* Whether the database has a catalog of sources is known. */
 static void
@@ -523,34 +600,14 @@ drop_looked(Materialize *mz)
 		if (drop->schemas[i] != NULL)
 			text_literal(&sql, drop->schemas[i]);
 		else
-			text_append(&sql, "current_schema()");
-		text_append(&sql, "::text, ");
+			text_append(&sql, "pg_catalog.current_schema()");
+		text_append(&sql, "::pg_catalog.text, ");
 		text_literal(&sql, drop->names[i]);
-		text_append(&sql, "::text)");
+		text_append(&sql, "::pg_catalog.text)");
 	}
-	text_append(&sql, "), found AS (SELECT w.schema, w.name, ");
-	if (has)
-		text_append(&sql, "s.id, s.progress::oid AS progress FROM wanted w"
-		                  " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema"
-		                  " LEFT JOIN freshet_server.source s"
-		                  " ON s.schema = n.oid AND s.name = w.name");
-	else
-		text_append(&sql, "NULL::bigint AS id, NULL::oid AS progress FROM wanted w");
-	text_append(&sql, ") SELECT (SELECT name FROM found WHERE id IS NULL LIMIT 1),"
-	                  " (SELECT string_agg(id::text, ', ') FROM found), ");
-	if (has)
-		text_append(&sql, "(SELECT string_agg(quote_ident(n.nspname) || '.'"
-		                  " || quote_ident(c.relname), ', ') FROM pg_catalog.pg_class c"
-		                  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-		                  " WHERE c.oid IN (SELECT progress FROM found UNION ALL"
-		                  " SELECT t.relation FROM freshet_server.source_table t"
-		                  " JOIN found ON found.id = t.source))");
-	else
-		text_append(&sql, "NULL");
-	text_append(&sql, ", (SELECT true FROM found JOIN pg_catalog.pg_namespace n"
-	                  " ON n.nspname = found.schema JOIN pg_catalog.pg_class c"
-	                  " ON c.relnamespace = n.oid AND c.relname = found.name"
-	                  " WHERE found.id IS NULL LIMIT 1)");
+	text_append(&sql, "), ");
+	text_append(&sql, has ? DROP_FROM_CATALOG : DROP_FROM_NOTHING);
+	text_append(&sql, DROP_FIND);
 	flight_statement(mz, sql.data, PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, drop_found);
 }
@@ -561,6 +618,6 @@ source_drop(Materialize *mz, const MzDropSource *drop)
 {
 	mz->statement.drop = *drop;
 	flight_begin(mz);
-	flight_statement(mz, "SELECT to_regclass('freshet_server.source')", PART_VALUES);
+	flight_statement(mz, "SELECT pg_catalog.to_regclass('freshet_server.source')", PART_VALUES);
 	flight_send(mz, FLIGHT_SYNC, drop_looked);
 }

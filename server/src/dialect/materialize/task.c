@@ -178,9 +178,9 @@ task_raise(Materialize *mz, const char *sqlstate, const char *message, const cha
 	free(mz->error.message);
 	free(mz->error.detail);
 	free(mz->error.hint);
-	mz->error.message = strdup(message);
+	mz->error.message = copy_string(message);
 	mz->error.detail = NULL;
-	mz->error.hint = hint != NULL ? strdup(hint) : NULL;
+	mz->error.hint = hint != NULL ? copy_string(hint) : NULL;
 	if (mz->status == 'T')
 	{
 		Text sql;

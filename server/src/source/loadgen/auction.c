@@ -85,14 +85,16 @@ auction_tick(const GeneratorOptions *options, char *state, size_t size, int64_t 
 const Generator generator_auction = {
     .name = "AUCTION",
     .table_count = 5,
-    .tables = {{"organizations", "id bigint PRIMARY KEY, name text NOT NULL"},
-               {"users", "id bigint PRIMARY KEY, org_id bigint NOT NULL, name text NOT NULL"},
+    .tables = {{"organizations", "id bigint PRIMARY KEY, name pg_catalog.text NOT NULL"},
+               {"users",
+                "id bigint PRIMARY KEY, org_id bigint NOT NULL, name pg_catalog.text NOT NULL"},
                {"accounts",
                 "id bigint PRIMARY KEY, org_id bigint NOT NULL, balance bigint NOT NULL"},
-               {"auctions", "id bigint PRIMARY KEY, seller bigint NOT NULL, item text NOT NULL,"
-                            " end_time timestamptz NOT NULL"},
+               {"auctions",
+                "id bigint PRIMARY KEY, seller bigint NOT NULL, item pg_catalog.text NOT NULL,"
+                " end_time pg_catalog.timestamptz NOT NULL"},
                {"bids", "id bigint PRIMARY KEY, buyer bigint NOT NULL, auction_id bigint NOT NULL,"
-                        " amount integer NOT NULL, bid_time timestamptz NOT NULL"}},
+                        " amount integer NOT NULL, bid_time pg_catalog.timestamptz NOT NULL"}},
     .start = "0 0 0",
     .load = auction_load,
     .tick = auction_tick,

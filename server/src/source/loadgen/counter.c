@@ -27,8 +27,8 @@ counter_tick(const GeneratorOptions *options, char *state, size_t size, int64_t 
 	if (options->max_cardinality > 0 && number > options->max_cardinality &&
 	    output->relations[0] != NULL)
 	{
-		buffer_clear(&output->sql);
-		generator_row(&output->sql, "DELETE FROM %s WHERE counter <= %" PRId64 ";",
+		buffer_clear(&output->after);
+		generator_row(&output->after, "DELETE FROM %s WHERE counter <= %" PRId64 ";",
 		              output->relations[0], number - options->max_cardinality);
 	}
 }
@@ -66,7 +66,7 @@ const Generator generator_clock = {
     .name = "CLOCK",
     .single = true,
     .table_count = 1,
-    .tables = {{"clock", "\"time\" timestamptz NOT NULL"}},
+    .tables = {{"clock", "\"time\" pg_catalog.timestamptz NOT NULL"}},
     .start = "",
     .tick = clock_tick,
 };

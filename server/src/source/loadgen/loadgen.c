@@ -8,6 +8,8 @@
  */
 #include "source/loadgen/loadgen.h"
 
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +18,22 @@
 #include "main/service.h"
 #include "source/catalog.h"
 #include "source/connection.h"
+#include "source/loadgen/generator.h"
+#include "source/loadgen/keeper.h"
 #include "source/loadgen/runner.h"
 
-/* Milliseconds until a lost connection is made again. */
-#define RETRY_MS 500
+/* Notifications lead to one reading of the sources in so many milliseconds. */
+#define LIST_MS 200
+
+/* PostgreSQL needs a moment to see that a role may log in (service_let_in). */
+#define LOGIN_RETRY_MS 100
+#define LOGIN_TRIES 30
+
+/* How a failure is noted, if nobody is just deleting the source. */
+#define SET_ERROR "UPDATE freshet_server.source SET error = "
+#define SET_ERROR_OF                                                                               \
+	" WHERE id = (SELECT id FROM freshet_server.source WHERE id = %" PRId64                        \
+	" FOR UPDATE SKIP LOCKED);"
 
 typedef struct Database Database;
 
@@ -27,10 +41,16 @@ typedef struct Database Database;
 struct LoadgenRequest
 {
 	Errand errand;
-	LoadgenRequest *next; /* that waits for the same database */
+	LoadgenRequest *next; /* that waits for the same database, or to log in */
 	Loop *home;           /* the asker's */
 	char *database;
+	char *role;
 	char *message; /* NULL or why the sources are not run */
+
+	/* the attempt to log in as the role */
+	Connection *login;
+	uv_timer_t timer;
+	int tries;
 
 	/* The asker's; NULL once it does not wait any more. */
 	void (*done)(void *owner, const char *message);
@@ -43,25 +63,27 @@ struct Database
 	char *name;
 	Connection *connection;
 	uv_timer_t timer;
+	uint64_t listed_at;
 	bool wanted; /* its catalog is to be made if it is not there */
 	bool has;    /* the catalog is there */
-	bool ready;  /* and its sources are listened for */
-	bool again;  /* something changed while a script ran */
+	bool current;
+	bool ready; /* and its sources are listened for */
+	bool again; /* something changed while a script ran */
 	LoadgenRequest *requests;
-	Runner *runners;
+	RunnerHome home;
 };
 
 static Loop *service_loop;
 static uv_loop_t *loop; /* libuv's part of it */
 static Database *databases;
-static Connection *finder; /* looks for databases at the start */
-static uv_timer_t finder_timer;
+static LoadgenRequest *logins;
 static uv_timer_t stop_timer;
 static bool running;
+static bool look = true; /* look into each database there is */
+static bool again;       /* and do so the next time */
 
-static void database_connect(Database *database);
 static void database_list(Database *database);
-static void finder_connect(void);
+static void login_try(LoadgenRequest *request);
 
 /* Back on the asker's loop. */
 static void
@@ -72,6 +94,7 @@ request_returned(Errand *errand)
 	if (request->done != NULL)
 		request->done(request->owner, request->message);
 	free(request->message);
+	free(request->role);
 	free(request->database);
 	free(request);
 }
@@ -80,13 +103,103 @@ request_returned(Errand *errand)
 static void
 request_answer(LoadgenRequest *request, const char *message)
 {
-	if (message != NULL && (request->message = strdup(message)) == NULL)
-		abort();
+	request->message = message != NULL ? copy_string(message) : NULL;
 	request->errand.run = request_returned;
 	loop_post(request->home, &request->errand);
 }
 
-/* Answer everybody who waits for the database. */
+/* The login's timer is closed. */
+static void
+login_closed(uv_handle_t *handle)
+{
+	LoadgenRequest *request = handle->data;
+
+	request->errand.run = request_returned;
+	loop_post(request->home, &request->errand);
+}
+
+/* The server can log in as the role, or why it cannot. */
+static void
+login_over(LoadgenRequest *request, const char *message)
+{
+	LoadgenRequest **link = &logins;
+
+	while (*link != request)
+		link = &(*link)->next;
+	*link = request->next;
+	request->message = message != NULL ? copy_string(message) : NULL;
+	connection_close(request->login);
+	request->login = NULL;
+	uv_close((uv_handle_t *) &request->timer, login_closed);
+}
+
+/* It can. */
+static void
+login_opened(void *owner)
+{
+	login_over(owner, NULL);
+}
+
+/* Try again. */
+static void
+login_retry(uv_timer_t *timer)
+{
+	login_try(timer->data);
+}
+
+/* It cannot, or not yet. */
+static void
+login_lost(void *owner, const char *message)
+{
+	LoadgenRequest *request = owner;
+
+	if (++request->tries == LOGIN_TRIES)
+	{
+		const char *reason = strstr(message, "FATAL:  ");
+		char text[512];
+
+		snprintf(text, sizeof text, "the server cannot log in as role \"%s\": %s", request->role,
+		         reason != NULL ? reason + 8 : message);
+		login_over(request, text);
+		return;
+	}
+	connection_close(request->login);
+	request->login = NULL;
+	uv_timer_start(&request->timer, login_retry, LOGIN_RETRY_MS, 0);
+}
+
+/* Nothing is listened for. */
+static void
+login_notified(void *owner)
+{
+	(void) owner;
+}
+
+static const ConnectionEvents login_events = {login_opened, login_lost, login_notified};
+
+/* Log in as the role, in the way its sources will. */
+static void
+login_try(LoadgenRequest *request)
+{
+	request->login = connection_open(loop, service_conninfo(request->role, request->database),
+	                                 &login_events, request);
+}
+
+/* The database is ready: see whether the role can log in. */
+static void
+login_begin(LoadgenRequest *request)
+{
+	uv_timer_init(loop, &request->timer);
+	request->timer.data = request;
+	request->next = logins;
+	logins = request;
+	if (service_let_in(request->role))
+		login_try(request);
+	else
+		login_over(request, "a role of this name cannot be written down");
+}
+
+/* Answer everybody who waits for the database, if there was an error; else go on. */
 static void
 database_answer(Database *database, const char *message)
 {
@@ -95,7 +208,10 @@ database_answer(Database *database, const char *message)
 		LoadgenRequest *request = database->requests;
 
 		database->requests = request->next;
-		request_answer(request, message);
+		if (message != NULL)
+			request_answer(request, message);
+		else
+			login_begin(request);
 	}
 }
 
@@ -109,58 +225,46 @@ database_closed(uv_handle_t *handle)
 	free(database);
 }
 
-/* Stop all of the database's sources and forget it. */
+/* Stop all of the database's sources and forget it; those who wait are told why. */
 static void
-database_forget(Database *database)
+database_forget(Database *database, const char *message)
 {
 	Database **link = &databases;
 
 	while (*link != database)
 		link = &(*link)->next;
 	*link = database->next;
-	while (database->runners != NULL)
-		runner_stop(&database->runners, database->runners);
+	while (database->home.runners != NULL)
+		runner_stop(&database->home, database->home.runners);
 	connection_close(database->connection);
-	database->connection = NULL;
-	database_answer(database, "the server stops");
+	database_answer(database, message);
 	uv_close((uv_handle_t *) &database->timer, database_closed);
 }
 
-/* Try again to connect. */
-static void
-database_retry(uv_timer_t *timer)
-{
-	database_connect(timer->data);
-}
-
-/* The connection is lost. */
+/* The connection is lost: if the database is still there, the keeper will find it. */
 static void
 database_lost(void *owner, const char *message)
 {
 	Database *database = owner;
 
-	connection_close(database->connection);
-	database->connection = NULL;
-	database->ready = false;
-	database_answer(database, message);
-	if (database->has)
-		uv_timer_start(&database->timer, database_retry, RETRY_MS, 0);
-	else
-		database_forget(database);
+	again |= database->has;
+	database_forget(database, message);
+	keeper_wake();
 }
 
-/* One of the sources, as the catalog has it. */
+/* The sources, as the catalog has them. */
 static void
 database_source(void *owner, PGresult *result)
 {
 	Database *database = owner;
+	Runner *runner;
 
-	if (PQnfields(result) <= CATALOG_TABLES)
+	if (PQnfields(result) != CATALOG_COLUMNS)
 		return;
-	for (Runner *runner = database->runners; runner != NULL; runner = runner_next(runner))
+	for (runner = database->home.runners; runner != NULL; runner = runner_next(runner))
 		runner_mark(runner, false);
 	for (int row = 0; row < PQntuples(result); row++)
-		runner_mark(runner_found(&database->runners, loop, database->name, result, row), true);
+		runner_mark(runner_found(&database->home, result, row), true);
 }
 
 /* The sources are read: those that were not among them are gone. */
@@ -172,19 +276,16 @@ database_listed(void *owner, const char *sqlstate, const char *message)
 
 	if (sqlstate != NULL)
 	{
+		/* the schema may have been dropped */
 		log_line("sources of database %s: %s", database->name, message);
-		/* the schema may have been dropped, or is being so */
-		while (strcmp(sqlstate, "42P01") == 0 && database->runners != NULL)
-			runner_stop(&database->runners, database->runners);
+		database_forget(database, message);
+		return;
 	}
-	else
+	for (Runner *runner = database->home.runners; runner != NULL; runner = next)
 	{
-		for (Runner *runner = database->runners; runner != NULL; runner = next)
-		{
-			next = runner_next(runner);
-			if (!runner_marked(runner))
-				runner_stop(&database->runners, runner);
-		}
+		next = runner_next(runner);
+		if (!runner_marked(runner))
+			runner_stop(&database->home, runner);
 	}
 	database->ready = true;
 	database_answer(database, NULL);
@@ -192,34 +293,77 @@ database_listed(void *owner, const char *sqlstate, const char *message)
 		database_list(database);
 }
 
+/* Note what went wrong with the sources; but wait for nobody. */
+static void
+add_failures(Database *database, Buffer *sql)
+{
+	for (Runner *runner = database->home.runners; runner != NULL; runner = runner_next(runner))
+	{
+		const char *failure = runner_failure(runner);
+		size_t begun = sql->length;
+
+		if (failure == NULL)
+			continue;
+		buffer_append(sql, SET_ERROR, strlen(SET_ERROR));
+		if (connection_literal(database->connection, sql, failure))
+			generator_row(sql, SET_ERROR_OF, runner_source(runner));
+		else
+			sql->length = begun;
+	}
+}
+
 /* Read the sources. */
 static void
 database_list(Database *database)
 {
-	size_t length = strlen(catalog_list_sql) + 8;
-	char *sql;
+	Buffer sql = {0};
 	Script script = {.rows = database_source, .done = database_listed};
 
-	if (database->connection == NULL || connection_busy(database->connection))
+	if (!database->has || connection_busy(database->connection))
 	{
 		database->again = true;
 		return;
 	}
+	uv_timer_stop(&database->timer);
 	database->again = false;
-	sql = malloc(length);
-	if (sql == NULL)
-		abort();
-	snprintf(sql, length, "%strue", catalog_list_sql);
-	script.sql = sql;
+	database->listed_at = uv_now(loop);
+	add_failures(database, &sql);
+	generator_row(&sql, "%strue", catalog_list_sql);
+	buffer_append(&sql, "", 1);
+	script.sql = buffer_data(&sql);
 	connection_run(database->connection, &script);
-	free(sql);
+	buffer_free(&sql);
 }
 
-/* Somebody made or dropped a source. */
+/* Time to read the sources. */
+static void
+database_timer(uv_timer_t *timer)
+{
+	database_list(timer->data);
+}
+
+/* Read the sources soon. */
+static void
+database_list_soon(Database *database)
+{
+	uint64_t since = uv_now(loop) - database->listed_at;
+
+	if (!uv_is_active((uv_handle_t *) &database->timer))
+		uv_timer_start(&database->timer, database_timer, since < LIST_MS ? LIST_MS - since : 0, 0);
+}
+
+/* Somebody made or dropped a source, or says so. */
 static void
 database_notified(void *owner)
 {
-	database_list(owner);
+	database_list_soon(owner);
+}
+
+/* A source has failed. */
+static void
+database_source_failed(RunnerHome *home)
+{
+	database_list_soon((Database *) ((char *) home - offsetof(Database, home)));
 }
 
 /* The connection listens. */
@@ -230,7 +374,8 @@ database_listening(void *owner, const char *sqlstate, const char *message)
 
 	if (sqlstate != NULL)
 	{
-		database_lost(database, message);
+		log_line("sources of database %s: %s", database->name, message);
+		database_forget(database, message);
 		return;
 	}
 	database->has = true;
@@ -241,18 +386,16 @@ database_listening(void *owner, const char *sqlstate, const char *message)
 static void
 database_prepare(Database *database)
 {
-	static const char quiet[] = "SET client_min_messages = warning;";
-	static const char listen[] = "LISTEN " CATALOG_CHANNEL;
-	size_t length = sizeof(quiet) + strlen(catalog_create_sql) + sizeof(listen);
-	char *sql = malloc(length);
+	Buffer sql = {0};
 	Script script = {.done = database_listening};
 
-	if (sql == NULL)
-		abort();
-	snprintf(sql, length, "%s%s%s", quiet, catalog_create_sql, listen);
-	script.sql = sql;
+	if (!database->current)
+		generator_row(&sql, "%s", catalog_create_sql);
+	generator_row(&sql, "%sLISTEN " CATALOG_CHANNEL, catalog_check_sql);
+	buffer_append(&sql, "", 1);
+	script.sql = buffer_data(&sql);
 	connection_run(database->connection, &script);
-	free(sql);
+	buffer_free(&sql);
 }
 
 /* Whether the catalog is there. */
@@ -262,6 +405,7 @@ database_look(void *owner, PGresult *result)
 	Database *database = owner;
 
 	database->has = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
+	database->current = PQntuples(result) == 1 && PQgetvalue(result, 0, 1)[0] == 't';
 }
 
 /* What to do with the database is known. */
@@ -271,11 +415,11 @@ database_looked(void *owner, const char *sqlstate, const char *message)
 	Database *database = owner;
 
 	if (sqlstate != NULL)
-		database_lost(database, message);
+		database_forget(database, message);
 	else if (database->has || database->wanted)
 		database_prepare(database);
 	else
-		database_forget(database);
+		database_forget(database, "the catalog of sources is not there");
 }
 
 /* The connection is there. */
@@ -283,42 +427,34 @@ static void
 database_opened(void *owner)
 {
 	Database *database = owner;
-	Script script = {.sql = "SELECT to_regclass('freshet_server.source') IS NOT NULL",
-	                 .rows = database_look,
-	                 .done = database_looked};
+	Script script = {.sql = catalog_look_sql, .rows = database_look, .done = database_looked};
 
 	connection_run(database->connection, &script);
 }
 
 static const ConnectionEvents database_events = {database_opened, database_lost, database_notified};
 
-/* Connect to the database. */
-static void
-database_connect(Database *database)
-{
-	database->connection =
-	    connection_open(loop, service_conninfo(database->name), &database_events, database);
-}
-
 /* The database of that name, known from now on. */
 static Database *
 database_find(const char *name)
 {
-	Database *database;
+	Database *database = databases;
 
-	for (database = databases; database != NULL; database = database->next)
-	{
-		if (strcmp(database->name, name) == 0)
-			return database;
-	}
+	while (database != NULL && strcmp(database->name, name) != 0)
+		database = database->next;
+	if (database != NULL)
+		return database;
 	database = calloc(1, sizeof(Database));
-	if (database == NULL || (database->name = strdup(name)) == NULL)
+	if (database == NULL)
 		abort();
+	database->name = copy_string(name);
+	database->home = (RunnerHome){loop, database->name, NULL, database_source_failed};
 	uv_timer_init(loop, &database->timer);
 	database->timer.data = database;
 	database->next = databases;
 	databases = database;
-	database_connect(database);
+	database->connection =
+	    connection_open(loop, service_conninfo(NULL, name), &database_events, database);
 	return database;
 }
 
@@ -341,16 +477,20 @@ request_arrived(Errand *errand)
 	/* one that is ready answers when it has read its sources once more */
 	if (database->ready)
 		database_list(database);
+	keeper_wake();
 }
 
 /* Make sure of the catalog; see loadgen.h. */
 LoadgenRequest *
-loadgen_ensure(const char *database, void (*done)(void *owner, const char *message), void *owner)
+loadgen_ensure(const char *database, const char *role,
+               void (*done)(void *owner, const char *message), void *owner)
 {
 	LoadgenRequest *request = calloc(1, sizeof(LoadgenRequest));
 
-	if (request == NULL || (request->database = strdup(database)) == NULL)
+	if (request == NULL)
 		abort();
+	request->database = copy_string(database);
+	request->role = copy_string(role);
 	request->home = loop_here();
 	request->done = done;
 	request->owner = owner;
@@ -366,63 +506,50 @@ loadgen_cancel(LoadgenRequest *request)
 	request->done = NULL;
 }
 
-/* A database there is. */
+/* A database there is, which somebody may be waiting for. */
 static void
-finder_row(void *owner, PGresult *result)
+database_seen(const char *name, bool wanted)
 {
-	(void) owner;
-	for (int row = 0; row < PQntuples(result); row++)
-		database_find(PQgetvalue(result, row, 0));
+	Database *database = databases;
+
+	if (wanted)
+	{
+		while (database != NULL && strcmp(database->name, name) != 0)
+			database = database->next;
+		if (database != NULL)
+			database_forget(database, "the database is being dropped, renamed or copied");
+		again = true;
+	}
+	else if (look)
+		database_find(name);
 }
 
-/* Try again to find databases. */
+/* Those were all. */
 static void
-finder_retry(uv_timer_t *timer)
+databases_seen(void)
 {
-	(void) timer;
-	finder_connect();
+	look = again;
+	again = false;
 }
 
-/* The databases are found, or not. */
+/* Somebody waits for a table that this process has locked. */
 static void
-finder_done(void *owner, const char *sqlstate, const char *message)
+blocker_seen(int backend)
 {
-	(void) owner;
-	(void) message;
-	connection_close(finder);
-	finder = NULL;
-	if (sqlstate != NULL)
-		uv_timer_start(&finder_timer, finder_retry, RETRY_MS, 0);
+	for (Database *database = databases; database != NULL; database = database->next)
+		for (Runner *runner = database->home.runners; runner != NULL; runner = runner_next(runner))
+			runner_give_way(runner, backend);
 }
 
-/* The databases could not be looked for. */
-static void
-finder_lost(void *owner, const char *message)
+/* Is there any reason to look? */
+static bool
+look_needed(void)
 {
-	finder_done(owner, "08006", message);
+	return running && (databases != NULL || look || again);
 }
 
-/* Ask for the databases. */
-static void
-finder_opened(void *owner)
-{
-	Script script = {.sql = "SELECT datname FROM pg_database"
-	                        " WHERE datallowconn AND NOT datistemplate",
-	                 .rows = finder_row,
-	                 .done = finder_done};
-
-	(void) owner;
-	connection_run(finder, &script);
-}
-
-static const ConnectionEvents finder_events = {finder_opened, finder_lost, finder_opened};
-
-/* Look for databases with sources. */
-static void
-finder_connect(void)
-{
-	finder = connection_open(loop, service_conninfo("materialize"), &finder_events, NULL);
-}
+static const KeeperEvents keeper_events = {database_seen, databases_seen, blocker_seen,
+                                           look_needed};
 
 /* Start the service. */
 static void
@@ -431,9 +558,8 @@ loadgen_start(Loop *server_loop)
 	service_loop = server_loop;
 	loop = loop_uv(server_loop);
 	running = true;
-	uv_timer_init(loop, &finder_timer);
 	uv_timer_init(loop, &stop_timer);
-	finder_connect();
+	keeper_start(loop, &keeper_events);
 }
 
 /* Everything is closed? */
@@ -452,10 +578,10 @@ loadgen_stop(void)
 {
 	running = false;
 	while (databases != NULL)
-		database_forget(databases);
-	connection_close(finder);
-	finder = NULL;
-	uv_close((uv_handle_t *) &finder_timer, NULL);
+		database_forget(databases, "the server stops");
+	while (logins != NULL)
+		login_over(logins, "the server stops");
+	keeper_stop();
 	uv_timer_start(&stop_timer, stop_check, 0, 1);
 }
 

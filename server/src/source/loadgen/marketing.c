@@ -103,19 +103,22 @@ marketing_tick(const GeneratorOptions *options, char *state, size_t size, int64_
 const Generator generator_marketing = {
     .name = "MARKETING",
     .table_count = 6,
-    .tables = {{"customers", "id bigint PRIMARY KEY, email text NOT NULL, income bigint NOT NULL"},
+    .tables = {{"customers",
+                "id bigint PRIMARY KEY, email pg_catalog.text NOT NULL, income bigint NOT NULL"},
                {"impressions",
                 "id bigint PRIMARY KEY, customer_id bigint NOT NULL,"
-                " campaign_id bigint NOT NULL, impression_time timestamptz NOT NULL"},
-               {"clicks", "impression_id bigint NOT NULL, click_time timestamptz NOT NULL"},
-               {"leads", "id bigint PRIMARY KEY, customer_id bigint NOT NULL,"
-                         " created_at timestamptz NOT NULL, converted_at timestamptz,"
-                         " conversion_amount bigint"},
+                " campaign_id bigint NOT NULL, impression_time pg_catalog.timestamptz NOT NULL"},
+               {"clicks",
+                "impression_id bigint NOT NULL, click_time pg_catalog.timestamptz NOT NULL"},
+               {"leads",
+                "id bigint PRIMARY KEY, customer_id bigint NOT NULL,"
+                " created_at pg_catalog.timestamptz NOT NULL, converted_at pg_catalog.timestamptz,"
+                " conversion_amount bigint"},
                {"coupons", "id bigint PRIMARY KEY, lead_id bigint NOT NULL,"
-                           " created_at timestamptz NOT NULL, amount bigint NOT NULL"},
+                           " created_at pg_catalog.timestamptz NOT NULL, amount bigint NOT NULL"},
                {"conversion_predictions",
-                "lead_id bigint NOT NULL, experiment_bucket text NOT NULL,"
-                " predicted_at timestamptz NOT NULL, score double precision NOT NULL"}},
+                "lead_id bigint NOT NULL, experiment_bucket pg_catalog.text NOT NULL,"
+                " predicted_at pg_catalog.timestamptz NOT NULL, score double precision NOT NULL"}},
     .start = "",
     .load = marketing_load,
     .tick = marketing_tick,

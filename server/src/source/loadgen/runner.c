@@ -22,22 +22,25 @@
 /* Milliseconds until something that failed is tried again. */
 #define RETRY_MS 1000
 
+/* PostgreSQL needs a moment to see that the owner may log in (service_let_in). */
+#define LOGIN_RETRY_MS 200
+#define LOGIN_TRIES 5
+
+/* Milliseconds that are left to somebody who waits for the tables. */
+#define GIVE_WAY_MS 3000
+
 /* Ticks of one transaction. */
 #define TICKS_MAX 10000
-
-/* A larger scale is not made by this process within reasonable time. */
-#define SCALE_MAX 100.0
 
 struct Runner
 {
 	Runner *next;
-	uv_loop_t *loop;
-	char *database;
+	RunnerHome *home;
 	bool marked;
-	bool stopped;
 
 	/* from the catalog */
 	int64_t id;
+	char *owner;
 	const Generator *generator;
 	GeneratorOptions options;
 	int64_t interval; /* milliseconds; 0: no ticks after the start */
@@ -45,13 +48,17 @@ struct Runner
 	int64_t up_to; /* -1: none */
 	int64_t tick;  /* those committed; -1: not even the start */
 	char state[GENERATOR_STATE];
-	char *relations[GENERATOR_TABLES]; /* NULL: not kept */
+	char *relations[GENERATOR_TABLES]; /* as SQL has their names; NULL: not kept */
+	char *progress;
 
 	Connection *connection;
 	uv_timer_t timer;
 	uint64_t due_at; /* when the next tick is due, by the loop's clock */
 	bool found;
-	char *error; /* of the last failure, to be noted in the catalog */
+	bool valid;
+	int refused; /* how often the connection failed before it was there */
+	char *failure;
+	bool failure_told;
 
 	/* the transaction under way */
 	int64_t next_tick;
@@ -104,6 +111,13 @@ number(PGresult *result, int row, int column)
 	return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
+/* The source this runs. */
+int64_t
+runner_source(const Runner *runner)
+{
+	return runner->id;
+}
+
 /* Forget the names of the tables. */
 static void
 forget_relations(Runner *runner)
@@ -113,42 +127,62 @@ forget_relations(Runner *runner)
 		free(runner->relations[i]);
 		runner->relations[i] = NULL;
 	}
+	free(runner->progress);
+	runner->progress = NULL;
 }
 
-/* Take a source's row in. */
+/*
+ * Take a source's row in. Its owner has a say in it, so nothing is believed: sums of
+ * what is accepted here and a transaction's ticks do not overflow.
+ */
 static void
 read_row(Runner *runner, PGresult *result, int row)
 {
-	char *tables = strdup(PQgetvalue(result, row, CATALOG_TABLES));
-	char *rest = tables;
-	char *line;
+	const char *state = PQgetvalue(result, row, CATALOG_STATE);
+	const int64_t most = INT64_MAX / 4;
 
-	if (tables == NULL)
-		abort();
-	runner->id = number(result, row, CATALOG_ID);
 	runner->generator = generator_find(PQgetvalue(result, row, CATALOG_GENERATOR));
 	runner->interval = number(result, row, CATALOG_INTERVAL);
 	runner->as_of = number(result, row, CATALOG_AS_OF);
 	runner->up_to = number(result, row, CATALOG_UP_TO);
 	runner->options.max_cardinality = number(result, row, CATALOG_MAX_CARDINALITY);
 	runner->options.scale_factor = strtod(PQgetvalue(result, row, CATALOG_SCALE_FACTOR), NULL);
-	if (!(runner->options.scale_factor > 0 && runner->options.scale_factor <= SCALE_MAX))
-		runner->options.scale_factor = 0.01;
 	runner->tick = number(result, row, CATALOG_TICK);
-	snprintf(runner->state, sizeof(runner->state), "%s", PQgetvalue(result, row, CATALOG_STATE));
-	forget_relations(runner);
-	while ((line = strsep(&rest, "\n")) != NULL)
-	{
-		char *reference = strsep(&line, "\t");
+	snprintf(runner->state, sizeof(runner->state), "%s", state);
+	runner->valid = runner->generator != NULL && runner->interval >= 0 &&
+	                runner->interval <= most && runner->as_of >= 0 && runner->as_of <= most &&
+	                runner->up_to >= -1 && runner->options.max_cardinality >= GENERATOR_NO_LIMIT &&
+	                runner->options.scale_factor > 0 &&
+	                runner->options.scale_factor <= CATALOG_SCALE_MAX && runner->tick >= -1 &&
+	                runner->tick <= most && strlen(state) < sizeof(runner->state);
+}
 
-		for (int i = 0;
-		     line != NULL && runner->generator != NULL && i < runner->generator->table_count; i++)
-		{
-			if (strcmp(runner->generator->tables[i].name, reference) == 0)
-				runner->relations[i] = strdup(line);
-		}
+/* Take one of a source's tables in. */
+static void
+read_table(Runner *runner, PGresult *result, int row)
+{
+	char **place = PQgetisnull(result, row, CATALOG_REFERENCE) ? &runner->progress : NULL;
+	Buffer name = {0};
+
+	for (int i = 0; place == NULL && i < runner->generator->table_count; i++)
+	{
+		if (strcmp(runner->generator->tables[i].name, PQgetvalue(result, row, CATALOG_REFERENCE)) ==
+		    0)
+			place = &runner->relations[i];
 	}
-	free(tables);
+	if (place == NULL)
+		return;
+	if (!connection_identifier(runner->connection, &name,
+	                           PQgetvalue(result, row, CATALOG_TABLE_SCHEMA)))
+		runner->valid = false;
+	buffer_append(&name, ".", 1);
+	if (!connection_identifier(runner->connection, &name,
+	                           PQgetvalue(result, row, CATALOG_TABLE_NAME)))
+		runner->valid = false;
+	buffer_append(&name, "", 1);
+	free(*place);
+	*place = copy_string(buffer_data(&name));
+	buffer_free(&name);
 }
 
 /* The timer is closed: the memory can go. */
@@ -162,22 +196,30 @@ runner_closed(uv_handle_t *handle)
 		buffer_free(&runner->output.rows[i]);
 	buffer_free(&runner->output.sql);
 	buffer_free(&runner->output.after);
-	free(runner->database);
-	free(runner->error);
+	free(runner->owner);
+	free(runner->failure);
 	free(runner);
 	runners--;
 }
 
-/* Stop a runner and take it off its list. */
-void
-runner_stop(Runner **list, Runner *runner)
+/* Let go of the connection. */
+static void
+runner_disconnect(Runner *runner)
 {
-	while (*list != runner)
-		list = &(*list)->next;
-	*list = runner->next;
-	runner->stopped = true;
 	connection_close(runner->connection);
 	runner->connection = NULL;
+}
+
+/* Stop a runner and take it off its list. */
+void
+runner_stop(RunnerHome *home, Runner *runner)
+{
+	Runner **link = &home->runners;
+
+	while (*link != runner)
+		link = &(*link)->next;
+	*link = runner->next;
+	runner_disconnect(runner);
 	uv_close((uv_handle_t *) &runner->timer, runner_closed);
 }
 
@@ -197,22 +239,50 @@ runner_timer(uv_timer_t *timer)
 static void
 runner_failed(Runner *runner, const char *message)
 {
-	connection_close(runner->connection);
-	runner->connection = NULL;
-	if (message != NULL && (runner->error == NULL || strcmp(runner->error, message) != 0))
-	{
-		log_line("source %" PRId64 " of database %s: %s", runner->id, runner->database, message);
-		free(runner->error);
-		runner->error = strdup(message);
-	}
+	runner_disconnect(runner);
 	uv_timer_start(&runner->timer, runner_timer, RETRY_MS, 0);
+	if (message == NULL || (runner->failure != NULL && strcmp(runner->failure, message) == 0))
+		return;
+	log_line("source %" PRId64 " of database %s: %s", runner->id, runner->home->database, message);
+	free(runner->failure);
+	runner->failure = copy_string(message);
+	runner->failure_told = false;
+	runner->home->failed(runner->home);
 }
 
-/* The connection is lost. */
+/* A failure that nobody has asked for yet. */
+const char *
+runner_failure(Runner *runner)
+{
+	if (runner->failure == NULL || runner->failure_told)
+		return NULL;
+	runner->failure_told = true;
+	return runner->failure;
+}
+
+/* Somebody waits for the tables: end the transaction, and go on later. */
+void
+runner_give_way(Runner *runner, int backend)
+{
+	if (runner->connection == NULL || connection_backend(runner->connection) != backend)
+		return;
+	runner_disconnect(runner);
+	uv_timer_start(&runner->timer, runner_timer, GIVE_WAY_MS, 0);
+}
+
+/* The connection is lost, or could not be made. */
 static void
 runner_lost(void *owner, const char *message)
 {
-	runner_failed(owner, message);
+	Runner *runner = owner;
+
+	if (runner->refused++ >= LOGIN_TRIES)
+	{
+		runner_failed(runner, message);
+		return;
+	}
+	runner_disconnect(runner);
+	uv_timer_start(&runner->timer, runner_timer, LOGIN_RETRY_MS, 0);
 }
 
 /* Nothing is listened for. */
@@ -233,8 +303,8 @@ runner_done(void *owner, const char *sqlstate, const char *message)
 		runner_failed(runner, strcmp(sqlstate, CATALOG_GONE) == 0 ? NULL : message);
 		return;
 	}
-	free(runner->error);
-	runner->error = NULL;
+	free(runner->failure);
+	runner->failure = NULL;
 	runner->tick = runner->next_tick;
 	memcpy(runner->state, runner->next_state, sizeof(runner->state));
 	runner_step(runner);
@@ -264,18 +334,14 @@ runner_fill(void *owner, int copy, Buffer *data)
 	return false;
 }
 
-/* Send one transaction: the start if it has not been, and so many ticks. */
+/* Have so many ticks made, behind the start if that has not been. */
 static void
-runner_write(Runner *runner, int64_t ticks)
+make_ticks(Runner *runner, int64_t ticks)
 {
-	const Generator *generator = runner->generator;
 	GeneratorOutput *output = &runner->output;
 	bool start = runner->tick < 0;
 	int64_t first = start ? 0 : runner->tick;
-	Buffer sql = {0};
-	Script script = {.fill = runner_fill, .done = runner_done};
 	struct timeval now;
-	int copies = 0;
 
 	gettimeofday(&now, NULL);
 	output->now = (int64_t) now.tv_sec * 1000000 + now.tv_usec;
@@ -288,27 +354,64 @@ runner_write(Runner *runner, int64_t ticks)
 	}
 	memcpy(runner->next_state, runner->state, sizeof(runner->state));
 	if (start)
-		snprintf(runner->next_state, sizeof(runner->next_state), "%s", generator->start);
+		snprintf(runner->next_state, sizeof(runner->next_state), "%s", runner->generator->start);
 	for (int64_t i = 0; i < ticks; i++)
-		generator->tick(&runner->options, runner->next_state, sizeof(runner->next_state), first + i,
-		                output);
+		runner->generator->tick(&runner->options, runner->next_state, sizeof(runner->next_state),
+		                        first + i, output);
 	runner->next_tick = first + ticks;
+}
 
-	generator_row(
-	    &sql, "SELECT freshet_server.source_advance(%" PRId64 ", %" PRId64 ", %" PRId64 ", '%s');",
-	    runner->id, runner->tick, runner->next_tick, runner->next_state);
+/* Lock the tables. */
+static void
+add_locks(const Runner *runner, Buffer *sql)
+{
+	const char *before = "LOCK TABLE ONLY ";
+
+	for (int i = 0; i <= GENERATOR_TABLES; i++)
+	{
+		const char *relation = i < GENERATOR_TABLES ? runner->relations[i] : runner->progress;
+
+		if (relation == NULL)
+			continue;
+		generator_row(sql, "%s%s", before, relation);
+		before = ", ONLY ";
+	}
+	if (before[0] == ',')
+		generator_row(sql, " IN ROW EXCLUSIVE MODE;");
+}
+
+/* Send one transaction: the start if it has not been, and so many ticks. */
+static void
+runner_write(Runner *runner, int64_t ticks)
+{
+	const Generator *generator = runner->generator;
+	const GeneratorOutput *output = &runner->output;
+	bool loads = runner->tick < 0 && generator->load != NULL;
+	Buffer sql = {0};
+	Script script = {.fill = runner_fill, .done = runner_done};
+	int copies = 0;
+
+	make_ticks(runner, ticks);
+	add_locks(runner, &sql);
 	buffer_append(&sql, buffer_data(&output->sql), output->sql.length);
 	for (int i = 0; i < generator->table_count; i++)
 	{
-		if (runner->relations[i] == NULL ||
-		    (output->rows[i].length == 0 && !(start && generator->load != NULL)))
+		if (runner->relations[i] == NULL || (output->rows[i].length == 0 && !loads))
 			continue;
 		runner->copies[copies++] = i;
 		generator_row(&sql, "COPY %s FROM STDIN;", runner->relations[i]);
 	}
 	buffer_append(&sql, buffer_data(&output->after), output->after.length);
-	buffer_append(&sql, "", 1);
+	if (runner->progress != NULL)
+		generator_row(&sql, "UPDATE ONLY %s SET \"offset\" = %" PRId64 ";", runner->progress,
+		              runner->next_tick);
+	generator_row(&sql, "SELECT freshet_server.source_advance(%" PRId64 ", %" PRId64 ", %" PRId64,
+	              runner->id, runner->tick, runner->next_tick);
+	buffer_append(&sql, ", ", 2);
 	runner->filling = -1;
+	if (!connection_literal(runner->connection, &sql, runner->next_state))
+		abort();
+	buffer_append(&sql, ")", 2);
 	script.sql = buffer_data(&sql);
 	connection_run(runner->connection, &script);
 	buffer_free(&sql);
@@ -326,8 +429,8 @@ runner_step(Runner *runner)
 
 	if (runner->connection == NULL || connection_busy(runner->connection))
 		return;
-	uv_update_time(runner->loop);
-	now = uv_now(runner->loop);
+	uv_update_time(runner->home->loop);
+	now = uv_now(runner->home->loop);
 	if (runner->up_to >= 0 && runner->up_to - done < limit)
 		limit = runner->up_to - done;
 	/* from AS OF to UP TO nothing happens if they are the same */
@@ -359,21 +462,25 @@ runner_step(Runner *runner)
 	else
 	{
 		/* all was written; the connection is not needed */
-		connection_close(runner->connection);
-		runner->connection = NULL;
+		runner_disconnect(runner);
 	}
 }
 
-/* The source as it is now. */
+/* The source as it is now, and behind that its tables. */
 static void
 runner_row(void *owner, PGresult *result)
 {
 	Runner *runner = owner;
 
-	if (PQnfields(result) <= CATALOG_TABLES || PQntuples(result) == 0)
-		return;
-	read_row(runner, result, 0);
-	runner->found = true;
+	if (PQnfields(result) == CATALOG_COLUMNS && PQntuples(result) == 1)
+	{
+		forget_relations(runner);
+		read_row(runner, result, 0);
+		runner->found = true;
+	}
+	else if (PQnfields(result) == CATALOG_TABLE_COLUMNS && runner->found && runner->valid)
+		for (int row = 0; row < PQntuples(result); row++)
+			read_table(runner, result, row);
 }
 
 /* It is known where the source is. */
@@ -384,20 +491,18 @@ runner_read(void *owner, const char *sqlstate, const char *message)
 
 	if (sqlstate != NULL)
 		runner_failed(runner, message);
-	else if (!runner->found || runner->generator == NULL)
-	{
-		/* dropped: the database's list will say so too */
-		connection_close(runner->connection);
-		runner->connection = NULL;
-	}
+	else if (!runner->found)
+		runner_disconnect(runner); /* dropped: the database's list will say so too */
+	else if (!runner->valid)
+		runner_failed(runner, "its row in freshet_server.source is not valid");
 	else
 	{
-		runner->due_at = uv_now(runner->loop) + (uint64_t) runner->interval;
+		runner->due_at = uv_now(runner->home->loop) + (uint64_t) runner->interval;
 		runner_step(runner);
 	}
 }
 
-/* The connection is there: note what went wrong, and read where the source is. */
+/* The connection is there: read where the source is. */
 static void
 runner_opened(void *owner)
 {
@@ -406,22 +511,9 @@ runner_opened(void *owner)
 	Buffer sql = {0};
 
 	runner->found = false;
-	generator_row(&sql, "SET search_path = pg_catalog; SET client_min_messages = warning;"
-	                    " SET statement_timeout = 0; SET lock_timeout = 0;"
-	                    " SET idle_in_transaction_session_timeout = 0;"
-	                    " SET DateStyle = 'ISO'; SET TimeZone = 'UTC';");
-	if (runner->error != NULL)
-	{
-		char *quoted = malloc(2 * strlen(runner->error) + 1);
-
-		if (quoted == NULL)
-			abort();
-		PQescapeString(quoted, runner->error, strlen(runner->error));
-		generator_row(&sql, "UPDATE freshet_server.source SET error = '%s' WHERE id = %" PRId64 ";",
-		              quoted, runner->id);
-		free(quoted);
-	}
-	generator_row(&sql, "%ss.id = %" PRId64 ";", catalog_list_sql, runner->id);
+	runner->refused = 0;
+	generator_row(&sql, "%ss.id = %" PRId64 ";%ss.id = %" PRId64 "%s", catalog_list_sql, runner->id,
+	              catalog_table_sql, runner->id, catalog_table_order);
 	buffer_append(&sql, "", 1);
 	script.sql = buffer_data(&sql);
 	connection_run(runner->connection, &script);
@@ -430,38 +522,42 @@ runner_opened(void *owner)
 
 static const ConnectionEvents runner_events = {runner_opened, runner_lost, runner_notified};
 
-/* Connect. */
+/* Connect as the owner. */
 static void
 runner_connect(Runner *runner)
 {
+	if (!service_let_in(runner->owner))
+	{
+		runner_failed(runner, "the server cannot log in as a role of this name");
+		return;
+	}
 	runner->connection =
-	    connection_open(runner->loop, service_conninfo(runner->database), &runner_events, runner);
+	    connection_open(runner->home->loop, service_conninfo(runner->owner, runner->home->database),
+	                    &runner_events, runner);
 }
 
 /* The runner of a source; see runner.h. */
 Runner *
-runner_found(Runner **list, uv_loop_t *loop, const char *database, PGresult *result, int row)
+runner_found(RunnerHome *home, PGresult *result, int row)
 {
-	Runner *runner;
 	int64_t id = number(result, row, CATALOG_ID);
+	Runner *runner = home->runners;
 
-	for (runner = *list; runner != NULL; runner = runner->next)
-	{
-		if (runner->id == id)
-			return runner;
-	}
-	if (generator_find(PQgetvalue(result, row, CATALOG_GENERATOR)) == NULL)
-		return NULL;
+	while (runner != NULL && runner->id != id)
+		runner = runner->next;
+	if (runner != NULL)
+		return runner;
 	runner = calloc(1, sizeof(Runner));
-	if (runner == NULL || (runner->database = strdup(database)) == NULL)
+	if (runner == NULL)
 		abort();
 	runners++;
-	runner->loop = loop;
+	runner->home = home;
 	runner->id = id;
-	uv_timer_init(loop, &runner->timer);
+	runner->owner = copy_string(PQgetvalue(result, row, CATALOG_OWNER));
+	uv_timer_init(home->loop, &runner->timer);
 	runner->timer.data = runner;
-	runner->next = *list;
-	*list = runner;
+	runner->next = home->runners;
+	home->runners = runner;
 	runner_connect(runner);
 	return runner;
 }

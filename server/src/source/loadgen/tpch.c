@@ -396,7 +396,7 @@ tpch_tick(const GeneratorOptions *options, char *state, size_t size, int64_t tic
 }
 
 #define MONEY " numeric(38,2) NOT NULL"
-#define TEXT " text NOT NULL"
+#define TEXT " pg_catalog.text NOT NULL"
 #define KEY " bigint NOT NULL"
 
 const Generator generator_tpch = {
@@ -417,14 +417,15 @@ const Generator generator_tpch = {
                 "c_custkey bigint PRIMARY KEY, c_name" TEXT ", c_address" TEXT ", c_nationkey" KEY
                 ", c_phone" TEXT ", c_acctbal" MONEY ", c_mktsegment" TEXT ", c_comment" TEXT},
                {"orders", "o_orderkey bigint PRIMARY KEY, o_custkey" KEY ", o_orderstatus" TEXT
-                          ", o_totalprice" MONEY ", o_orderdate date NOT NULL, o_orderpriority" TEXT
+                          ", o_totalprice" MONEY
+                          ", o_orderdate pg_catalog.date NOT NULL, o_orderpriority" TEXT
                           ", o_clerk" TEXT ", o_shippriority integer NOT NULL, o_comment" TEXT},
                {"lineitem",
                 "l_orderkey" KEY ", l_partkey" KEY ", l_suppkey" KEY
                 ", l_linenumber integer NOT NULL, l_quantity" MONEY ", l_extendedprice" MONEY
                 ", l_discount" MONEY ", l_tax" MONEY ", l_returnflag" TEXT ", l_linestatus" TEXT
-                ", l_shipdate date NOT NULL, l_commitdate date NOT NULL"
-                ", l_receiptdate date NOT NULL, l_shipinstruct" TEXT ", l_shipmode" TEXT
+                ", l_shipdate pg_catalog.date NOT NULL, l_commitdate pg_catalog.date NOT NULL"
+                ", l_receiptdate pg_catalog.date NOT NULL, l_shipinstruct" TEXT ", l_shipmode" TEXT
                 ", l_comment" TEXT ", PRIMARY KEY (l_orderkey, l_linenumber)"},
                {"nation", "n_nationkey bigint PRIMARY KEY, n_name" TEXT ", n_regionkey" KEY
                           ", n_comment" TEXT},
