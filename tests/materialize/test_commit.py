@@ -1,6 +1,7 @@
 """On Materialize's door DDL that opens a block commits at once; elsewhere it does not."""
 
 import pytest
+from server.wire import SYNC, Wire, bind, execute, message, parse, query
 
 
 def exists(place, name):
@@ -88,3 +89,74 @@ def test_the_other_door_is_postgresqls(place):
     connection.execute("CREATE TABLE t (k int)")
     connection.close()
     assert not exists(place, "t")
+
+
+LARGE = "x" * 1_100_000  # more than is kept of a message
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_large_insert_is_not_committed(place, driver):
+    place.run("CREATE TABLE t (v text)")
+    connection = getattr(place, driver)(autocommit=False)
+    cursor = connection.cursor()
+    cursor.execute("INSERT INTO t VALUES (%s)", (LARGE,))
+    cursor.execute("CREATE TABLE u (k int)")
+    connection.rollback()
+    assert place.value("SELECT count(*) FROM t") == 0 and not exists(place, "u")
+
+
+def test_a_function_call_is_not_committed(place):
+    connection = place.psycopg2(autocommit=False)
+    large_object = connection.lobject(0, "w").oid
+    connection.cursor().execute("CREATE TABLE u (k int)")
+    connection.rollback()
+    assert not exists(place, "u")
+    assert place.value(f"SELECT count(*) FROM pg_largeobject_metadata WHERE oid = {large_object}") == 0
+
+
+INSERT = "INSERT INTO t VALUES ('x')"
+BLOCKS = {
+    "named insert": ([parse(INSERT, "i"), SYNC], [query("BEGIN")], [bind("", "i"), execute(), SYNC]),
+    "unnamed insert reused": ([parse("BEGIN", "b"), parse(INSERT), SYNC], [bind("", "b"), execute(), SYNC],
+                              [bind(), execute(), SYNC]),
+    "insert before begin in one flight": ([parse(INSERT), bind(), execute(), parse("BEGIN"), bind(), execute(), SYNC],),
+    "begin again": ([query("BEGIN"), query(INSERT), query("BEGIN")],),
+    "begin under another name": ([parse("BEGIN", "b"), SYNC], [query("DEALLOCATE b"), query(f"PREPARE b AS {INSERT}")],
+                                 [query("BEGIN")], [bind("", "b"), execute(), SYNC]),
+    "ddl under another name": ([parse("CREATE TABLE w (k int)", "d"), SYNC], [query("DEALLOCATE d")],
+                               [query(f"PREPARE d AS {INSERT}")], [query("BEGIN")], [bind("", "d"), execute(), SYNC]),
+    "large insert": ([query("BEGIN")], [query(f"INSERT INTO t VALUES ('{LARGE}')")]),
+    "large parse": ([query("BEGIN")], [parse(f"INSERT INTO t VALUES ('{LARGE}')"), bind(), execute(), SYNC]),
+    "large parse in the place of ddl": ([parse("CREATE TABLE w (k int)"), SYNC], [query("BEGIN")],
+                                        [parse(f"INSERT INTO t VALUES ('{LARGE}')"), bind(), execute(), SYNC]),
+    "copy": ([query("BEGIN")], [query("COPY t FROM STDIN"), message("d", b"x\n"), message("c")]),
+    "show": ([query("BEGIN")], [query("SHOW TABLES")], [query(INSERT)]),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_nothing_but_ddl_is_committed(place, block):
+    place.run("CREATE TABLE t (v text)")
+    with Wire(place.server.ports["materialize"]) as wire:
+        wire.log_in(options=f"-csearch_path={place.schema}")
+        for flight in BLOCKS[block]:
+            wire.send(*flight)
+            for part in flight:
+                if part[:1] in b"QS":
+                    answers = wire.until("Z")
+                    assert "E" not in [kind for kind, _ in answers], answers
+        wire.send(query("CREATE TABLE u (k int)"))
+        assert wire.until("Z")[-1][1] == b"T"
+        wire.send(query("ROLLBACK"))
+        wire.until("Z")
+        assert place.value("SELECT count(*) FROM t") == 0 and not exists(place, "u")
+
+
+def test_a_begin_by_name_opens_a_block_for_ddl(place):
+    with Wire(place.server.ports["materialize"]) as wire:
+        wire.log_in(options=f"-csearch_path={place.schema}")
+        wire.send(parse("BEGIN", "S_1"), SYNC)
+        wire.until("Z")
+        wire.send(bind("", "S_1"), execute(), parse("CREATE TABLE u (k int)"), bind(), execute(), SYNC)
+        assert wire.until("Z")[-1][1] == b"T"
+        assert exists(place, "u")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 import threading
 import time
 
@@ -328,3 +329,47 @@ def test_no_cancel_is_lost(t):
     finally:
         stop.set()
         writer.join()
+
+
+LARGE = "x" * 2_000_000  # more than is kept of a message
+
+
+def large_bind(portal="", statement=""):
+    return message("B", portal.encode() + b"\0" + statement.encode() + b"\0\0\0" + struct.pack("!HI", 1, len(LARGE)) +
+                   LARGE.encode() + b"\0\0")
+
+
+@pytest.mark.parametrize("large", [
+    [parse("INSERT INTO t VALUES (100, $1)"), large_bind(), execute(), SYNC],
+    [parse(f"INSERT INTO t VALUES (100, '{LARGE}')"), bind(), execute(), SYNC]])
+def test_a_large_statement_behind_a_subscription_is_executed(t, wire, large):
+    wire.send(parse("SUBSCRIBE t UP TO 1000 + (extract(epoch from clock_timestamp()) * 1000)::bigint"), bind(),
+              execute(), SYNC)
+    assert kinds(wire.until("Z"))[:3] == "12D"
+    wire.send(*large)
+    assert kinds(wire.until("Z")) == "12CZ"
+    assert t.value("SELECT length(v) FROM t WHERE k = 100") == len(LARGE)
+
+
+def test_a_subscription_with_a_large_parameter_is_refused(t, wire):
+    subscribe = parse("SUBSCRIBE (SELECT k FROM t WHERE v <> $1)", "s")
+    wire.send(subscribe, SYNC)
+    assert kinds(wire.until("Z")) == "1Z"
+    wire.send(large_bind("", "s"), execute(), SYNC)
+    answers = wire.until("Z")
+    assert kinds(answers) == "EZ" and fields(answers[-2][1])["C"] == "54000"
+    wire.send(parse(f"SELECT '{LARGE}'", "s"), bind("", "s"), execute(), SYNC)
+    answers = wire.until("Z")
+    assert kinds(answers) == "EZ" and fields(answers[-2][1])["C"] == "42P05"
+    # the session goes on, the statement too
+    wire.send(bind("", "s"), SYNC, query("SELECT 1"))
+    wire.until("Z")
+    assert kinds(wire.until("Z")) == "TDCZ"
+
+
+def test_a_message_without_a_type(wire):
+    wire.send(query("BEGIN"))
+    wire.until("Z")
+    wire.send(b"\0" + struct.pack("!I", 4))
+    assert fields(wire.until("E")[-1][1])["C"] == "08P01"
+    assert wire.at_end()

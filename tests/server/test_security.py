@@ -177,7 +177,7 @@ def test_a_database_owner_has_no_say_in_the_servers_own_connections(hostile, dat
     system.wait_until(lambda: connection.execute("SELECT count(*) FROM c").fetchone()[0] > 3, what="there are rows")
     # an administrator who looks and drops there
     with hostile.server.psycopg(dbname=database, options="'-cdefault_transaction_read_only=off"
-                                " -cstatement_timeout=0 -clock_timeout=0 -crole=none'") as admin:
+                                " -cstatement_timeout=0 -clock_timeout=0 -cidle_session_timeout=0 -crole=none'") as admin:
         admin.execute("DROP SOURCE place.c")
     assert not hostile.is_superuser()
     owners = connection.execute("SELECT DISTINCT rolsuper FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r"

@@ -24,12 +24,13 @@
 /* The type byte and the length word in front of every message but the first. */
 #define WIRE_HEADER 5
 
-/* One complete message without its header. */
+/* One message without its header: complete, unless something is missing. */
 typedef struct WireMessage
 {
 	char type;
 	const char *body;
-	uint32_t length; /* of the body */
+	uint32_t length;  /* of the body, as far as it is there */
+	uint32_t missing; /* bytes of a large body that nobody keeps */
 } WireMessage;
 
 typedef struct WireReader

@@ -4,11 +4,13 @@
  *	  What a dialect is to a session: a set of words and of callbacks.
  *
  * A session relays bytes between a client and a backend of its own. It shows
- * a message of the client to its dialect only if
+ * a message of the client to its dialect if
  *	- it is a Query (Q) or a Parse (P) of at most SESSION_SCAN_MAX bytes whose
  *	  text contains one of the dialect's words, in any case; or
- *	- the dialect is watching (session_watch) and the message is one of
- *	  Q P B D E C S H.
+ *	- the dialect is watching (session_watch): then every message is shown, whatever
+ *	  its type. Of one with more than SESSION_SCAN_MAX bytes the first SESSION_HEAD are
+ *	  shown, and how many are missing. Only what the backend does not act on is not
+ *	  shown: what it skips after an error, and the data of a COPY.
  *
  * Invariants a dialect may rely on:
  *	- All of a session runs on one thread, sessions of a dialect on several: it
@@ -29,7 +31,8 @@
  *
  * What a dialect must keep to:
  *	- `wants` decides from the message and the dialect's own state alone and
- *	  changes nothing: the message may still be dropped by an error before it.
+ *	  changes nothing: it may be asked more than once, and the message may still be
+ *	  dropped by an error before it. What a message does is noted in `passes`.
  *	- The client gets exactly the answers the protocol owes it for each message
  *	  taken. After session_error in answer to anything but a Query, the session
  *	  itself drops what the client sends up to the next Sync.
@@ -76,6 +79,12 @@ typedef struct Dialect
 
 	/* A wanted message, with everything before it answered. */
 	DialectAnswer (*message)(void *self, const WireMessage *message);
+
+	/*
+	 * Watching: the message goes on to the backend, wanted or not; exactly once for each.
+	 * `settled`: everything before it is answered, so session_transaction is its status.
+	 */
+	void (*passes)(void *self, const WireMessage *message, bool settled);
 
 	/*
 	 * In control, for each message of the backend but S and A: first the header

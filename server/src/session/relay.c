@@ -36,17 +36,14 @@ read_length(const char *bytes)
 	return (uint32_t) u[0] << 24 | (uint32_t) u[1] << 16 | (uint32_t) u[2] << 8 | u[3];
 }
 
-/* Could the dialect have a say in a message of this type? */
+/* Is the dialect shown a message of this type? See dialect.h. */
 static inline bool
 is_shown(const Session *session, char type, size_t length)
 {
-	if (session->dialect == NULL || length > SESSION_SCAN_MAX ||
-	    session->phase != SESSION_RELAYING || session->pipeline.skipping ||
-	    session->pipeline.copying_in)
+	if (session->dialect == NULL || session->phase != SESSION_RELAYING ||
+	    session->pipeline.skipping || session->pipeline.copying_in)
 		return false;
-	if (type == 'Q' || type == 'P')
-		return true;
-	return session->watching && strchr("BDECSH", type) != NULL;
+	return session->watching || ((type == 'Q' || type == 'P') && length <= SESSION_SCAN_MAX);
 }
 
 /* Does the dialect want this message? */
@@ -114,6 +111,7 @@ walk_client(Session *session, const char *bytes, size_t count)
 		WireMessage message;
 		size_t total;
 		uint32_t length;
+		bool shown;
 
 		if (session->client_body > 0)
 		{
@@ -139,6 +137,7 @@ walk_client(Session *session, const char *bytes, size_t count)
 		message.type = at[0];
 		message.body = at + WIRE_HEADER;
 		message.length = length - 4;
+		message.missing = 0;
 
 		if (session->dropping && message.type != 'S' && message.type != 'X')
 		{
@@ -150,9 +149,15 @@ walk_client(Session *session, const char *bytes, size_t count)
 		}
 		session->dropping = false;
 
-		if (is_shown(session, message.type, message.length))
+		shown = is_shown(session, message.type, message.length);
+		if (shown)
 		{
-			if ((size_t) (end - at) < total)
+			if (message.length > SESSION_SCAN_MAX)
+			{
+				message.missing = message.length - SESSION_HEAD;
+				message.length = SESSION_HEAD;
+			}
+			if ((size_t) (end - at) < WIRE_HEADER + message.length)
 				break;
 			if (is_wanted(session, &message))
 			{
@@ -174,7 +179,10 @@ walk_client(Session *session, const char *bytes, size_t count)
 				stream_uncork(session->client);
 				if (answer == DIALECT_TAKEN)
 				{
-					at += total;
+					/* of a large one there is more to come, which goes nowhere */
+					session->client_body = total;
+					session->client_dropped = true;
+					at += part_of_body(&session->client_body, (size_t) (end - at));
 					run = at;
 					if (session->controlled)
 						break;
@@ -182,6 +190,9 @@ walk_client(Session *session, const char *bytes, size_t count)
 				}
 				session->controlled = false;
 			}
+			if (session->watching)
+				session->dialect->passes(session->dialect_self, &message,
+				                         pipeline_depth(&session->pipeline) == 0);
 		}
 		pipeline_sent(&session->pipeline, message.type);
 		session->client_body = total;
@@ -214,7 +225,7 @@ show_behind(Session *session)
 	WireMessage message;
 	uint32_t length;
 
-	if (!session->controlled)
+	if (!session->controlled || session->client_body > 0)
 		return;
 	while (end - at >= WIRE_HEADER && at[0] == 'H' && read_length(at + 1) == 4)
 		at += WIRE_HEADER;
@@ -226,6 +237,7 @@ show_behind(Session *session)
 	message.type = at[0];
 	message.body = at + WIRE_HEADER;
 	message.length = length - 4;
+	message.missing = 0;
 	stream_cork(session->client);
 	session->dialect->behind(session->dialect_self, &message);
 	if (session->phase != SESSION_CLOSED)
@@ -395,6 +407,7 @@ walk_backend(Session *session, const char *bytes, size_t count)
 		message.type = at[0];
 		message.body = at + WIRE_HEADER;
 		message.length = length - 4;
+		message.missing = 0;
 		asked = session->controlled && message.type != 'S' && message.type != 'A';
 
 		if (!session->judged)

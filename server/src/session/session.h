@@ -28,6 +28,7 @@
 #include "session/dialect.h"
 
 #define SESSION_SCAN_MAX (1024 * 1024)
+#define SESSION_HEAD 4096
 #define SESSION_COLLECT_MAX (16 * 1024 * 1024)
 #define SESSION_HOLD_MAX (64 * 1024)
 #define SESSION_HIGH_WATER (256 * 1024)
@@ -47,7 +48,7 @@ extern bool session_standard_strings(const Session *session);
 /* The transaction status of the last ReadyForQuery: 'I', 'T' or 'E'. */
 extern char session_transaction(const Session *session);
 
-/* Show every Q P B D E C S H of the client to `wants`, or stop doing so. */
+/* Show every message of the client to `wants` and `passes`, or stop doing so. */
 extern void session_watch(Session *session, bool on);
 
 /*

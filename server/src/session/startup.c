@@ -174,7 +174,7 @@ static void
 apply_alias(Session *session, const DatabaseAlias *alias)
 {
 	WireMessage old = {0, buffer_data(&session->startup) + 8,
-	                   (uint32_t) session->startup.length - 8};
+	                   (uint32_t) session->startup.length - 8, 0};
 	Buffer packet = {0};
 	WireReader reader;
 	const char *options = NULL;
@@ -289,7 +289,7 @@ begin_session(Session *session, const char *packet, uint32_t length)
 {
 	SessionServer *server = session->loop->server;
 	const char *unavailable = server->unavailable;
-	WireMessage message = {0, packet + 8, length - 8};
+	WireMessage message = {0, packet + 8, length - 8, 0};
 	WireReader reader;
 	const char *name;
 	const char *user = NULL;
@@ -370,7 +370,7 @@ static bool
 read_packet(Session *session)
 {
 	const char *packet = buffer_data(&session->input);
-	WireMessage header = {0, packet, (uint32_t) session->input.length};
+	WireMessage header = {0, packet, (uint32_t) session->input.length, 0};
 	WireReader reader;
 	uint32_t length;
 	uint32_t code;

@@ -7,10 +7,11 @@
  *	  goes on (COMMIT AND CHAIN).
  *
  * Invariants:
- *	- `begun` is true only if nothing but its BEGIN was sent in the block. Where
- *	  that is not certain it is false, and PostgreSQL's rules hold.
- *	- What is noted while a message is only looked at (commit_wants) may be
- *	  noted twice without harm.
+ *	- `begun` is true only if nothing but its BEGIN was sent in the block. Every message
+ *	  that goes to the backend is noted (commit_passes), of whatever type and length, and so
+ *	  is every one that the dialect takes. Where something is not certain `begun`
+ *	  is false, and PostgreSQL's rules hold: a name that SQL may have given to another
+ *	  statement, a BEGIN behind something that is not answered yet.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,61 +70,139 @@ commit_at_once(Materialize *mz, const char *text, size_t length)
 	       is_ddl(text, length, session_standard_strings(mz->session));
 }
 
-/* Note what the message does to the block; is it to be taken? */
+/* Is the message to be taken? */
 bool
 commit_wants(Materialize *mz, const WireMessage *message)
 {
-	CommitWatch *watch = &mz->commit;
-	bool standard_strings = session_standard_strings(mz->session);
 	WireReader reader;
-	const char *name;
 	const char *text;
 
+	if (message->type == 'S')
+		return mz->commit.pending;
+	if (message->type != 'Q')
+		return false;
+	wire_read(&reader, message);
+	text = wire_read_string(&reader);
+	return !reader.failed && commit_at_once(mz, text, strlen(text));
+}
+
+/* Forget a name, if it is this one. */
+static void
+forget_name(bool *has, const char *known, const char *name)
+{
+	*has = *has && strcmp(known, name) != 0;
+}
+
+/* A statement is parsed under a name; text NULL: it is not known whole. */
+void
+commit_parsed(Materialize *mz, const char *name, const char *text)
+{
+	CommitWatch *watch = &mz->commit;
+	bool standard_strings = session_standard_strings(mz->session);
+
+	forget_name(&watch->has_ddl, watch->ddl, name);
+	forget_name(&watch->has_begin, watch->begin, name);
+	if (text == NULL || strlen(name) >= COMMIT_NAME)
+		return;
+	if (is_ddl(text, strlen(text), standard_strings))
+	{
+		watch->has_ddl = true;
+		strcpy(watch->ddl, name);
+	}
+	else if (is_begin(text, strlen(text), standard_strings))
+	{
+		watch->has_begin = true;
+		strcpy(watch->begin, name);
+	}
+}
+
+/* Something other than a BEGIN or such DDL is executed. */
+void
+commit_taken(Materialize *mz)
+{
+	mz->commit.begun = false;
+	mz->commit.pending = false;
+	mz->commit.executed = true;
+}
+
+/* A BEGIN is executed. */
+static void
+begin_executed(CommitWatch *watch)
+{
+	watch->begun = !watch->executed;
+	watch->pending = false;
+	watch->executed = true;
+}
+
+/* Might the text give a name to another statement, or is it not known? */
+static bool
+may_rename(const char *text)
+{
+	static const char *const words[] = {"deallocate", "discard", "prepare"};
+
+	for (size_t i = 0; text != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+	{
+		if (sql_mentions(text, strlen(text), words[i]))
+			return true;
+	}
+	return text == NULL;
+}
+
+/* A string of a message; NULL: it does not end in what is there. */
+static const char *
+read_known(WireReader *reader)
+{
+	const char *text = wire_read_string(reader);
+
+	return reader->failed ? NULL : text;
+}
+
+/* Note what a message does to the block. */
+void
+commit_passes(Materialize *mz, const WireMessage *message, bool settled)
+{
+	CommitWatch *watch = &mz->commit;
+	WireReader reader;
+	const char *name = "";
+	const char *text = "";
+
+	if (settled)
+		watch->executed = session_transaction(mz->session) != 'I';
 	wire_read(&reader, message);
 	switch (message->type)
 	{
-		case 'Q':
-			text = wire_read_string(&reader);
-			if (reader.failed)
-				return false;
-			if (commit_at_once(mz, text, strlen(text)))
-				return true;
-			watch->begun = session_transaction(mz->session) == 'I' &&
-			               is_begin(text, strlen(text), standard_strings);
-			return false;
 		case 'P':
-			name = wire_read_string(&reader);
-			text = wire_read_string(&reader);
-			if (reader.failed)
-				return false;
-			if (strcmp(watch->ddl, name) == 0)
-				watch->is_ddl = false;
-			if (is_ddl(text, strlen(text), standard_strings) && strlen(name) < sizeof(watch->ddl))
-			{
-				watch->is_ddl = true;
-				strcpy(watch->ddl, name);
-				return false;
-			}
-			watch->pending = false;
-			watch->begun = session_transaction(mz->session) == 'I' &&
-			               is_begin(text, strlen(text), standard_strings);
-			return false;
+			name = read_known(&reader);
+			text = name == NULL ? NULL : read_known(&reader);
+			if (name != NULL)
+				commit_parsed(mz, name, text);
+			break;
+		case 'Q':
+			text = read_known(&reader);
+			if (text != NULL && is_begin(text, strlen(text), session_standard_strings(mz->session)))
+				begin_executed(watch);
+			else
+				commit_taken(mz);
+			break;
 		case 'B':
-			wire_read_string(&reader);
-			name = wire_read_string(&reader);
-			if (reader.failed)
-				return false;
-			if (watch->is_ddl && strcmp(watch->ddl, name) == 0)
-				watch->pending = watch->begun;
-			else if (name[0] != '\0' || watch->pending)
-				/* a named statement may be anything */
-				watch->begun = watch->pending = false;
-			return false;
-		case 'S':
-			return watch->pending;
+			text = read_known(&reader); /* the portal */
+			name = text == NULL ? NULL : read_known(&reader);
+			if (name != NULL && watch->has_begin && strcmp(watch->begin, name) == 0)
+				begin_executed(watch);
+			else if (name != NULL && watch->has_ddl && strcmp(watch->ddl, name) == 0 &&
+			         watch->begun && !watch->pending)
+				watch->pending = true;
+			else
+				commit_taken(mz);
+			return;
+		case 'F':
+			commit_taken(mz);
+			return;
 		default:
-			return false;
+			return;
 	}
+	if (may_rename(text))
+		watch->has_ddl = watch->has_begin = false;
 }
 
 /* COMMIT AND CHAIN is done. */

@@ -31,6 +31,7 @@ materialize_open(Session *session)
 	if (mz == NULL)
 		abort();
 	mz->session = session;
+	mz->commit.executed = true; /* what came before is not known */
 	if (session_door(session) == DOOR_MATERIALIZE)
 		session_watch(session, true);
 	return mz;
@@ -158,6 +159,8 @@ materialize_message(void *self, const WireMessage *message)
 	    session_door(mz->session) == DOOR_MATERIALIZE && commit_at_once(mz, text, strlen(text));
 	if (!read_query(mz, &mz->memory, text, &driven, &rewritten) && !at_once)
 		return DIALECT_PASS;
+	if (!at_once)
+		commit_taken(mz);
 	if (driven || at_once)
 		task_query(mz, text, strlen(text), at_once);
 	else
@@ -167,6 +170,13 @@ materialize_message(void *self, const WireMessage *message)
 		session_release(mz->session);
 	}
 	return DIALECT_TAKEN;
+}
+
+/* A message goes on to the backend. */
+static void
+materialize_passes(void *self, const WireMessage *message, bool settled)
+{
+	commit_passes(self, message, settled);
 }
 
 /* A message of the backend begins while the dialect is in control. */
@@ -311,7 +321,7 @@ materialize_ready(void *self, char status)
 	{                                                                                              \
 		.name = "materialize", .words = door_words, .open = materialize_open,                      \
 		.close = materialize_close, .wants = materialize_wants, .message = materialize_message,    \
-		.backend_header = materialize_backend_header,                                              \
+		.passes = materialize_passes, .backend_header = materialize_backend_header,                \
 		.backend_message = materialize_backend_message, .timer = materialize_timer,                \
 		.drained = materialize_drained, .cancel = materialize_cancel,                              \
 		.behind = materialize_behind, .ready = materialize_ready                                   \

@@ -23,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names longer than this are PostgreSQL's alone: all of ours stand in the first SESSION_HEAD bytes. */
+#define NAME_MAX_LENGTH 1000
+
 /* A prepared statement of the client's that is ours. */
 struct Prepared
 {
@@ -215,11 +218,13 @@ extended_wants(Materialize *mz, const WireMessage *message)
 			MzStatement statement;
 
 			name = wire_read_string(&reader);
-			second = wire_read_string(&reader);
-			if (reader.failed)
+			if (reader.failed || strlen(name) > NAME_MAX_LENGTH)
 				return false;
 			if (prepared_find(mz, name) != NULL)
 				return true;
+			second = wire_read_string(&reader);
+			if (reader.failed)
+				return false;
 			parse_one(mz, &arena, second, &statement);
 			arena_reset(&arena);
 			return statement.kind != MZ_OTHER;
@@ -403,17 +408,55 @@ read_parse(Materialize *mz, const WireMessage *message)
 	return NULL;
 }
 
+/* A message that is too large is not sent to the backend, where it would meet a stand-in. */
+static void
+too_large(Materialize *mz)
+{
+	task_raise(mz, "54000", "the parameters of this statement, or its names, are too long",
+	           arena_printf(&mz->memory, "They may have %d bytes.", SESSION_SCAN_MAX));
+}
+
+/* A large statement wants a name that one of ours has. */
+static void
+name_in_use(Materialize *mz)
+{
+	task_raise(mz, "42P05", "a prepared statement of this name already exists",
+	           "Close it in the protocol; DEALLOCATE is not enough before so large a statement.");
+}
+
+/* A large Parse under a name that is ours. */
+static DialectAnswer
+take_large_parse(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	if (name[0] == '\0')
+	{
+		prepared_forget(mz, name);
+		return DIALECT_PASS;
+	}
+	task_execute(mz, false, name_in_use);
+	return DIALECT_TAKEN;
+}
+
 /* Parse. */
 static DialectAnswer
 take_parse(Materialize *mz, const WireMessage *message)
 {
-	Prepared *prepared = read_parse(mz, message);
+	Prepared *prepared;
 	const MzStatement *statement;
 	const Cursor *cursor;
 	const MzColumns none = {0};
 
+	if (message->missing > 0)
+		return take_large_parse(mz, message);
+	prepared = read_parse(mz, message);
 	if (prepared == NULL)
 		return DIALECT_PASS;
+	commit_parsed(mz, prepared->name, prepared->text);
 	mz->parsing = prepared;
 	/* the unnamed statement is gone, whatever becomes of this one */
 	if (prepared->name[0] == '\0')
@@ -463,6 +506,12 @@ take_bind(Materialize *mz, const WireMessage *message)
 		if (name[0] == '\0')
 			portal_forget(mz, name);
 		return DIALECT_PASS;
+	}
+	if (message->missing > 0 || strlen(name) > NAME_MAX_LENGTH)
+	{
+		mz->portal = "";
+		task_execute(mz, false, too_large);
+		return DIALECT_TAKEN;
 	}
 	if (name[0] != '\0' && portal_find(mz, name) != NULL)
 		return DIALECT_PASS;

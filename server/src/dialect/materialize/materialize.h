@@ -291,15 +291,23 @@ extern void cursor_forget_all(Materialize *mz);
 
 /* ---- DDL that commits at once: commit.c ---- */
 
+#define COMMIT_NAME 64
+
 typedef struct CommitWatch
 {
-	bool begun;   /* the block holds nothing but its BEGIN */
-	bool pending; /* the flight's statement is DDL that is to be committed */
-	bool is_ddl;  /* the statement named ddl is such */
-	char ddl[64];
+	bool begun;    /* the block holds nothing but its BEGIN */
+	bool pending;  /* the flight's statement is DDL that is to be committed */
+	bool executed; /* something since all was settled last, and no transaction was open */
+	bool has_ddl;  /* the last DDL that was parsed has this name */
+	char ddl[COMMIT_NAME];
+	bool has_begin; /* so has the last BEGIN */
+	char begin[COMMIT_NAME];
 } CommitWatch;
 
 extern bool commit_wants(Materialize *mz, const WireMessage *message);
+extern void commit_passes(Materialize *mz, const WireMessage *message, bool settled);
+extern void commit_parsed(Materialize *mz, const char *name, const char *text);
+extern void commit_taken(Materialize *mz);
 extern bool commit_at_once(Materialize *mz, const char *text, size_t length);
 extern void commit_take_sync(Materialize *mz);
 extern void commit_ready(Materialize *mz, char status);

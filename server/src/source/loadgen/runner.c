@@ -300,7 +300,10 @@ runner_done(void *owner, const char *sqlstate, const char *message)
 
 	if (sqlstate != NULL)
 	{
-		runner_failed(runner, strcmp(sqlstate, CATALOG_GONE) == 0 ? NULL : message);
+		/* a table that is not there was dropped, with its source or without */
+		bool gone = strcmp(sqlstate, CATALOG_GONE) == 0 || strcmp(sqlstate, "42P01") == 0;
+
+		runner_failed(runner, gone ? NULL : message);
 		return;
 	}
 	free(runner->failure);
