@@ -59,6 +59,7 @@ struct Stream
 	bool over_high;
 	bool finishing;
 	bool closing;
+	int broken; /* libuv's error; bytes were lost, and no more are sent */
 };
 
 /* Shared by all streams of a thread: a read is consumed before the next one begins. */
@@ -180,6 +181,15 @@ report_end(Stream *stream, int status)
 	stream->events->ended(stream->owner, status);
 }
 
+/* Nothing can be sent any more: the owner hears of it from the loop. */
+static void
+report_broken(uv_timer_t *timer)
+{
+	Stream *stream = timer->data;
+
+	report_end(stream, stream->broken);
+}
+
 /* Room for libuv to read into. */
 static void
 give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
@@ -196,7 +206,8 @@ flush_queued(Stream *stream)
 	uv_buf_t bytes;
 	int written;
 
-	if (stream->writing || stream->corked > 0 || stream->queued.length == 0 || stream->closing)
+	if (stream->writing || stream->corked > 0 || stream->queued.length == 0 || stream->closing ||
+	    stream->broken != 0)
 		return;
 	bytes = uv_buf_init(buffer_data(&stream->queued), (unsigned int) stream->queued.length);
 	written = uv_try_write(&stream->uv.stream, &bytes, 1);
@@ -210,10 +221,13 @@ flush_queued(Stream *stream)
 		stream->writing = true;
 		stream->writing_request.data = stream;
 		/* A broken connection is reported through the request, not from here. */
-		if (uv_write(&stream->writing_request, &stream->uv.stream, &bytes, 1, write_done) != 0)
+		stream->broken =
+		    uv_write(&stream->writing_request, &stream->uv.stream, &bytes, 1, write_done);
+		if (stream->broken != 0)
 		{
 			stream->writing = false;
 			buffer_free(&stream->sending);
+			uv_timer_start(&stream->timer, report_broken, 0, 0);
 		}
 	}
 	if (stream_backlog(stream) > stream->high)
@@ -293,7 +307,7 @@ stream_paused(const Stream *stream)
 void
 stream_write(Stream *stream, const void *bytes, size_t count)
 {
-	if (stream->closing || stream->finishing || count == 0)
+	if (stream->closing || stream->finishing || stream->broken != 0 || count == 0)
 		return;
 	if (stream->tls != NULL)
 	{
@@ -346,7 +360,7 @@ report_drained(uv_timer_t *timer)
 void
 stream_uncork(Stream *stream)
 {
-	if (--stream->corked > 0 || stream->closing || stream->finishing)
+	if (--stream->corked > 0 || stream->closing || stream->finishing || stream->broken != 0)
 		return;
 	flush_queued(stream);
 	if (stream->over_high && !stream->writing && stream_backlog(stream) <= stream->low)
@@ -457,6 +471,26 @@ stream_from_loopback(const Stream *stream)
 	return address_is_loopback((const struct sockaddr *) &peer);
 }
 
+/* See stream.h. */
+uint64_t
+stream_network(const Stream *stream)
+{
+	struct sockaddr_storage peer = {0};
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) &peer;
+	int length = sizeof peer;
+	uint64_t network = 0;
+
+	if (uv_tcp_getpeername(&stream->uv.tcp, (struct sockaddr *) &peer, &length) != 0)
+		return 0;
+	if (peer.ss_family == AF_INET)
+		return ((const struct sockaddr_in *) &peer)->sin_addr.s_addr;
+	if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		memcpy(&network, six->sin6_addr.s6_addr + 12, 4);
+	else
+		memcpy(&network, six->sin6_addr.s6_addr, sizeof network);
+	return network;
+}
+
 /* Has the peer closed, even though unread bytes stand before its end? */
 bool
 stream_hung_up(const Stream *stream)
@@ -512,6 +546,8 @@ stream_finish(Stream *stream)
 	stream->finishing = true;
 	uv_timer_start(&stream->timer, timer_ran_out, FINISH_MS, 0);
 	flush_queued(stream);
-	if (!stream->writing)
+	if (!stream->writing && stream->broken == 0)
 		shut_down(stream);
+	else if (stream->broken != 0)
+		uv_timer_start(&stream->timer, timer_ran_out, 0, 0);
 }

@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -57,6 +58,8 @@ extern size_t stream_backlog(const Stream *stream);
 extern bool stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t count);
 extern bool stream_protocol_agreed(const Stream *stream);
 extern bool stream_from_loopback(const Stream *stream);
+/* The peer's IPv4 address, or the /64 of its IPv6 one. */
+extern uint64_t stream_network(const Stream *stream);
 extern bool stream_hung_up(const Stream *stream);
 extern void stream_close(Stream *stream);
 extern void stream_finish(Stream *stream);

@@ -148,11 +148,18 @@ watch(Link *link, int events)
 {
 	if (link->poll == NULL)
 	{
-		link->poll = calloc(1, sizeof *link->poll);
-		if (link->poll == NULL ||
-		    uv_poll_init(link->loop, link->poll, PQsocket(link->connection)) != 0)
+		uv_poll_t *poll = calloc(1, sizeof *poll);
+
+		if (poll == NULL)
 			abort();
-		link->poll->data = link;
+		if (uv_poll_init(link->loop, poll, PQsocket(link->connection)) != 0)
+		{
+			free(poll);
+			fail(link, "the socket cannot be watched");
+			return;
+		}
+		poll->data = link;
+		link->poll = poll;
 	}
 	uv_poll_start(link->poll, events, socket_ready);
 }

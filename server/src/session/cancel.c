@@ -12,10 +12,13 @@
 #include "net/stream.h"
 #include "pgwire/message.h"
 
+/* PostgreSQL has so many milliseconds to act; whoever waits is told then. */
+#define CANCEL_MS 10000
+
 struct CancelRequest
 {
 	Stream *stream;
-	uv_timer_t timer; /* reports a connection that failed at once */
+	uv_timer_t timer; /* reports a connection that failed at once, or that takes too long */
 	uint32_t pid;
 	uint32_t key;
 	void (*done)(void *owner);
@@ -86,9 +89,9 @@ drained(void *owner)
 	(void) owner;
 }
 
-/* The connection failed before it began. */
+/* The connection failed before it began, or takes too long. */
 static void
-failed_at_once(uv_timer_t *timer)
+timer_ran_out(uv_timer_t *timer)
 {
 	finish(timer->data);
 }
@@ -111,8 +114,7 @@ cancel_send(uv_loop_t *loop, const Address *backend, uint32_t pid, uint32_t key,
 	uv_timer_init(loop, &request->timer);
 	request->timer.data = request;
 	request->stream = stream_connect(loop, backend, &cancel_events, request);
-	if (request->stream == NULL)
-		uv_timer_start(&request->timer, failed_at_once, 0, 0);
+	uv_timer_start(&request->timer, timer_ran_out, request->stream != NULL ? CANCEL_MS : 0, 0);
 	return request;
 }
 

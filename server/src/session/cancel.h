@@ -5,7 +5,8 @@
  *
  * Invariant: `done` is called once PostgreSQL has closed the connection, which
  * it does after signalling the backend; so a client that waits for that knows
- * the cancel cannot hit a later statement.
+ * the cancel cannot hit a later statement. A PostgreSQL that does not answer at all is
+ * given up after ten seconds.
  *
  *-------------------------------------------------------------------------
  */
