@@ -36,11 +36,23 @@
 /* Up for so long, a postmaster counts as healthy again. */
 #define HEALTHY_MS 60000
 
-/* A fast shutdown that takes longer becomes an immediate one. */
-#define STOP_MS 60000
+/*
+ * A fast shutdown waits for backends. Those have so long to leave; the last checkpoint, which
+ * is what loses no time at the next start, has longer. Then the shutdown is an immediate one, and then
+ * all processes are killed.
+ */
+#define STOP_MS 5000
+#define STOP_CHECKPOINT_MS 60000
+#define STOP_KILL_MS 8000
+
+/* How often it is looked whether backends are left. */
+#define STOP_LOOK_MS 250
 
 /* How long the postmaster of a killed server may take to end, fast and then immediately. */
 #define PREDECESSOR_MS 30000
+
+/* Processes of PostgreSQL that are looked at. */
+#define CHILDREN_MAX 4096
 
 /* How often a first start is tried while backends of a dead postmaster still end. */
 #define ORPHAN_TRIES 50
@@ -66,6 +78,8 @@ struct Cluster
 	void *owner;
 	ClusterState state;
 	bool was_up;
+	bool stopping_immediately;
+	uint64_t stopping_since;
 	int orphan_tries;
 	uint64_t pause;
 	uint64_t up_since;
@@ -280,6 +294,88 @@ says_ready(const Cluster *cluster)
 	return ready;
 }
 
+/* The postmaster's children; at most so many. */
+static size_t
+find_children(const Cluster *cluster, pid_t *children, size_t room)
+{
+	char path[64];
+	size_t count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int) cluster->postmaster,
+	         (int) cluster->postmaster);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return 0;
+	while (count < room && fscanf(file, "%d", &children[count]) == 1)
+		count++;
+	fclose(file);
+	return count;
+}
+
+/* Is this the process that writes the last checkpoint, or one that stays until it is written? */
+static bool
+is_checkpointing(pid_t child)
+{
+	static const char *const titles[] = {"checkpointer", "logger", "walsender", "archiver"};
+	char path[64];
+	char title[256];
+	size_t i;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int) child);
+	directory_read_line(path, title, sizeof title);
+	for (i = 0; i < sizeof titles / sizeof titles[0]; i++)
+		if (strstr(title, titles[i]) != NULL)
+			return true;
+	return title[0] == '\0';
+}
+
+/* Do all that are left only wait for the last checkpoint? */
+static bool
+only_checkpoints(const Cluster *cluster)
+{
+	pid_t children[CHILDREN_MAX];
+	size_t count = find_children(cluster, children, CHILDREN_MAX);
+
+	while (count > 0 && is_checkpointing(children[count - 1]))
+		count--;
+	return count == 0;
+}
+
+/* End every process of it. */
+static void
+kill_all(const Cluster *cluster)
+{
+	pid_t children[CHILDREN_MAX];
+	size_t count;
+
+	/* stopped, it starts no more of them */
+	kill(cluster->postmaster, SIGSTOP);
+	count = find_children(cluster, children, CHILDREN_MAX);
+	while (count > 0)
+		kill(children[--count], SIGKILL);
+	kill(cluster->postmaster, SIGKILL);
+}
+
+/* It has been told to stop and has not stopped yet. */
+static void
+stop_again(Cluster *cluster)
+{
+	uint64_t waited = uv_now(cluster->loop) - cluster->stopping_since;
+
+	if (!cluster->stopping_immediately && waited >= STOP_MS &&
+	    (waited >= STOP_CHECKPOINT_MS || !only_checkpoints(cluster)))
+	{
+		log_line("PostgreSQL does not stop; what it does is broken off");
+		cluster_stop(cluster, true);
+	}
+	else if (cluster->stopping_immediately && waited >= STOP_KILL_MS)
+	{
+		log_line("PostgreSQL does not stop; its processes are killed");
+		kill_all(cluster);
+	}
+}
+
 /* Time to look, to start again, or to lose patience. */
 static void
 timer_ran_out(uv_timer_t *timer)
@@ -297,7 +393,7 @@ timer_ran_out(uv_timer_t *timer)
 	else if (cluster->state == CLUSTER_PAUSING)
 		launch(cluster);
 	else if (cluster->state == CLUSTER_STOPPING)
-		cluster_stop(cluster, true);
+		stop_again(cluster);
 }
 
 /* The postmaster ended by itself before it was ever up. */
@@ -407,13 +503,15 @@ cluster_stop(Cluster *cluster, bool immediately)
 	if (cluster->state == CLUSTER_STOPPED)
 		return;
 	cluster->state = CLUSTER_STOPPING;
+	cluster->stopping_immediately = immediately;
+	cluster->stopping_since = uv_now(cluster->loop);
 	if (cluster->postmaster <= 0)
 	{
 		uv_timer_start(&cluster->timer, report_stopped, 0, 0);
 		return;
 	}
 	kill(cluster->postmaster, immediately ? SIGQUIT : SIGINT);
-	uv_timer_start(&cluster->timer, timer_ran_out, STOP_MS, 0);
+	uv_timer_start(&cluster->timer, timer_ran_out, STOP_LOOK_MS, STOP_LOOK_MS);
 }
 
 /* Both handles must be closed before the memory goes. */
