@@ -1,11 +1,20 @@
 """What a role without rights tries with the server's own connections; and the network side."""
 
 import itertools
+import os
+import signal
+import socket
+import subprocess
+import time
 
 import psycopg
 import pytest
 
 from harness import system
+from harness.paths import freshet_bin
+from harness.server import Freshet
+
+from .wire import Wire, startup
 
 _numbers = itertools.count(1)
 
@@ -243,3 +252,116 @@ def test_every_object_of_the_catalog_is_on_the_list_with_its_rights(hostile):
         if privilege is not None:
             found[what].add(f"{grantee} {privilege}")
     assert found == OBJECTS
+
+
+def scram_challenge(server, source=None):
+    """A client that names a role with a password and then says nothing."""
+    wire = Wire.__new__(Wire)
+    wire.socket = socket.create_connection(("127.0.0.1", server.ports["postgres"]), 20, source and (source, 0))
+    wire.send(startup(user="pooled", database="materialize"))
+    return wire
+
+
+def challenged(wire, seconds: float) -> bool:
+    wire.socket.settimeout(seconds)
+    try:
+        return wire.receive()[0] == "R"
+    except TimeoutError:
+        return False
+
+
+@pytest.fixture
+def small_server():
+    server = Freshet(arguments=["--max-connections", "40", "--trusted-doors", "postgres"]).start()
+    yield server
+    server.stop()
+    server.remove()
+
+
+def test_who_stands_at_the_challenge_takes_no_place_from_who_logs_in(small_server):
+    server = small_server
+    with server.psycopg("postgres") as admin:
+        admin.execute("CREATE ROLE pooled LOGIN PASSWORD 'secret'")
+    standing = [scram_challenge(server) for _ in range(60)]
+    try:
+        asked, waiting = [], standing[:]
+
+        def look():
+            asked.extend(wire for wire in waiting if challenged(wire, 0.05))
+            waiting[:] = [wire for wire in standing if wire not in asked]
+            return len(asked) >= 5
+        system.wait_until(look, what="some are asked for their password")
+        look()
+        assert len(asked) == 5
+        # those on the same machine who need no password, and those from elsewhere, enter
+        with server.psycopg("postgres") as admin:
+            assert admin.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                                 ).fetchone()[0] < 12
+        elsewhere = scram_challenge(server, "127.0.0.9")
+        assert challenged(elsewhere, 10)
+        elsewhere.socket.close()
+        # a place that is given back is taken by the next
+        for wire in asked:
+            wire.socket.close()
+        system.wait_until(lambda: any(challenged(wire, 0.05) for wire in waiting), what="the next is asked")
+    finally:
+        for wire in standing:
+            wire.socket.close()
+    # trust ends at the doors that are named
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        server.psycopg("materialize")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        server.psycopg("native")
+    system.wait_until(lambda: server.psycopg("materialize", user="pooled", password="secret").execute(
+        "SELECT session_user").fetchone() == ("pooled",), what="with a password one enters")
+
+
+def test_a_door_that_is_not_there_is_not_trusted(tmp_path):
+    result = subprocess.run([freshet_bin(), "serve", "--data", str(tmp_path / "d"), "--trusted-doors", "postgers"],
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0 and 'there is no door "postgers"' in result.stderr
+
+
+def test_it_stops_within_seconds_whatever_a_backend_does(fresh_server):
+    connection = fresh_server.psycopg()
+    backend = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+    os.kill(backend, signal.SIGSTOP)
+    fresh_server.stop(40)
+
+
+def test_a_database_with_a_source_is_let_go(fresh_server):
+    server = fresh_server
+    admin = server.psycopg("native", dbname="postgres")
+    for name in ("one", "forced"):
+        admin.execute(f"CREATE DATABASE {name}")
+        with server.psycopg(dbname=name) as connection:
+            connection.execute("CREATE SOURCE c FROM LOAD GENERATOR COUNTER (TICK INTERVAL '50ms')")
+    admin.execute("CREATE DATABASE copied TEMPLATE one")
+    admin.execute("ALTER DATABASE one RENAME TO two")
+    admin.execute("DROP DATABASE forced WITH (FORCE)")
+    # under both names it goes on
+    for name in ("two", "copied"):
+        with server.psycopg("native", dbname=name) as connection:
+            found = connection.execute("SELECT max(counter) FROM c").fetchone()[0]
+            system.wait_until(lambda: connection.execute("SELECT max(counter) FROM c").fetchone()[0] > found + 3,
+                              what="the source goes on")
+    admin.execute("DROP DATABASE two")
+    admin.execute("DROP DATABASE copied")
+    log = next((server.data / "log").glob("postgresql-*.log"))
+    before = log.read_text().count('database "forced" does not exist')
+    time.sleep(3)
+    assert log.read_text().count('database "forced" does not exist') == before <= 2
+    admin.close()
+
+
+def test_a_large_scale_needs_a_right_and_a_load_gives_way(hostile):
+    connection = hostile.connect(options=f"-csearch_path={hostile.name}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="scale factor above 1"):
+        connection.execute("CREATE SOURCE t FROM LOAD GENERATOR TPCH (SCALE FACTOR 2) FOR ALL TABLES")
+    connection.execute("CREATE SOURCE t FROM LOAD GENERATOR TPCH (SCALE FACTOR 1) FOR ALL TABLES")
+    system.wait_until(lambda: hostile.admin.execute(
+        "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND mode = 'RowExclusiveLock'",
+        (f"{hostile.name}.lineitem",)).fetchone()[0] > 0, what="the load is under way")
+    connection.execute(f"SET statement_timeout = {int(system.patience(10) * 1000)}")
+    connection.execute("DROP SOURCE t")
+    assert connection.execute("SELECT count(*) FROM freshet_server.source").fetchone() == (0,)

@@ -32,7 +32,7 @@ def test_sslmode(freshet, door, mode, tls):
 @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
 def test_the_certificate_made_at_the_first_start_can_be_verified(freshet, mode, tmp_path):
     root = tmp_path / "root.crt"
-    shutil.copy(freshet.data / "tls" / "server.crt", root)
+    shutil.copy(freshet.data / "tls" / "ca.crt", root)
     with freshet.psycopg2(sslmode=mode, sslrootcert=root, host="localhost") as connection:
         assert encrypted(connection)
     with freshet.psycopg2(sslmode=mode, sslrootcert=root, host="127.0.0.1") as connection:
@@ -78,6 +78,48 @@ def test_a_certificate_of_ones_own_and_its_reload(fresh_server):
         system.wait_until(lambda: "keeping the old" in fresh_server.output.read_text(), 10)
         assert served_certificate(fresh_server) == second
     shutil.copy(newer if os.path.exists(newer) else fresh_server.data / "tls/server.crt", certificate)
+
+
+def described(certificate) -> str:
+    return subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-text"], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def test_the_certificate_is_a_servers_and_renewed_by_itself(fresh_server):
+    tls = fresh_server.data / "tls"
+    assert "CA:FALSE" in described(tls / "server.crt") and "CA:TRUE" in described(tls / "ca.crt")
+    assert (tls / "ca.key").stat().st_mode & 0o777 == 0o600
+    first, authority = served_certificate(fresh_server), (tls / "ca.crt").read_bytes()
+    fresh_server.process.send_signal(signal.SIGHUP)
+    # one that ends within a month, by the same authority
+    request = subprocess.run(["openssl", "req", "-new", "-key", tls / "server.key", "-subj", "/CN=freshet"], check=True,
+                             capture_output=True).stdout
+    subprocess.run(["openssl", "x509", "-req", "-days", "20", "-CA", tls / "ca.crt", "-CAkey", tls / "ca.key",
+                    "-set_serial", "7", "-out", tls / "server.crt"], input=request, check=True, capture_output=True)
+    short = (tls / "server.crt").read_bytes()
+    fresh_server.process.send_signal(signal.SIGHUP)
+    system.wait_until(lambda: served_certificate(fresh_server) != first, what="the certificate is made anew")
+    assert (tls / "server.crt").read_bytes() != short and (tls / "ca.crt").read_bytes() == authority
+    with fresh_server.psycopg2(sslmode="verify-full", sslrootcert=tls / "ca.crt", host="localhost") as connection:
+        assert encrypted(connection)
+
+
+@pytest.mark.parametrize("door", ["postgres", "native"])
+def test_no_cbc(freshet, door):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    for ciphers, accepted in (("ECDHE-ECDSA-AES128-GCM-SHA256", True), ("ECDHE-ECDSA-AES256-SHA384", False)):
+        context.set_ciphers(ciphers)
+        with socket.create_connection(("127.0.0.1", freshet.ports[door]), 10) as connection:
+            connection.sendall(SSL_REQUEST)
+            assert connection.recv(1) == b"S"
+            try:
+                context.wrap_socket(connection).close()
+                assert accepted
+            except (ssl.SSLError, ConnectionError):
+                assert not accepted
 
 
 def test_gss_is_declined_and_tls_follows(freshet):

@@ -62,6 +62,8 @@ static const Setting settings[] = {
     SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),
     SETTING(trusted_roles, SETTING_TEXT, 0, "postgres,crate,root",
             "roles that enter from this machine without a password"),
+    SETTING(trusted_doors, SETTING_TEXT, 0, "postgres,materialize,native",
+            "doors at which they do, commas between"),
     SETTING(database_aliases, SETTING_TEXT, 0, "doc:doc,public crate:doc,public admin default",
             "names[:search_path] that lead to the database " DEFAULT_DATABASE),
     SETTING(max_connections, SETTING_NUMBER, 0, "500", "sessions PostgreSQL takes at once"),
@@ -283,6 +285,36 @@ read_number(const char *text, int least, int most, int *number)
 	return true;
 }
 
+/* Which doors trust. */
+static bool
+settle_doors(Config *config, char *problem)
+{
+	static const char *const names[DOOR_COUNT] = {
+	    [DOOR_POSTGRES] = "postgres", [DOOR_MATERIALIZE] = "materialize"};
+	char **doors = list_split(config->trusted_doors, ", ");
+	bool good = true;
+
+	for (size_t i = 0; good && doors[i] != NULL; i++)
+	{
+		int door = 0;
+
+		while (door < DOOR_COUNT && strcmp(doors[i], names[door]) != 0)
+			door++;
+		if (door < DOOR_COUNT)
+			config->trusting[door] = true;
+		else if (strcmp(doors[i], "native") == 0)
+			config->trusting_native = true;
+		else
+		{
+			snprintf(problem, CONFIG_PROBLEM, "trusted_doors: there is no door \"%.64s\"",
+			         doors[i]);
+			good = false;
+		}
+	}
+	list_free(doors);
+	return good;
+}
+
 /* Put the texts where they belong and check them. */
 static bool
 settle(Config *config, Given *given, char *problem)
@@ -316,6 +348,8 @@ settle(Config *config, Given *given, char *problem)
 	}
 	config->listen_list = list_split(config->listen, ", ");
 	config->trusted_role_list = list_split(config->trusted_roles, ", ");
+	if (!settle_doors(config, problem))
+		return false;
 	config->alias_list = list_aliases(config->database_aliases, &config->alias_count);
 	if (config->listen_list[0] == NULL)
 	{

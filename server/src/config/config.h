@@ -39,6 +39,7 @@ typedef struct Config
 	char *tls_cert;
 	char *tls_key;
 	char *trusted_roles;
+	char *trusted_doors;
 	char *database_aliases;
 	int max_connections;
 
@@ -47,6 +48,10 @@ typedef struct Config
 	char **trusted_role_list;
 	DatabaseAlias *alias_list;
 	size_t alias_count;
+
+	/* The doors among trusted_doors. */
+	bool trusting[DOOR_COUNT];
+	bool trusting_native;
 
 	/* Was a door that is not built asked for explicitly? */
 	bool unbuilt_door_asked_for;

@@ -33,6 +33,8 @@
 #include "session/server.h"
 #include "tls/certificate.h"
 
+#define DAY_MS (UINT64_C(24) * 60 * 60 * 1000)
+
 /* How long clients may take to fetch the server's last words. */
 #define FAREWELL_MS 2000
 
@@ -56,6 +58,7 @@ typedef struct Server
 	size_t door_count;
 	uv_signal_t signals[3];
 	uv_timer_t timer;
+	uv_timer_t daily;
 	ServeStage stage;
 	int exit_status;
 	bool beyond_loopback;
@@ -109,13 +112,26 @@ certificate_key(void)
 	return server.config->tls_key ? server.config->tls_key : server.directory.key;
 }
 
+/* See to the certificate that is made here, if it is. */
+static bool
+ensure_certificate(bool *made, char *problem)
+{
+	const Directory *directory = &server.directory;
+	CertificateFiles files = {directory->certificate, directory->key, directory->authority,
+	                          directory->authority_key};
+
+	*made = false;
+	return server.config->tls_cert != NULL ||
+	       certificate_ensure(&files, server.config->listen_list, made, problem, DIRECTORY_PROBLEM);
+}
+
 /* TLS works from the first start. */
 static bool
 prepare_tls(char *problem)
 {
-	if (server.config->tls_cert == NULL &&
-	    !certificate_ensure(server.directory.certificate, server.directory.key,
-	                        server.config->listen_list, problem, DIRECTORY_PROBLEM))
+	bool made;
+
+	if (!ensure_certificate(&made, problem))
 		return false;
 	server.sessions.tls =
 	    tls_context_open(certificate(), certificate_key(), problem, DIRECTORY_PROBLEM);
@@ -355,6 +371,7 @@ postgres_stopped(void *owner)
 		cluster_free(server.cluster);
 	for (i = 0; i < sizeof server.signals / sizeof server.signals[0]; i++)
 		uv_close((uv_handle_t *) &server.signals[i], NULL);
+	uv_close((uv_handle_t *) &server.daily, NULL);
 	uv_timer_start(&server.timer, leave_anyway, FAREWELL_MS, 0);
 }
 
@@ -423,12 +440,29 @@ static void
 reload(void)
 {
 	char problem[DIRECTORY_PROBLEM];
+	bool made;
 
+	if (!ensure_certificate(&made, problem))
+		log_line("%s", problem);
 	if (!tls_context_replace(server.sessions.tls, certificate(), certificate_key(), problem,
 	                         DIRECTORY_PROBLEM))
 		log_line("keeping the old certificate: %s", problem);
 	if (server.cluster != NULL)
 		cluster_reload(server.cluster);
+}
+
+/* A day has passed: does the certificate end soon? */
+static void
+certificate_day(uv_timer_t *timer)
+{
+	char problem[DIRECTORY_PROBLEM];
+	bool made;
+
+	(void) timer;
+	if (!ensure_certificate(&made, problem))
+		log_line("%s", problem);
+	else if (made)
+		reload();
 }
 
 /* Somebody wants something of the server. */
@@ -515,6 +549,8 @@ command_serve(const Config *config)
 	server.loop = loop_uv(loop_first());
 	server.sessions.unavailable = "the database system is starting up";
 	server.sessions.trusted_roles = config->trusted_role_list;
+	server.sessions.trusting = config->trusting;
+	server.sessions.max_connections = config->max_connections;
 	server.sessions.aliases = config->alias_list;
 	server.sessions.alias_count = config->alias_count;
 	if (!prepare_tls(problem) || !open_doors(problem) || !begin_postgres(problem))
@@ -526,6 +562,8 @@ command_serve(const Config *config)
 	session_server_start(&server.sessions);
 	watch_signals();
 	uv_timer_init(server.loop, &server.timer);
+	uv_timer_init(server.loop, &server.daily);
+	uv_timer_start(&server.daily, certificate_day, DAY_MS, DAY_MS);
 	if (config->postgres == NULL)
 		server.cluster = cluster_start(server.loop, &server.directory, config, server.addresses,
 		                               server.port, &cluster_events, &server);

@@ -54,6 +54,8 @@ set_paths(Directory *directory)
 	snprintf(directory->log, sizeof directory->log, "%s/log", root);
 	snprintf(directory->certificate, sizeof directory->certificate, "%s/tls/server.crt", root);
 	snprintf(directory->key, sizeof directory->key, "%s/tls/server.key", root);
+	snprintf(directory->authority, sizeof directory->authority, "%s/tls/ca.crt", root);
+	snprintf(directory->authority_key, sizeof directory->authority_key, "%s/tls/ca.key", root);
 	snprintf(directory->status, sizeof directory->status, "%s/status", root);
 }
 

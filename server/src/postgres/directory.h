@@ -11,7 +11,7 @@
  *	DIR/pgdata			PostgreSQL's
  *	DIR/run				PostgreSQL's socket (mode 0700)
  *	DIR/log				PostgreSQL's log (mode 0700)
- *	DIR/tls				certificate and key
+ *	DIR/tls				certificate and key, and those of its authority
  *
  * Invariants:
  *	- Nothing is changed in a directory that is not empty and not ours.
@@ -37,6 +37,8 @@ typedef struct Directory
 	char log[DIRECTORY_PATH + 32];
 	char certificate[DIRECTORY_PATH + 32];
 	char key[DIRECTORY_PATH + 32];
+	char authority[DIRECTORY_PATH + 32];
+	char authority_key[DIRECTORY_PATH + 32];
 	char status[DIRECTORY_PATH + 32];
 	int lock;
 } Directory;

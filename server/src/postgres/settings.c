@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "net/buffer.h"
+#include "tls/tls.h"
 
 #define MEGABYTE ((unsigned long long) 1024 * 1024)
 
@@ -125,6 +126,20 @@ shared_memory_type(void)
 	return "sysv";
 }
 
+/*
+ * WAL that a slot may hold back, a worker that stands still too: a tenth of the disk. What
+ * was held back longer is given up, and views are computed anew.
+ */
+static unsigned long long
+wal_share_megabytes(const char *pgdata)
+{
+	struct statvfs status;
+
+	if (statvfs(pgdata, &status) != 0)
+		return 1024;
+	return clamp((unsigned long long) status.f_blocks * status.f_frsize / MEGABYTE / 10, 64, 65536);
+}
+
 /* What suits this machine. */
 static bool
 write_settings(const Directory *directory, const Config *config, char *problem)
@@ -144,12 +159,14 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 	add(&text, "wal_level = replica\n");
 	add(&text, "max_wal_senders = 10\n");
 	add(&text, "max_replication_slots = 32\n");
+	add(&text, "max_slot_wal_keep_size = %lluMB\n", wal_share_megabytes(directory->pgdata));
 	add(&text, "max_worker_processes = 64\n");
 	add(&text, "max_prepared_transactions = 64\n");
 	add(&text, "max_wal_size = 4GB\n");
 	add(&text, "min_wal_size = 256MB\n");
 	add(&text, "random_page_cost = 1.1\n");
 	add(&text, "password_encryption = scram-sha-256\n");
+	add(&text, "ssl_ciphers = '" TLS_CIPHERS "'\n");
 	add(&text, "timezone = 'UTC'\n");
 	add(&text, "log_timezone = 'UTC'\n");
 	add(&text, "lc_messages = 'C'\n");
@@ -209,7 +226,7 @@ write_rules(const Directory *directory, const Config *config, char *problem)
 	add(&text, "# Written by freshet at every start; see trusted_roles in freshet.conf.\n");
 	add_rule(&text, "local", NULL, "", "peer map=freshet");
 	add_rule(&text, "host", NULL, PASSWORD_SOURCE "/32", "scram-sha-256");
-	if (config->native_port != 0 && trusted[0] != NULL)
+	if (config->native_port != 0 && config->trusting_native && trusted[0] != NULL)
 	{
 		add_rule(&text, "host", trusted, "127.0.0.0/8", "trust");
 		add_rule(&text, "host", trusted, "::1/128", "trust");

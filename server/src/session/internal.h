@@ -34,6 +34,7 @@ typedef enum SessionPhase
 {
 	SESSION_STARTUP,        /* waiting for the start-up packet */
 	SESSION_NAMING,         /* asking whether a database of an alias's name exists */
+	SESSION_WAITING,        /* for a place among those who have not proved who they are */
 	SESSION_CONNECTING,     /* to PostgreSQL */
 	SESSION_AUTHENTICATING, /* up to the first ReadyForQuery */
 	SESSION_RELAYING,
@@ -73,12 +74,15 @@ struct Session
 	struct LinkQuery *naming;
 	CancelRequest *cancel;
 	struct CancelErrand *cancel_errand;
+	uint64_t deadline;       /* by the loop's clock, for the first ReadyForQuery */
 	bool encryption_settled; /* SSLRequest was answered */
 	bool direct_tls;         /* TLS began without a request for it */
 	bool gss_refused;
 	bool from_loopback;
-	bool challenged; /* the backend asked for a proof of identity */
-	bool owes_proof; /* ... and the client has not answered yet */
+	uint64_t network; /* where the client is */
+	bool unproven;    /* it has a place (unproven.h) */
+	bool challenged;  /* the backend asked for a proof of identity */
+	bool owes_proof;  /* ... and the client has not answered yet */
 
 	/* The backend's key, for cancelling. */
 	bool keyed;
@@ -126,7 +130,10 @@ extern void session_pause_client(Session *session);
 extern void session_resume_client(Session *session);
 
 /* startup.c */
+extern void startup_begin(Session *session);
+extern bool startup_trusts(const Session *session);
 extern void startup_forget_cancel(Session *session);
+extern void startup_leave_place(Session *session);
 extern void startup_read(Session *session, const char *bytes, size_t count);
 extern void startup_connected(Session *session, int status);
 

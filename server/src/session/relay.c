@@ -313,12 +313,14 @@ startup_message(Session *session, const WireMessage *message)
 			session->challenged = true;
 			session->owes_proof = true;
 		}
-		if (request == 0 && !session->challenged && !session->from_loopback)
+		if (request == 0 && !session->challenged && !startup_trusts(session))
 		{
 			WireError error = {
 			    .severity = "FATAL",
 			    .sqlstate = "28000",
-			    .message = "this role has no password and may enter from this machine only",
+			    .message = session->from_loopback
+			                   ? "this role has no password and may not enter by this door"
+			                   : "this role has no password and may enter from this machine only",
 			    .hint = "Set a password for the role, or require one in pg_hba.conf."};
 
 			session_end(session, &error);
@@ -336,6 +338,7 @@ startup_message(Session *session, const WireMessage *message)
 	{
 		session->phase = SESSION_RELAYING;
 		uv_timer_stop(&session->timer);
+		startup_leave_place(session);
 	}
 	return true;
 }

@@ -11,7 +11,7 @@
  *	- `unavailable` is NULL exactly while PostgreSQL takes connections.
  *	- By `backend` PostgreSQL lets the server in as itself, as any of `trusted_roles` and
  *	  as the owners of sources, without a password. A client gets that way only if it is on this
- *	  machine and names a trusted role; all others get `password_backend`, where PostgreSQL
+ *	  machine and names a trusted role, at a door that trusts; all others get `password_backend`, where PostgreSQL
  *	  asks for a password. Of a PostgreSQL that is not ours there is only `backend`.
  *
  *-------------------------------------------------------------------------
@@ -42,6 +42,8 @@ typedef struct SessionServer
 	Address password_backend;
 	bool has_password_backend;
 	char **trusted_roles; /* NULL at the end */
+	const bool *trusting; /* by door: may they enter so? */
+	int max_connections;
 	DatabaseAlias *aliases;
 	size_t alias_count;
 	char *conninfo; /* for questions of the server's own */

@@ -10,9 +10,6 @@
 
 #include "session/internal.h"
 
-/* From the first byte to the first ReadyForQuery. */
-#define AUTHENTICATION_MS 60000
-
 /* How often clients that are not read are looked after. */
 #define SWEEP_MS 500
 
@@ -45,13 +42,6 @@ sweep(uv_timer_t *timer)
 	}
 }
 
-/* The client took too long to say who it is. */
-static void
-authentication_timed_out(uv_timer_t *timer)
-{
-	session_close(timer->data);
-}
-
 /* A client comes in, on the loop it will live on. */
 void
 session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int fd)
@@ -74,13 +64,14 @@ session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int 
 		return;
 	}
 	session->from_loopback = stream_from_loopback(session->client);
+	session->network = stream_network(session->client);
 	session->next = loop->sessions;
 	if (session->next != NULL)
 		session->next->previous = session;
 	loop->sessions = session;
 	uv_timer_init(uv, &session->timer);
 	session->timer.data = session;
-	uv_timer_start(&session->timer, authentication_timed_out, AUTHENTICATION_MS, 0);
+	startup_begin(session);
 	stream_limits(session->client, SESSION_LOW_WATER, SESSION_HIGH_WATER);
 	stream_resume(session->client);
 }
@@ -129,6 +120,7 @@ session_close(Session *session)
 	if (session->cancelling != NULL)
 		cancel_forget(session->cancelling);
 	startup_forget_cancel(session);
+	startup_leave_place(session);
 	if (session->backend != NULL)
 	{
 		/* A backend whose answers nobody takes would not get to what waits. */
@@ -194,6 +186,7 @@ client_read(void *owner, const char *bytes, size_t count)
 			startup_read(session, bytes, count);
 			break;
 		case SESSION_NAMING:
+		case SESSION_WAITING:
 		case SESSION_CONNECTING:
 			buffer_append(&session->input, bytes, count);
 			if (session->input.length > SESSION_HOLD_MAX)

@@ -37,7 +37,8 @@
 typedef enum SessionDoor
 {
 	DOOR_POSTGRES,
-	DOOR_MATERIALIZE
+	DOOR_MATERIALIZE,
+	DOOR_COUNT
 } SessionDoor;
 
 /* Who and where. Valid from the first `wants` to `close`. */

@@ -15,6 +15,13 @@
 #include <string.h>
 
 #include "session/internal.h"
+#include "session/unproven.h"
+
+/* From the first byte to the first ReadyForQuery. */
+#define AUTHENTICATION_MS 60000
+
+/* How often a client that waits for a place looks for one. */
+#define PLACE_MS 50
 
 /* PostgreSQL's own limit. */
 #define STARTUP_PACKET_MAX 10000
@@ -244,15 +251,75 @@ name_settled(void *owner, PGresult *result, const char *problem)
 	connect_backend(session);
 }
 
+/* May the client enter without a password, if PostgreSQL says so? */
+bool
+startup_trusts(const Session *session)
+{
+	return session->from_loopback && session->loop->server->trusting[session->door];
+}
+
+/* The client took too long to say who it is. */
+static void
+startup_timed_out(uv_timer_t *timer)
+{
+	session_close(timer->data);
+}
+
+/* A client has come: from now on its time runs. */
+void
+startup_begin(Session *session)
+{
+	session->deadline = uv_now(session->timer.loop) + AUTHENTICATION_MS;
+	uv_timer_start(&session->timer, startup_timed_out, AUTHENTICATION_MS, 0);
+}
+
+/* The client has proved who it is, or goes. */
+void
+startup_leave_place(Session *session)
+{
+	if (session->unproven)
+		unproven_leave(session->network);
+	session->unproven = false;
+}
+
+/* Look again for a place. */
+static void
+place_retry(uv_timer_t *timer)
+{
+	connect_backend(timer->data);
+}
+
+/* Has the client a place among those who have not proved who they are? If not, it waits. */
+static bool
+has_place(Session *session)
+{
+	uint64_t now = uv_now(session->timer.loop);
+
+	session->unproven = unproven_enter(session->network, session->loop->server->max_connections);
+	if (session->unproven)
+		uv_timer_start(&session->timer, startup_timed_out,
+		               session->deadline > now ? session->deadline - now : 0, 0);
+	else if (now < session->deadline)
+	{
+		session->phase = SESSION_WAITING;
+		uv_timer_start(&session->timer, place_retry, PLACE_MS, 0);
+	}
+	else
+		session_fail(session, "53300", "too many clients have not said who they are");
+	return session->unproven;
+}
+
 /* Find the way to a backend. */
 static void
 connect_backend(Session *session)
 {
 	SessionServer *server = session->loop->server;
-	bool trusted = session->from_loopback && is_trusted(server, session->user);
+	bool trusted = startup_trusts(session) && is_trusted(server, session->user);
 	const Address *address =
 	    server->has_password_backend && !trusted ? &server->password_backend : &server->backend;
 
+	if (!trusted && !has_place(session))
+		return;
 	session->phase = SESSION_CONNECTING;
 	session->backend =
 	    stream_connect(loop_uv(session->loop->loop), address, &session_backend_events, session);

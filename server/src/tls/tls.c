@@ -134,6 +134,7 @@ load(const char *certificate, const char *key, char *problem, size_t problem_siz
 		return NULL;
 	}
 	SSL_CTX_set_min_proto_version(openssl, TLS1_2_VERSION);
+	SSL_CTX_set_cipher_list(openssl, TLS_CIPHERS);
 	SSL_CTX_set_options(openssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
 	                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_session_cache_mode(openssl, SSL_SESS_CACHE_OFF);

@@ -22,6 +22,9 @@
 
 #include "net/buffer.h"
 
+/* Of TLS 1.2: forward secrecy, and no CBC. */
+#define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 typedef struct TlsContext TlsContext;
 typedef struct Tls Tls;
 
