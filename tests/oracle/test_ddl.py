@@ -329,3 +329,19 @@ def test_another_server_that_does_not_answer_is_not_waited_for(connection):
     while connection.execute("SELECT a FROM of_slow").fetchall() != [(2,)]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_relations_come_and_go(connection):
+    """A relation that nothing reads any more is forgotten, with what was found in it; who comes later is seen as a whole."""
+    connection.execute("CREATE TABLE lasting (n int)")
+    connection.execute("CREATE MATERIALIZED VIEW lasts AS SELECT count(*) AS n FROM lasting")
+    for number in range(80):
+        connection.execute(f"CREATE TABLE passing{number} (n int)")
+        connection.execute(f"CREATE MATERIALIZED VIEW passes AS SELECT n FROM passing{number}")
+        connection.execute(f"INSERT INTO passing{number} VALUES (1), (2); INSERT INTO lasting VALUES (1)")
+        assert connection.execute("SELECT count(*) FROM passes").fetchone() == (2,)
+        assert connection.execute("SELECT n FROM lasts").fetchone() == (number + 1,)
+        connection.execute("DROP MATERIALIZED VIEW passes")
+    connection.execute("CREATE MATERIALIZED VIEW passes AS SELECT n FROM passing3")
+    connection.execute("INSERT INTO passing3 VALUES (3)")
+    assert connection.execute("SELECT count(*) FROM passes").fetchone() == (3,)

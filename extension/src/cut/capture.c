@@ -27,6 +27,7 @@
 #include "cut/wal.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
@@ -38,19 +39,18 @@
 
 typedef struct WatchEntry
 {
-	Oid relnode; /* key: the file's number */
+	RelFileNode node; /* key */
 	char status;
-	RelFileNode node;
 	Oid relid;
 	uint16 index; /* into Capture.relids */
 } WatchEntry;
 
 #define SH_PREFIX watch
 #define SH_ELEMENT_TYPE WatchEntry
-#define SH_KEY_TYPE Oid
-#define SH_KEY relnode
-#define SH_HASH_KEY(tb, key) murmurhash32(key)
-#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_KEY_TYPE RelFileNode
+#define SH_KEY node
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) &(key), sizeof(RelFileNode))
+#define SH_EQUAL(tb, a, b) RelFileNodeEquals(a, b)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -65,9 +65,10 @@ struct Capture
 	XLogRecPtr ddl_lsn;  /* end of the first commit since capture_rewind that mattered */
 	XLogRecPtr position; /* end of the last record read */
 	watch_hash *watched;
-	Oid *relids; /* by WatchEntry.index */
+	Oid *relids; /* by WatchEntry.index; InvalidOid: not watched any more */
 	int relid_count;
 	int relid_capacity;
+	List *free; /* indexes that nothing has to do with any more */
 	Pending *pending;
 	CaptureWanted wanted; /* while reading ahead */
 	void *wanted_context;
@@ -118,6 +119,50 @@ capture_find(Capture *capture, Oid relid)
 	return NULL;
 }
 
+/* Find the indexes of relations that are not watched any more and of which nothing is pending. */
+static void
+capture_reclaim(Capture *capture)
+{
+	bool *used = palloc0(capture->relid_count * sizeof(bool));
+	MemoryContext old = MemoryContextSwitchTo(capture->context);
+
+	pending_mark_indexes(capture->pending, used);
+	for (int i = 0; i < capture->relid_count; i++)
+		if (!OidIsValid(capture->relids[i]) && !used[i])
+			capture->free = lappend_int(capture->free, i);
+	MemoryContextSwitchTo(old);
+	pfree(used);
+}
+
+/* An index for a relation that was not watched. */
+static uint16
+capture_new_index(Capture *capture, Oid relid)
+{
+	int index;
+
+	if (capture->free == NIL && capture->relid_count == capture->relid_capacity)
+		capture_reclaim(capture);
+	if (capture->free != NIL)
+	{
+		index = llast_int(capture->free);
+		capture->free = list_delete_last(capture->free);
+	}
+	else
+	{
+		if (capture->relid_count > PG_UINT16_MAX)
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			                errmsg("too many relations are watched in one database")));
+		if (capture->relid_count == capture->relid_capacity)
+		{
+			capture->relid_capacity *= 2;
+			capture->relids = repalloc(capture->relids, capture->relid_capacity * sizeof(Oid));
+		}
+		index = capture->relid_count++;
+	}
+	capture->relids[index] = relid;
+	return (uint16) index;
+}
+
 /*
  * From the records read from now on, keep those of this relation's file. A
  * relation is watched under one file; places found in another are looked at in
@@ -136,22 +181,34 @@ capture_watch(Capture *capture, Oid relid, RelFileNode node)
 		watch_delete_item(capture->watched, entry);
 	}
 	else
-	{
-		if (capture->relid_count > PG_UINT16_MAX)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			                errmsg("too many relations are watched in one database")));
-		if (capture->relid_count == capture->relid_capacity)
-		{
-			capture->relid_capacity *= 2;
-			capture->relids = repalloc(capture->relids, capture->relid_capacity * sizeof(Oid));
-		}
-		index = (uint16) capture->relid_count;
-		capture->relids[capture->relid_count++] = relid;
-	}
-	entry = watch_insert(capture->watched, node.relNode, &found);
-	entry->node = node;
+		index = capture_new_index(capture, relid);
+	entry = watch_insert(capture->watched, node, &found);
 	entry->relid = relid;
 	entry->index = index;
+}
+
+/*
+ * Watch only the relations of this list (sorted, of oids) any more. What was
+ * found in the others is dropped. Returns the oids of these.
+ */
+List *
+capture_watch_only(Capture *capture, const Oid *relids, int count)
+{
+	watch_iterator iterator;
+	WatchEntry *entry;
+	List *others = NIL;
+
+	watch_start_iterate(capture->watched, &iterator);
+	while ((entry = watch_iterate(capture->watched, &iterator)) != NULL)
+	{
+		if (bsearch(&entry->relid, relids, count, sizeof(Oid), oid_cmp) != NULL)
+			continue;
+		others = lappend_oid(others, entry->relid);
+		capture->relids[entry->index] = InvalidOid;
+		/* the table is walked backwards, so the current entry may go */
+		watch_delete_item(capture->watched, entry);
+	}
+	return others;
 }
 
 /* Is the relation watched? If so, give the file it is watched under. */
@@ -174,15 +231,11 @@ capture_record_block(Capture *capture, int block_id, BlockNumber *block)
 {
 	RelFileNode node;
 	ForkNumber fork;
-	WatchEntry *entry;
 
 	if (!XLogRecGetBlockTagExtended(capture->reader, block_id, &node, &fork, block, NULL) ||
 	    fork != MAIN_FORKNUM)
 		return NULL;
-	entry = watch_lookup(capture->watched, node.relNode);
-	if (entry == NULL || !RelFileNodeEquals(entry->node, node))
-		return NULL;
-	return entry;
+	return watch_lookup(capture->watched, node);
 }
 
 /* Will the rows that a record inserted be taken ahead? */

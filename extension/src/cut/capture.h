@@ -67,6 +67,7 @@ typedef bool (*CaptureWanted)(Oid relid, void *context);
 extern Capture *
 capture_create(MemoryContext parent, XLogRecPtr start, CaptureInvalidated invalidated);
 extern void capture_watch(Capture *capture, Oid relid, RelFileNode node);
+extern List *capture_watch_only(Capture *capture, const Oid *relids, int count);
 extern bool capture_watches(Capture *capture, Oid relid, RelFileNode *node);
 extern void capture_rewind(Capture *capture, bool again);
 extern void capture_read_wal(Capture *capture, XLogRecPtr upto);

@@ -159,6 +159,22 @@ pending_spoil_ahead(Pending *pending)
 		ahead_spoil(lfirst(cell));
 }
 
+/* Set used[index] of the relations of which something is pending. */
+void
+pending_mark_indexes(Pending *pending, bool *used)
+{
+	transaction_iterator iterator;
+	PendingTransaction *entry;
+	ListCell *cell;
+
+	transaction_start_iterate(pending->transactions, &iterator);
+	while ((entry = transaction_iterate(pending->transactions, &iterator)) != NULL)
+		for (int i = 0; i < entry->count; i++)
+			used[PLACE_INDEX(entry->places[i])] = true;
+	foreach (cell, pending->ahead)
+		used[((Ahead *) lfirst(cell))->index] = true;
+}
+
 /*
  * Where reading, which has come to position, must begin again after a restart,
  * once the transactions handed out by pending_collect have been dealt with.
@@ -296,12 +312,19 @@ pending_collect(Pending *pending, const Oid *relids, Snapshot old_snapshot, Snap
 	for (int64 i = 0; i < count;)
 	{
 		uint16 index = PLACE_INDEX(places[i]);
-		RelationChange *change = palloc0(sizeof(RelationChange));
+		RelationChange *change;
 		int64 end = i;
 		BlockNumber whole_block = InvalidBlockNumber;
 
 		while (end < count && PLACE_INDEX(places[end]) == index)
 			end++;
+		if (!OidIsValid(relids[index]))
+		{
+			/* nobody watches it any more */
+			i = end;
+			continue;
+		}
+		change = palloc0(sizeof(RelationChange));
 		change->relid = relids[index];
 		change->places =
 		    MemoryContextAllocHuge(CurrentMemoryContext, (end - i) * sizeof(ItemPointerData));

@@ -55,6 +55,7 @@ extern Ahead *
 pending_add_ahead(Pending *pending, TransactionId xid, Oid relid, RelFileNode node, uint16 index);
 extern void pending_touch(Pending *pending, uint16 index, BlockNumber block, OffsetNumber offset);
 extern void pending_spoil_ahead(Pending *pending);
+extern void pending_mark_indexes(Pending *pending, bool *used);
 extern XLogRecPtr pending_restart_lsn(Pending *pending, XLogRecPtr position);
 extern List *
 pending_collect(Pending *pending, const Oid *relids, Snapshot old_snapshot, Snapshot new_snapshot);

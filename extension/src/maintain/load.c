@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -761,6 +762,30 @@ load_forget(Worker *worker, List *known)
 	}
 }
 
+/* Forget the relations that no view and no subscriber looks at any more. */
+static void
+load_unwatch(Worker *worker)
+{
+	int room = list_length(worker->watched);
+	int count = 0;
+	Oid *relids;
+	ListCell *cell;
+	ListCell *base;
+
+	foreach (cell, worker->views)
+		room += list_length(((WorkerView *) lfirst(cell))->view->plan->relations);
+	relids = palloc(Max(room, 1) * sizeof(Oid));
+	foreach (cell, worker->watched)
+		relids[count++] = ((WatchedRelation *) lfirst(cell))->relid;
+	foreach (cell, worker->views)
+		foreach (base, ((WorkerView *) lfirst(cell))->view->plan->relations)
+			relids[count++] = ((PlanRelation *) lfirst(base))->relid;
+	qsort(relids, count, sizeof(Oid), oid_cmp);
+	foreach (cell, capture_watch_only(worker->capture, relids, count))
+		writers_forget(worker, lfirst_oid(cell));
+	pfree(relids);
+}
+
 /*
  * Read the catalogs. Returns false if the extension is gone. Runs its own
  * transactions, one per view, so that a view that cannot be planned is in error
@@ -804,6 +829,9 @@ load_catalogs(Worker *worker)
 	foreach (cell, rows)
 		load_one(worker, lfirst(cell));
 	load_order(worker);
+	old = MemoryContextSwitchTo(worker->cycle_context);
+	load_unwatch(worker);
+	MemoryContextSwitchTo(old);
 	if (load_new_file || !load_failed)
 		capture_rewind(worker->capture, load_failed);
 	load_new_file = false;
