@@ -102,6 +102,19 @@ clock_mutator(Node *node, void *context)
 		{
 			case SVFOP_CURRENT_DATE:
 				return clock_function(F_DATE_TIMESTAMPTZ, DATEOID, clock_parameter(1));
+			case SVFOP_CURRENT_TIME:
+			case SVFOP_CURRENT_TIME_N:
+				local = clock_function(F_TIMETZ_TIMESTAMPTZ, TIMETZOID, clock_parameter(1));
+				return function->op == SVFOP_CURRENT_TIME
+				           ? local
+				           : clock_rounded(F_TIMETZ_TIMETZ_INT4, TIMETZOID, local,
+				                           function->typmod);
+			case SVFOP_LOCALTIME:
+			case SVFOP_LOCALTIME_N:
+				local = clock_function(F_TIME_TIMESTAMPTZ, TIMEOID, clock_parameter(1));
+				return function->op == SVFOP_LOCALTIME
+				           ? local
+				           : clock_rounded(F_TIME_TIME_INT4, TIMEOID, local, function->typmod);
 			case SVFOP_CURRENT_TIMESTAMP:
 				return clock_parameter(1);
 			case SVFOP_CURRENT_TIMESTAMP_N:

@@ -97,8 +97,13 @@ plan_aggregate(Aggref *aggref, const char **reason)
 	form = (Form_pg_aggregate) GETSTRUCT(tuple);
 	result->aggref = aggref;
 
-	/* an internal state can be stored only by the plain form's functions */
-	moving = OidIsValid(form->aggminvtransfn) &&
+	/*
+	 * PostgreSQL takes rows out of a moving aggregate in the order in which they
+	 * came, a view in any: of built-in functions it is known that the order does not
+	 * matter. An internal state can be stored only by the plain form's functions.
+	 */
+	moving = OidIsValid(form->aggminvtransfn) && form->aggminvtransfn < FirstNormalObjectId &&
+	         form->aggmtransfn < FirstNormalObjectId &&
 	         (form->aggmtranstype != INTERNALOID ||
 	          (form->aggtranstype == INTERNALOID && form->aggtransfn == form->aggmtransfn));
 	if (moving)

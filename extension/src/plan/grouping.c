@@ -32,7 +32,8 @@ typedef struct GroupingContext
 static Node *
 grouping_mutator(Node *node, GroupingContext *context)
 {
-	if (node == NULL || IsA(node, Aggref) || list_member(context->present, node))
+	if (node == NULL || IsA(node, Aggref) || IsA(node, Query) ||
+	    list_member(context->present, node))
 		return node;
 	if (IsA(node, GroupingFunc))
 	{
@@ -78,6 +79,19 @@ grouping_branch(Query *query, List *set)
 	branch->havingQual = grouping_mutator(branch->havingQual, &context);
 	branch->sortClause = NIL;
 	return branch;
+}
+
+/* Give GROUPING() its value, 0, in a query without grouping sets: planning expects some. */
+void
+grouping_plain(Query *query)
+{
+	GroupingContext context = {0};
+	ListCell *cell;
+
+	foreach (cell, query->groupClause)
+		context.set = lappend_int(context.set, lfirst_node(SortGroupClause, cell)->tleSortGroupRef);
+	query->targetList = (List *) grouping_mutator((Node *) query->targetList, &context);
+	query->havingQual = grouping_mutator(query->havingQual, &context);
 }
 
 /* Rewrite a query that groups by several sets. */

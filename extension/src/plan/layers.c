@@ -118,6 +118,65 @@ split_mutator(Node *node, SplitContext *context)
 	return expression_tree_mutator(node, split_mutator, context);
 }
 
+/* Replace set-returning keys and columns by columns of the query below, also in aggregates. */
+static Node *
+split_rows_mutator(Node *node, SplitContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (list_member(context->keys, node) || (IsA(node, Var) && ((Var *) node)->varlevelsup == 0))
+		return split_column(context, node);
+	if (IsA(node, SubLink) && !normalise_closed((Query *) ((SubLink *) node)->subselect))
+		context->dependent = true;
+	if (IsA(node, Query))
+		return (Node *) copyObject((Query *) node);
+	return expression_tree_mutator(node, split_rows_mutator, context);
+}
+
+/*
+ * GROUP BY unnest(x) groups the rows that the function makes of each row: have a
+ * query below make them.
+ */
+static Query *
+layers_split_sets(Normalise *normalise, Query *query)
+{
+	SplitContext context = {0};
+	Query *upper = copyObject(query);
+	Query *lower = copyObject(query);
+	ListCell *cell;
+
+	foreach (cell, query->groupClause)
+	{
+		Node *key = get_sortgroupclause_expr(lfirst(cell), query->targetList);
+
+		if (expression_returns_set(key))
+			context.keys = lappend(context.keys, key);
+	}
+	if (context.keys == NIL)
+		return query;
+	upper->targetList = (List *) split_rows_mutator((Node *) query->targetList, &context);
+	upper->havingQual = split_rows_mutator(query->havingQual, &context);
+	if (context.dependent || query->cteList != NIL)
+	{
+		normalise->obstacle = "set-returning function in GROUP BY beside a subquery";
+		return query;
+	}
+
+	lower->targetList = context.columns;
+	lower->groupClause = lower->groupingSets = NIL;
+	lower->windowClause = lower->distinctClause = lower->sortClause = NIL;
+	lower->havingQual = NULL;
+	lower->hasAggs = lower->hasWindowFuncs = lower->hasDistinctOn = false;
+	lower->limitCount = lower->limitOffset = NULL;
+	lower->hasSubLinks = checkExprHasSubLink((Node *) lower);
+
+	upper->rtable = list_make1(normalise_entry(lower));
+	upper->jointree = tree_select(upper->rtable, NULL)->jointree;
+	upper->hasTargetSRFs = expression_returns_set((Node *) upper->targetList);
+	upper->hasSubLinks = checkExprHasSubLink((Node *) upper);
+	return upper;
+}
+
 /* Is there a subquery outside of aggregates? */
 static bool
 layers_sublink_walker(Node *node, void *context)
@@ -293,6 +352,53 @@ layers_split_windows(Query *query)
 	return upper;
 }
 
+/* Compute an aggregate's arguments only where its filter holds, if they could fail elsewhere. */
+static Node *
+layers_guard_mutator(Node *node, void *context)
+{
+	Aggref *aggref;
+	ListCell *cell;
+
+	if (node == NULL || IsA(node, Query))
+		return node;
+	node = expression_tree_mutator(node, layers_guard_mutator, context);
+	if (!IsA(node, Aggref) || ((Aggref *) node)->aggfilter == NULL)
+		return node;
+	aggref = (Aggref *) node;
+	foreach (cell, aggref->args)
+	{
+		TargetEntry *argument = lfirst_node(TargetEntry, cell);
+		Node *value = (Node *) argument->expr;
+		CaseExpr *guarded = makeNode(CaseExpr);
+		CaseWhen *when = makeNode(CaseWhen);
+
+		if (!contain_leaked_vars(value))
+			continue;
+		when->expr = copyObject(aggref->aggfilter);
+		when->result = (Expr *) value;
+		when->location = -1;
+		guarded->casetype = exprType(value);
+		guarded->casecollid = exprCollation(value);
+		guarded->args = list_make1(when);
+		guarded->defresult =
+		    (Expr *) makeNullConst(exprType(value), exprTypmod(value), exprCollation(value));
+		guarded->location = -1;
+		argument->expr = (Expr *) guarded;
+	}
+	return node;
+}
+
+/*
+ * sum(100 / x) FILTER (WHERE x <> 0): PostgreSQL looks at the filter first. An
+ * argument that becomes a column of its own is computed for every row.
+ */
+static void
+layers_guard_filters(Query *query)
+{
+	query->targetList = (List *) layers_guard_mutator((Node *) query->targetList, NULL);
+	query->havingQual = layers_guard_mutator(query->havingQual, NULL);
+}
+
 /* SELECT DISTINCT is a grouping by every column. */
 static Query *
 layers_distinct(Normalise *normalise, Query *query)
@@ -360,6 +466,17 @@ layers_split(Normalise *normalise, Query *query)
 	bool limit = query->limitCount != NULL || query->limitOffset != NULL;
 	bool grouped = normalise_grouped(query);
 
+	if (checkExprHasSubLink(query->limitCount) || checkExprHasSubLink(query->limitOffset))
+	{
+		normalise->obstacle = "LIMIT or OFFSET by a subquery";
+		return query;
+	}
+	if (grouped)
+		layers_guard_filters(query);
+	if (grouped && query->groupingSets == NIL)
+		grouping_plain(query);
+	if (grouped && query->hasTargetSRFs)
+		query = layers_split_sets(normalise, query);
 	if (limit && (distinct || grouped || query->hasWindowFuncs || query->setOperations != NULL ||
 	              query->hasTargetSRFs))
 		query = layers_nest(query, true);

@@ -62,6 +62,7 @@ extern void row_rewrite(Query *query);
 
 /* grouping.c */
 extern Query *grouping_rewrite(Normalise *normalise, Query *query);
+extern void grouping_plain(Query *query);
 
 /* distinct.c */
 extern Query *distinct_rewrite(Normalise *normalise, Query *query);
