@@ -256,12 +256,12 @@ INSERT INTO alice.secret VALUES ('postgres', 'a', 'of the superuser'), ('regress
 GRANT SELECT ON alice.secret TO regress_eve;
 ALTER TABLE alice.secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON alice.secret USING (owner = session_user OR tenant = current_setting('eve.tenant', true));
-CREATE FUNCTION eve.session() RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN session_user || '' '' || current_user; END';
+CREATE FUNCTION eve.session(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN session_user || '' '' || current_user; END';
 SET ROLE regress_eve;
 CREATE MATERIALIZED VIEW eve.secrets AS SELECT what FROM alice.secret;
 CREATE MATERIALIZED VIEW eve.session AS SELECT session_user, current_user, current_role, "session_user"() AS f, current_setting('role') AS role,
 	current_setting('is_superuser') AS super, current_setting('session_authorization') AS auth,
-	current_setting('eve.' || 'none', true) AS none, eve.session() AS called, count(*) FROM eve.thing;
+	current_setting('eve.' || 'none', true) AS none, min(eve.session(id)) AS called, count(*) FROM eve.thing;
 RESET ROLE;
 INSERT INTO alice.secret VALUES ('postgres', 'a', 'another'), ('regress_eve', 'b', 'new of eve');
 INSERT INTO eve.thing VALUES (1000, NULL, NULL);
@@ -336,12 +336,12 @@ CREATE TABLE eve.seen (id int);
 ALTER TABLE eve.seen OWNER TO regress_eve;
 SET SESSION AUTHORIZATION regress_eve;
 SELECT alice.subscribe('lent', 'alice.secret');
-SELECT alice.subscribe('mine', '(SELECT id, eve.session() AS as_ FROM eve.seen)');
+SELECT alice.subscribe('mine', '(SELECT id, eve.session(id) AS as_ FROM eve.seen)');
 INSERT INTO eve.seen VALUES (1);
 SELECT freshet.wait_fresh() IS NOT NULL AS fresh;
 SELECT mz_diff, id, as_ FROM freshet.changes('mine') AS (mz_timestamp numeric, mz_diff bigint, id int, as_ text);
 SELECT freshet.unsubscribe('mine');
-CREATE FUNCTION eve.become() RETURNS text LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION eve.become(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	PERFORM set_config('role', 'postgres', true);
 	RETURN current_user;
@@ -350,7 +350,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 RESET SESSION AUTHORIZATION;
 SET ROLE regress_eve;
-SELECT freshet.subscribe('eves', '(SELECT eve.become() FROM eve.seen)');
+SELECT freshet.subscribe('eves', '(SELECT eve.become(id) FROM eve.seen)');
 RESET ROLE;
 SELECT mz_diff, became FROM freshet.changes('eves') AS (mz_timestamp numeric, mz_diff bigint, became text);
 SELECT freshet.unsubscribe('eves');

@@ -357,7 +357,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 
 	worker->culprit = entry;
 	quarantine_enter(view->view);
-	if (view->plan->blind && view->plan->clock)
+	if (view->plan->foreign)
 		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
 	INSTR_TIME_SET_CURRENT(start);
 	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))

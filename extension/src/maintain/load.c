@@ -150,7 +150,7 @@ load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
 			load_invalidate(entry->view);
 			load_pending = true;
 		}
-		if (!plan_defined_by(entry->view->plan, message))
+		if (!definitions_told_by(&entry->view->plan->definitions, message))
 			continue;
 		load_remember(&entry->defined_by, xid);
 		load_remember(&load_worker->ddl, xid);
@@ -345,8 +345,11 @@ load_fingerprint(MaintainedView *view, RelFileNode node)
 		relation_close(relation, AccessShareLock);
 	}
 	hash = hash_combine64(hash, plan->owner);
-	hash = hash_combine64(hash, plan_definitions_hash(plan));
+	hash = hash_combine64(hash, definitions_hash(&plan->definitions));
 	hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) &node, sizeof(node), 0));
+	/* a child that leaves a table may still be read by its own name */
+	foreach (cell, plan->inherited)
+		hash = hash_combine64(hash, lfirst_oid(cell));
 	foreach (cell, plan->relations)
 	{
 		PlanRelation *base = lfirst(cell);
@@ -417,13 +420,18 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	if (!load_lock(row->view, shared))
 		return false;
 	view = view_load(row->view, row->settings, entry != NULL && entry->view->tied);
-	if (view == NULL || view->plan->strategy == PLAN_NONE)
+	if (view != NULL && view->plan->strategy == PLAN_NONE)
 	{
-		if (view != NULL)
-		{
-			catalog_view_set_strategy(row->view, "none", view->plan->reason);
-			view_unload(view);
-		}
+		/* it was adopted when it could be followed, and may be so again */
+		const char *reason = pstrdup(view->plan->reason);
+
+		view_unload(view);
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		                errmsg("materialized view \"%s\" cannot be kept fresh: %s",
+		                       get_rel_name(row->view), reason)));
+	}
+	if (view == NULL)
+	{
 		if (entry != NULL)
 		{
 			worker->views = list_delete_ptr(worker->views, entry);

@@ -10,12 +10,9 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -51,8 +48,7 @@ plan_view_query(Relation view, List *settings)
 	rewritten = QueryRewrite(query);
 	if (list_length(rewritten) != 1)
 		return NULL;
-	query =
-	    plan_session_constants(linitial_node(Query, rewritten), view->rd_rel->relowner, settings);
+	query = session_constants(linitial_node(Query, rewritten), view->rd_rel->relowner, settings);
 	query = plan_clock_parameter(query);
 	row_rewrite(query);
 	return query;
@@ -101,6 +97,7 @@ plan_relations_walker(Node *node, ViewPlan *plan)
 				List *children = find_all_inheritors(rte->relid, AccessShareLock, NULL);
 				ListCell *cell;
 
+				plan->inherited = list_concat(plan->inherited, children);
 				foreach (cell, children)
 					plan_add_relation(plan, lfirst_oid(cell));
 			}
@@ -115,46 +112,6 @@ void
 plan_relations(ViewPlan *plan, Query *query)
 {
 	(void) plan_relations_walker((Node *) query, plan);
-}
-
-/* Is this function's result decided by more than its arguments and settings? */
-static bool
-function_reads_outside(Oid function, void *context)
-{
-	HeapTuple tuple;
-	bool result;
-
-	switch (function)
-	{
-		case F_INTERVAL_PL_TIMESTAMPTZ:
-			return false;
-		default:
-			break;
-	}
-	if (func_volatile(function) != PROVOLATILE_STABLE)
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		return true;
-	/* stable functions of the core depend on settings, which are replayed */
-	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang != INTERNALlanguageId;
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/* Does an expression read the clock, or tables through a function? */
-static bool
-plan_clock_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, SQLValueFunction))
-		return true;
-	if (check_functions_in_node(node, function_reads_outside, context))
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, plan_clock_walker, context, 0);
-	return expression_tree_walker(node, plan_clock_walker, context);
 }
 
 /* Can the changes of this relation be known version by version? NULL: yes. */
@@ -361,6 +318,7 @@ plan_reset_block(ViewPlan *plan)
 	plan->definitions = kept.definitions;
 	plan->query = kept.query;
 	plan->relations = kept.relations;
+	plan->inherited = kept.inherited;
 	plan->block = kept.block;
 	plan->parts = kept.parts;
 	plan->obstacle = kept.obstacle;
@@ -497,24 +455,37 @@ plan_judge_parts(ViewPlan *plan)
 	}
 }
 
-/* Can changes of this relation be seen? If not, the view is run as a whole. */
-static void
-plan_see(ViewPlan *plan, PlanRelation *relation)
+/*
+ * Decide what the view's query lets decide at once: true, and it is not kept, or run
+ * as a whole because of what cannot be followed.
+ */
+static bool
+plan_depends(ViewPlan *plan)
 {
-	if (relation->relkind == RELKIND_FOREIGN_TABLE)
+	Dependence dependence;
+
+	dependence_judge(plan->query, &dependence);
+	plan->reason = dependence.reason;
+	plan->strategy = PLAN_RECOMPUTE;
+	plan->foreign = dependence.foreign;
+	switch (dependence.kind)
 	{
-		plan->blind = plan->clock = true;
-		plan->reason =
-		    psprintf("changes of foreign table %s are not seen: computed anew every second or so",
-		             get_rel_name(relation->relid));
+		case DEPENDENCE_FOLLOWED:
+			return false;
+		case DEPENDENCE_UNSEEN:
+			plan->blind = true;
+			plan->reason = psprintf("%s: computed anew after every transaction", plan->reason);
+			break;
+		case DEPENDENCE_LATE:
+			plan->blind = plan->clock = true;
+			plan->reason = psprintf(
+			    "%s: computed anew after every transaction, and every second or so", plan->reason);
+			break;
+		case DEPENDENCE_NONE:
+			plan->strategy = PLAN_NONE;
+			break;
 	}
-	else if (relation->relkind != RELKIND_VIEW && plan->reason == NULL &&
-	         get_rel_persistence(relation->relid) == RELPERSISTENCE_UNLOGGED)
-	{
-		plan->blind = true;
-		plan->reason = psprintf("table %s is unlogged: computed anew after every transaction",
-		                        get_rel_name(relation->relid));
-	}
+	return true;
 }
 
 /* Keep a view by strategy C after all. */
@@ -613,24 +584,9 @@ plan_view(Relation view, List *settings)
 	}
 	plan_relations(plan, query);
 
-	if (contain_volatile_functions((Node *) query))
-	{
-		plan->strategy = PLAN_NONE;
-		plan->reason = "the query calls a volatile function";
+	definitions_collect(query, &plan->definitions);
+	if (plan_depends(plan))
 		return plan;
-	}
-	plan_definitions(plan);
-	plan->strategy = PLAN_RECOMPUTE;
-	foreach (cell, plan->relations)
-		plan_see(plan, lfirst(cell));
-	if (plan->blind)
-		return plan;
-	if (plan_clock_walker((Node *) query, NULL))
-	{
-		plan->clock = true;
-		plan->reason = "the query depends on the clock or on what functions read";
-		return plan;
-	}
 	plan_normalise(plan);
 	plan_classify(plan);
 	plan_judge_parts(plan);

@@ -35,8 +35,8 @@
 #include "postgres.h"
 
 #include "nodes/parsenodes.h"
-#include "storage/sinval.h"
 #include "nodes/plannodes.h"
+#include "query/dependence.h"
 #include "utils/rel.h"
 
 typedef enum PlanStrategy
@@ -187,31 +187,21 @@ typedef struct PlanRecursion
 	int self;               /* that leaf, from 0 */
 } PlanRecursion;
 
-/* What a query's result depends on beside rows and settings; of oids (definition.c). */
-typedef struct PlanDefinitions
-{
-	List *functions; /* of users */
-	List *enums;
-	List *row_types; /* by their relations */
-	List *domains;   /* whose constraints are checked */
-	List *collations;
-	bool searches; /* by text search configurations or dictionaries */
-	bool rights;   /* by what roles may do */
-} PlanDefinitions;
-
 typedef struct ViewPlan
 {
 	Oid view;
 	Oid owner;
 	PlanStrategy strategy;
 	char *reason;
-	bool clock; /* reads the clock or other things no cut sees:
+	bool clock;   /* reads the clock or other things no cut sees:
 								 * recomputed on a timer as well */
-	bool blind; /* reads tables whose changes are not in the WAL: any
+	bool blind;   /* reads tables whose changes are not in the WAL: any
 								 * transaction may have changed something */
-	PlanDefinitions definitions;
+	bool foreign; /* likewise, and asks another server */
+	Definitions definitions;
 	Query *query;         /* rewritten, as REFRESH would run it */
 	List *relations;      /* of PlanRelation *, each once */
+	List *inherited;      /* of oids: each table read with its children, and they */
 	Query *block;         /* the query normalised; reads the parts' tables */
 	List *parts;          /* of PlanPart *, in the order of their numbers; of a view's
 								 * own plan only */
@@ -255,20 +245,6 @@ typedef struct ViewPlan
 } ViewPlan;
 
 extern ViewPlan *plan_view(Relation view, List *settings);
-
-/*
- * session.c: why a query that asks about the session cannot be kept (NULL: it can); the
- * settings it reads beside those that are kept with every query, as char * "name=value",
- * or "name" of one that is not there; and the query with constants in their place.
- */
-extern const char *plan_session_fault(Query *query);
-extern List *plan_session_settings(Query *query);
-extern Query *plan_session_constants(Query *query, Oid owner, List *settings);
-
-/* definition.c */
-extern void plan_definitions(ViewPlan *plan);
-extern uint64 plan_definitions_hash(const ViewPlan *plan);
-extern bool plan_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message);
 
 /* lock.c */
 extern Oid plan_lock_relations(Relation view);

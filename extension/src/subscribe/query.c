@@ -26,12 +26,11 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "pg/role.h"
+#include "query/dependence.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,89 +40,47 @@
 #include "subscribe/subscription.h"
 #include "view/catalog.h"
 
-/* Why a query has no result of its own at a cut. */
-typedef struct QueryFault
-{
-	const char *detail;
-} QueryFault;
-
-/* Is this one of the functions that tell the time of the transaction? */
+/* Does a query, or one in it, write, or lock rows? Sets what to say of it. */
 static bool
-query_function_tells_time(Oid function, void *context)
-{
-	return function == F_NOW || function == F_TRANSACTION_TIMESTAMP ||
-	       function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP ||
-	       function == F_AGE_TIMESTAMPTZ;
-}
-
-/* Look for what makes a query's result depend on more than rows. */
-static bool
-query_fault_walker(Node *node, QueryFault *fault)
+query_writes_walker(Node *node, const char **detail)
 {
 	if (node == NULL)
 		return false;
-
 	if (IsA(node, Query))
 	{
 		Query *query = (Query *) node;
 
 		if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
-			fault->detail = "It writes.";
+			*detail = "It writes.";
 		else if (query->rowMarks != NIL)
-			fault->detail = "It locks rows.";
-		if (fault->detail != NULL)
-			return true;
-		return query_tree_walker(query, query_fault_walker, fault, QTW_EXAMINE_RTES_BEFORE);
+			*detail = "It locks rows.";
+		return *detail != NULL || query_tree_walker(query, query_writes_walker, detail, 0);
 	}
-	if (IsA(node, RangeTblEntry))
-	{
-		if (((RangeTblEntry *) node)->tablesample != NULL)
-			fault->detail = "It takes a sample.";
-		return fault->detail != NULL;
-	}
-	if (IsA(node, SQLValueFunction))
-	{
-		switch (((SQLValueFunction *) node)->op)
-		{
-			case SVFOP_CURRENT_DATE:
-			case SVFOP_CURRENT_TIME:
-			case SVFOP_CURRENT_TIME_N:
-			case SVFOP_CURRENT_TIMESTAMP:
-			case SVFOP_CURRENT_TIMESTAMP_N:
-			case SVFOP_LOCALTIME:
-			case SVFOP_LOCALTIME_N:
-			case SVFOP_LOCALTIMESTAMP:
-			case SVFOP_LOCALTIMESTAMP_N:
-				fault->detail = "It depends on the current time.";
-				return true;
-			default:
-				break;
-		}
-	}
-	if (check_functions_in_node(node, query_function_tells_time, NULL))
-	{
-		fault->detail = "It depends on the current time.";
-		return true;
-	}
-	return expression_tree_walker(node, query_fault_walker, fault);
+	return expression_tree_walker(node, query_writes_walker, detail);
 }
 
 /* Refuse a query whose result at a cut is not determined by its rows. */
 static void
 query_refuse(Query *query)
 {
-	QueryFault fault = {NULL};
+	const char *detail = NULL;
+	Dependence dependence;
 
 	if (query->commandType == CMD_UTILITY)
-		fault.detail = "It is not a SELECT.";
-	else if (!query_fault_walker((Node *) query, &fault) &&
-	         contain_volatile_functions((Node *) query))
-		fault.detail = "It calls a volatile function.";
+		detail = "It is not a SELECT.";
+	else if (!query_writes_walker((Node *) query, &detail))
+	{
+		dependence_judge(query, &dependence);
+		if (dependence.kind != DEPENDENCE_FOLLOWED)
+			detail = psprintf("Its result at a cut is not known: %s.", dependence.reason);
+		else if (dependence.clock)
+			detail = "It depends on the current time.";
+	}
 
-	if (fault.detail != NULL)
+	if (detail != NULL)
 		ereport(ERROR,
 		        (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("cannot subscribe to this query"),
-		         errdetail_internal("%s", fault.detail)));
+		         errdetail_internal("%s", detail)));
 }
 
 /* What the rewritten query is, views expanded, as a number. */

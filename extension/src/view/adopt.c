@@ -9,8 +9,8 @@
  * is an obstacle the matview stays a plain one, its row says why, and a NOTICE
  * does.
  *
- * Obstacles: volatile functions and samples, whose result is another one at each
- * call, and what is another thing in each session (plan/session.c). Of foreign tables, whose changes cannot be seen, a NOTICE tells.
+ * What is an obstacle, query/dependence.c decides; likewise what can only be looked at
+ * from time to time, of which a NOTICE tells.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,20 +18,15 @@
 
 #include "access/table.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_proc.h"
 #include "cut/frontier.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "pg/role.h"
-#include "plan/plan.h"
+#include "query/dependence.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "view/adopt.h"
 #include "view/apply.h"
@@ -39,93 +34,6 @@
 
 PG_FUNCTION_INFO_V1(freshet_adopt);
 PG_FUNCTION_INFO_V1(freshet_release);
-
-/* A name for messages. */
-static char *
-adopt_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-	                                  get_rel_name(relation));
-}
-
-/* What the relations of a query tell about keeping it. */
-typedef struct AdoptRelations
-{
-	bool sample; /* takes another sample each time */
-	Oid foreign; /* a foreign table; InvalidOid: none */
-} AdoptRelations;
-
-/* Looks for samples and foreign tables. */
-static bool
-adopt_relations_walker(Node *node, AdoptRelations *found)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeTblEntry))
-	{
-		RangeTblEntry *entry = (RangeTblEntry *) node;
-
-		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_FOREIGN_TABLE)
-			found->foreign = entry->relid;
-		if (entry->tablesample != NULL && entry->tablesample->repeatable == NULL)
-			found->sample = true;
-		return false;
-	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, adopt_relations_walker, found,
-		                         QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, adopt_relations_walker, found);
-}
-
-/* Finds the first volatile function called. */
-static bool
-adopt_volatile_function(Oid function, void *found)
-{
-	if (func_volatile(function) != PROVOLATILE_VOLATILE)
-		return false;
-	*(Oid *) found = function;
-	return true;
-}
-
-/* Walks to the first volatile function. */
-static bool
-adopt_volatile_walker(Node *node, Oid *found)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, adopt_volatile_function, found))
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, adopt_volatile_walker, found, 0);
-	return expression_tree_walker(node, adopt_volatile_walker, found);
-}
-
-/* What a matview's query says about keeping it. */
-typedef struct AdoptQuery
-{
-	const char *obstacle; /* why it cannot be kept; NULL: it can */
-	Oid foreign;          /* a foreign table it reads */
-	List *settings;       /* of the session, that it reads */
-} AdoptQuery;
-
-/* Why a rewritten query cannot be kept, or NULL. */
-static const char *
-adopt_obstacle(Query *query, Oid *foreign)
-{
-	AdoptRelations found = {0};
-	Oid function = InvalidOid;
-
-	if (contain_volatile_functions((Node *) query))
-	{
-		if (adopt_volatile_walker((Node *) query, &function) && OidIsValid(function))
-			return psprintf("function %s is volatile", format_procedure(function));
-		return "its query is volatile";
-	}
-	(void) adopt_relations_walker((Node *) query, &found);
-	*foreign = found.foreign;
-	return found.sample ? "TABLESAMPLE without REPEATABLE takes another sample each time"
-	                    : plan_session_fault(query);
-}
 
 /* The query of a matview as its owner runs it, row security included; NULL: there is none. */
 static Query *
@@ -150,34 +58,39 @@ adopt_rewrite(Oid view)
 	return list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : NULL;
 }
 
-/* Looks at a matview's query. */
-static void
-adopt_look(Oid view, AdoptQuery *look)
+/* What a matview's query depends on; gives the settings of the session that it reads. */
+static List *
+adopt_judge(Oid view, Dependence *dependence)
 {
 	Query *query = adopt_rewrite(view);
 
-	memset(look, 0, sizeof(*look));
-	look->obstacle = query == NULL ? "its query is missing" : adopt_obstacle(query, &look->foreign);
-	if (look->obstacle == NULL)
-		look->settings = plan_session_settings(query);
+	if (query == NULL)
+	{
+		*dependence = (Dependence){DEPENDENCE_NONE, pstrdup("its query is missing")};
+		return NIL;
+	}
+	dependence_judge(query, dependence);
+	return dependence->kind == DEPENDENCE_NONE ? NIL : session_settings(query);
 }
 
-/* Tells that changes of a foreign table are seen late. */
+/* Tells that what a matview reads can only be looked at now and then. */
 static void
-adopt_tell_foreign(Oid view, Oid foreign)
+adopt_tell_late(Oid view, const Dependence *dependence)
 {
-	if (OidIsValid(foreign))
-		ereport(NOTICE, (errmsg("materialized view \"%s\" is computed anew every second or so: "
-		                        "changes of foreign table %s cannot be seen",
-		                        get_rel_name(view), adopt_name(foreign)),
-		                 errhint("freshet.release() makes it a plain materialized view.")));
+	if (dependence->kind == DEPENDENCE_LATE)
+		ereport(NOTICE,
+		        (errmsg("materialized view \"%s\" is computed anew after every transaction, "
+		                "and every second or so: %s",
+		                get_rel_name(view), dependence->reason),
+		         errhint("freshet.release() makes it a plain materialized view.")));
 }
 
 /* A matview has just been created: maintain it, or say why not. */
 void
 adopt_created(Oid view)
 {
-	AdoptQuery look;
+	Dependence dependence;
+	List *settings;
 
 	if (!catalog_maintain_default)
 	{
@@ -185,17 +98,17 @@ adopt_created(Oid view)
 		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
 		return;
 	}
-	adopt_look(view, &look);
-	catalog_view_insert(view, look.obstacle == NULL,
-	                    list_concat(role_capture_settings(), look.settings));
-	if (look.obstacle == NULL)
+	settings = adopt_judge(view, &dependence);
+	catalog_view_insert(view, dependence.kind != DEPENDENCE_NONE,
+	                    list_concat(role_capture_settings(), settings));
+	if (dependence.kind != DEPENDENCE_NONE)
 	{
-		adopt_tell_foreign(view, look.foreign);
+		adopt_tell_late(view, &dependence);
 		return;
 	}
-	catalog_view_set_strategy(view, "none", look.obstacle);
+	catalog_view_set_strategy(view, "none", dependence.reason);
 	ereport(NOTICE, (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view),
-	                        look.obstacle),
+	                        dependence.reason),
 	                 errhint("Use REFRESH MATERIALIZED VIEW.")));
 }
 
@@ -238,24 +151,25 @@ freshet_adopt(PG_FUNCTION_ARGS)
 	Oid view = PG_GETARG_OID(0);
 	ViewRow *row;
 	List *settings;
-	AdoptQuery look;
+	List *session;
+	Dependence dependence;
 
 	PreventCommandDuringRecovery("freshet.adopt()");
 	adopt_lock(view);
 	row = catalog_view(view);
 	if (row != NULL && row->maintain)
 		PG_RETURN_VOID();
-	adopt_look(view, &look);
-	if (look.obstacle != NULL)
+	session = adopt_judge(view, &dependence);
+	if (dependence.kind == DEPENDENCE_NONE)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 		                errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
-		                errdetail("In its query, %s.", look.obstacle),
+		                errdetail("In its query, %s.", dependence.reason),
 		                errhint("Use REFRESH MATERIALIZED VIEW.")));
-	adopt_tell_foreign(view, look.foreign);
+	adopt_tell_late(view, &dependence);
 	settings = role_capture_settings();
 	if (row != NULL)
 		settings = role_merge_settings(settings, row->settings);
-	catalog_view_insert(view, true, list_concat(settings, look.settings));
+	catalog_view_insert(view, true, list_concat(settings, session));
 	PG_RETURN_VOID();
 }
 

@@ -24,7 +24,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "pg/role.h"
-#include "plan/plan.h"
+#include "query/dependence.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -170,9 +170,9 @@ session_walker(Node *node, SessionUse *use)
 	return expression_tree_walker(node, session_walker, use);
 }
 
-/* See plan.h. */
+/* See dependence.h. */
 const char *
-plan_session_fault(Query *query)
+session_fault(Query *query)
 {
 	SessionUse use = {0};
 
@@ -180,9 +180,9 @@ plan_session_fault(Query *query)
 	return use.fault;
 }
 
-/* See plan.h. */
+/* See dependence.h. */
 List *
-plan_session_settings(Query *query)
+session_settings(Query *query)
 {
 	SessionUse use = {0};
 	List *settings = NIL;
@@ -260,12 +260,12 @@ session_mutator(Node *node, SessionOwner *of)
 	return expression_tree_mutator(node, session_mutator, of);
 }
 
-/* See plan.h. */
+/* See dependence.h. */
 Query *
-plan_session_constants(Query *query, Oid owner, List *settings)
+session_constants(Query *query, Oid owner, List *settings)
 {
 	SessionOwner of = {.owner = owner, .settings = settings};
-	const char *fault = plan_session_fault(query);
+	const char *fault = session_fault(query);
 
 	if (fault != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -4,7 +4,8 @@
  *	  What a query's result depends on beside rows and settings: functions,
  *	  types, collations and text searches that users define, and may define anew.
  *
- * The WAL between two cuts tells of what has changed, by invalidation messages. What
+ * The WAL between two cuts tells of what has changed, by invalidation messages. Types
+ * are taken with all that is in them: columns, elements, subtypes. What
  * a function calls in turn is known to itself alone: so any function, or
  * text search, may concern every view with functions. Functions and types are
  * also hashed into the view's fingerprint. Functions of PostgreSQL itself do
@@ -22,8 +23,9 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "plan/plan.h"
+#include "query/dependence.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -61,7 +63,7 @@ definition_asks_rights(Oid function)
 static bool
 definition_function(Oid function, void *context)
 {
-	PlanDefinitions *definitions = context;
+	Definitions *definitions = context;
 
 	if (function >= FirstNormalObjectId)
 		definitions->functions = list_append_unique_oid(definitions->functions, function);
@@ -75,7 +77,7 @@ definition_function(Oid function, void *context)
 
 /* Note by what values of a user's type are compared and grouped. */
 static void
-definition_comparison(PlanDefinitions *definitions, Oid type)
+definition_comparison(Definitions *definitions, Oid type)
 {
 	TypeCacheEntry *entry =
 	    lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC);
@@ -88,7 +90,7 @@ definition_comparison(PlanDefinitions *definitions, Oid type)
 
 /* Note a domain whose constraints are checked, and the domains it is made of. */
 static void
-definition_domain(PlanDefinitions *definitions, Oid type)
+definition_domain(Definitions *definitions, Oid type)
 {
 	while (get_typtype(type) == TYPTYPE_DOMAIN)
 	{
@@ -104,38 +106,62 @@ definition_domain(PlanDefinitions *definitions, Oid type)
 
 /* Note a collation that could get another version. */
 static void
-definition_collation(PlanDefinitions *definitions, Oid collation)
+definition_collation(Definitions *definitions, Oid collation)
 {
 	if (OidIsValid(collation) && collation != DEFAULT_COLLATION_OID &&
 	    collation != C_COLLATION_OID && collation != POSIX_COLLATION_OID)
 		definitions->collations = list_append_unique_oid(definitions->collations, collation);
 }
 
-/* Note a type, or what it is made of, if it is a row type or an enum. */
+static void definition_type(Definitions *definitions, Oid type);
+
+/* Note a row type, which may be that of a table, and what its columns are of. */
 static void
-definition_type(PlanDefinitions *definitions, Oid type)
+definition_row(Definitions *definitions, Oid type, Oid relation)
 {
-	Oid element;
+	TupleDesc descriptor;
+
+	if (list_member_oid(definitions->row_types, relation))
+		return;
+	definitions->row_types = lappend_oid(definitions->row_types, relation);
+	descriptor = lookup_rowtype_tupdesc_noerror(type, -1, true);
+	if (descriptor == NULL)
+		return;
+	for (int i = 0; i < descriptor->natts; i++)
+		if (!TupleDescAttr(descriptor, i)->attisdropped)
+			definition_type(definitions, TupleDescAttr(descriptor, i)->atttypid);
+	ReleaseTupleDesc(descriptor);
+}
+
+/* Note a type of users, and the types it is made of. */
+static void
+definition_type(Definitions *definitions, Oid type)
+{
 	Oid relation;
 
+	check_stack_depth();
 	if (type < FirstNormalObjectId)
 		return;
 	type = getBaseType(type);
-	element = get_element_type(type);
-	if (OidIsValid(element))
-		type = getBaseType(element);
+	if (OidIsValid(get_element_type(type)))
+		definition_type(definitions, get_element_type(type));
+	else if (OidIsValid(get_multirange_range(type)))
+		definition_type(definitions, get_multirange_range(type));
+	else if (OidIsValid(get_range_subtype(type)))
+		definition_type(definitions, get_range_subtype(type));
+	if (type < FirstNormalObjectId || list_member_oid(definitions->enums, type))
+		return;
 	relation = get_typ_typrelid(type);
 	if (type_is_enum(type))
-		definitions->enums = list_append_unique_oid(definitions->enums, type);
-	else if (OidIsValid(relation) && get_rel_relkind(relation) == RELKIND_COMPOSITE_TYPE)
-		definitions->row_types = list_append_unique_oid(definitions->row_types, relation);
-	if (type >= FirstNormalObjectId)
-		definition_comparison(definitions, type);
+		definitions->enums = lappend_oid(definitions->enums, type);
+	else if (OidIsValid(relation))
+		definition_row(definitions, type, relation);
+	definition_comparison(definitions, type);
 }
 
 /* Look for functions and types in a query. */
 static bool
-definition_walker(Node *node, PlanDefinitions *definitions)
+definition_walker(Node *node, Definitions *definitions)
 {
 	if (node == NULL)
 		return false;
@@ -166,11 +192,11 @@ definition_walker(Node *node, PlanDefinitions *definitions)
 	return expression_tree_walker(node, definition_walker, definitions);
 }
 
-/* Collect what users define and the plan's query uses. */
+/* Collect what users define and a query uses. */
 void
-plan_definitions(ViewPlan *plan)
+definitions_collect(Query *query, Definitions *definitions)
 {
-	(void) definition_walker((Node *) plan->query, &plan->definitions);
+	(void) definition_walker((Node *) query, definitions);
 }
 
 /* The version of a function: which row of pg_proc describes it. */
@@ -231,16 +257,16 @@ definition_hash_enum(Oid type)
 
 /* What those definitions are at present. */
 uint64
-plan_definitions_hash(const ViewPlan *plan)
+definitions_hash(const Definitions *definitions)
 {
 	uint64 hash = 0;
 	ListCell *cell;
 
-	foreach (cell, plan->definitions.functions)
+	foreach (cell, definitions->functions)
 		hash = hash_combine64(hash, definition_hash_function(lfirst_oid(cell)));
-	foreach (cell, plan->definitions.row_types)
+	foreach (cell, definitions->row_types)
 		hash = hash_combine64(hash, definition_hash_row(lfirst_oid(cell)));
-	foreach (cell, plan->definitions.enums)
+	foreach (cell, definitions->enums)
 		hash = hash_combine64(hash, definition_hash_enum(lfirst_oid(cell)));
 	return hash;
 }
@@ -258,12 +284,10 @@ definition_tells_of(const SharedInvalidationMessage *message, const List *oids)
 	return false;
 }
 
-/* Does the plan's result depend on what this message says has changed? */
+/* Does a result depend on what this message says has changed? */
 bool
-plan_defined_by(const ViewPlan *plan, const SharedInvalidationMessage *message)
+definitions_told_by(const Definitions *definitions, const SharedInvalidationMessage *message)
 {
-	const PlanDefinitions *definitions = &plan->definitions;
-
 	switch (message->id)
 	{
 		case PROCOID:
