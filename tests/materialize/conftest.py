@@ -52,7 +52,7 @@ class Place:
         timer.start()
         return timer
 
-    def wait_for(self, query, wanted, seconds=15):
+    def wait_for(self, query, wanted, seconds=60):
         deadline = time.monotonic() + seconds
         while (found := self.value(query)) != wanted:
             assert time.monotonic() < deadline, f"{query}: {found!r}, not {wanted!r}"
