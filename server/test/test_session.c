@@ -66,7 +66,7 @@ test_message(void)
 	wire_end(&out, begun);
 	CHECK(memcmp(buffer_data(&out), "xQ\0\0\0\x0f\xde\xad\xbe\xef\xff\xfetext", 17) == 0);
 
-	message = (WireMessage){'Q', buffer_data(&out) + 6, (uint32_t) out.length - 6};
+	message = (WireMessage){'Q', buffer_data(&out) + 6, (uint32_t) out.length - 6, 0};
 	wire_read(&reader, &message);
 	CHECK(wire_read_int32(&reader) == 0xdeadbeef);
 	CHECK(wire_read_int16(&reader) == 0xfffe);
@@ -87,7 +87,7 @@ test_message(void)
 	buffer_clear(&out);
 	wire_add_error(&out, &error);
 	message =
-	    (WireMessage){'E', buffer_data(&out) + WIRE_HEADER, (uint32_t) out.length - WIRE_HEADER};
+	    (WireMessage){'E', buffer_data(&out) + WIRE_HEADER, (uint32_t) out.length - WIRE_HEADER, 0};
 	CHECK(wire_error_field(&message, 'C', &value) && strcmp(value, "42P01") == 0);
 	CHECK(wire_error_field(&message, 'V', &value) && strcmp(value, "ERROR") == 0);
 	CHECK(wire_error_field(&message, 'H', &value) && strcmp(value, "Make it.") == 0);
