@@ -198,6 +198,13 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION freshet.subscription_frontier(text) IS
 'no later row of the subscription has an earlier mz_timestamp';
 
+-- What a cursor of PostgreSQL's asks that stands for a subscription
+CREATE FUNCTION freshet.read_by_fetch_alone() RETURNS boolean
+AS 'MODULE_PATHNAME', 'freshet_read_by_fetch_alone'
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION freshet.read_by_fetch_alone() IS
+'an error: a cursor over SUBSCRIBE was read by something else than FETCH';
+
 -- One reading for several subscriptions to the same relation
 CREATE FUNCTION freshet.subscription_sharing(name text) RETURNS text
 AS 'MODULE_PATHNAME', 'freshet_subscription_sharing'

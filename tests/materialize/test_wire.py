@@ -373,3 +373,192 @@ def test_a_message_without_a_type(wire):
     wire.send(b"\0" + struct.pack("!I", 4))
     assert fields(wire.until("E")[-1][1])["C"] == "08P01"
     assert wire.at_end()
+
+
+def after_a_cursor(wire):
+    for text in ("BEGIN", "DECLARE c CURSOR FOR SUBSCRIBE t", "FETCH 2 c", "COMMIT"):
+        wire.send(query(text))
+        wire.until("Z")
+
+
+def test_answers_after_a_cursor_are_the_clients(wire):
+    """What the dialect clears away is nobody's answer, in a Query and in flights that end with Flush."""
+    after_a_cursor(wire)
+    wire.send(query("SELECT 1; BEGIN; DECLARE d CURSOR FOR SUBSCRIBE t; COMMIT"))
+    assert kinds(wire.until("Z")) == "TDCCCCZ"
+    after_a_cursor(wire)
+    wire.send(query("BEGIN"), query("CREATE TABLE made (a int)"))
+    assert kinds(wire.until("Z") + wire.until("Z")) == "CZCZ"
+    wire.send(query("ROLLBACK"))
+    wire.until("Z")
+    for text, answer in (("SUBSCRIBE t", "1tT"), ("SUBSCRIBE nosuch", "E"),
+                         ("SUBSCRIBE t ENVELOPE UPSERT (KEY (k))", "1tT"),
+                         ("SUBSCRIBE (SELECT * FROM t WHERE k = $1)", "1tT"), ("FETCH 1 c", "1tn")):
+        after_a_cursor(wire)
+        wire.send(parse(text, "s"), describe("S", "s"), FLUSH)
+        assert kinds(wire.until(answer[-1])) == answer
+        wire.send(SYNC, query("SELECT 1"), close("S", "s"), SYNC)
+        assert kinds(wire.until("Z") + wire.until("Z") + wire.until("Z")) == "ZTDCZ3Z"
+
+
+def test_types_of_parameters_are_the_statements(wire):
+    for name, text in (("a", "SUBSCRIBE (SELECT k FROM t WHERE v <> $1)"), ("b", "SUBSCRIBE (SELECT v FROM t WHERE k <> $1)"),
+                       ("c", "SUBSCRIBE (SELECT k FROM t WHERE v <> $1 AND k > 0)")):
+        wire.send(parse(text, name), describe("S", name), SYNC)
+        types = dict(wire.until("Z"))["t"]
+        assert types == struct.pack("!HI", 1, 23 if name == "b" else 25)
+        after_a_cursor(wire)
+
+
+def test_a_name_of_the_dialects_that_the_client_has_taken(wire):
+    wire.send(query('PREPARE "freshet wait" AS SELECT 1'))
+    assert kinds(wire.until("Z")) == "CZ"
+    wire.send(parse("SUBSCRIBE t"), bind(), execute("", 5), SYNC)
+    assert kinds(wire.until("Z")) == "12DDDDDsZ"
+
+
+@pytest.mark.parametrize("statement", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_what_the_dialect_prepares_is_made_again(wire, statement):
+    after_a_cursor(wire)
+    wire.send(query(statement))
+    assert kinds(wire.until("Z")) == "CZ"
+    after_a_cursor(wire)
+    wire.send(parse("SUBSCRIBE t"), bind(), execute("", 5), SYNC)
+    assert kinds(wire.until("Z")) == "12DDDDDsZ"
+    # in the middle of a block too
+    if statement != "DISCARD ALL":
+        for text in ("DEALLOCATE ALL", "BEGIN", "DECLARE c CURSOR FOR SUBSCRIBE t", "FETCH 2 c", statement):
+            wire.send(query(text))
+            assert wire.until("Z")[-1][1] in b"IT"
+        wire.send(query("FETCH ALL c; COMMIT"))
+        assert kinds(wire.until("Z")) == "TDDDCCZ"
+
+
+def test_a_statement_that_sql_replaced_is_postgresqls(wire):
+    wire.send(parse("SUBSCRIBE t", "s"), SYNC, query("DEALLOCATE s"), query("PREPARE s AS SELECT 7"))
+    assert [kinds(wire.until("Z")) for _ in range(3)] == ["1Z", "CZ", "CZ"]
+    wire.send(bind("", "s"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "2DCZ"
+    wire.send(parse("SUBSCRIBE t", "u"), SYNC, query("DEALLOCATE ALL"), bind("", "u"), execute(), SYNC)
+    assert [kinds(wire.until("Z")) for _ in range(3)] == ["1Z", "CZ", "EZ"]
+    # the portal was not bound: Execute finds none
+    wire.send(execute(), SYNC)
+    assert fields(wire.until("Z")[0][1])["C"] == "34000"
+
+
+def test_execute_reaches_the_portal_that_was_bound_last(wire):
+    wire.send(parse("SUBSCRIBE t", "s"), parse("SELECT 7", "n"), bind("", "s"), execute("", 2), FLUSH)
+    assert kinds(wire.until("s")) == "112DDs"
+    wire.send(bind("", "n"), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "2DCZ"
+    wire.send(query("BEGIN"), bind("p", "s"), execute("p", 2), SYNC)
+    assert kinds(wire.until("Z") + wire.until("Z")) == "CZ2DDsZ"
+    wire.send(bind("p", "n"), SYNC, query("ROLLBACK"))
+    answers = wire.until("Z")
+    assert kinds(answers) == "EZ" and fields(answers[0][1])["C"] == "42P03"
+    wire.until("Z")
+    # what was given up holds nothing back
+    wire.send(query("SELECT 1/0"), query("SELECT freshet.subscription_frontier('freshet 2')"))
+    wire.until("Z")
+    assert fields(wire.until("Z")[-2][1])["C"] == "42704"
+
+
+def test_an_error_behind_a_row_limit_leaves_no_subscription(wire):
+    wire.send(parse("SUBSCRIBE t", "s"), bind("", "s"), execute("", 2), parse("SELEC"), SYNC)
+    assert kinds(wire.until("Z")) == "12DDsEZ"
+    wire.send(query("SELECT freshet.subscription_frontier('freshet 2')"))
+    assert fields(wire.until("Z")[-2][1])["C"] == "42704"
+
+
+@pytest.mark.parametrize("text, word", [
+    ("SUBSCRIBE nosuch", "nosuch"), ("SUBSCRIBE  public.nosuch", "public"), ("TAIL nosuch", "nosuch"),
+    ("SUBSCRIBE (SELECT 'ä', nosuch FROM t)", "nosuch"), ("SUBSCRIBE (SELECT 'ä', nosuch FROM t WHERE k = $1)", "nosuch"),
+    ("CREATE MATERIALIZED VIEW w IN CLUSTER c AS SELECT nosuch FROM t", "nosuch")])
+def test_errors_are_placed_in_the_clients_text(wire, text, word):
+    if "$1" not in text:
+        wire.send(query(text))
+        assert fields(wire.until("Z")[0][1])["P"] == str(text.index(word) + 1)
+        both = "SHOW TABLES; SELECT 'ö'; " + text
+        wire.send(query(both))
+        assert [fields(body)["P"] for kind, body in wire.until("Z") if kind == "E"] == [str(both.index(word) + 1)]
+    wire.send(parse(text), SYNC)
+    assert fields(wire.until("Z")[0][1])["P"] == str(text.index(word) + 1)
+
+
+def test_places_of_postgresqls_errors_beside_the_dialects(wire):
+    text = "SHOW TABLES; SELECT 'ä'; SELECT 1 FROM  nosuch"
+    wire.send(query(text))
+    assert [fields(body)["P"] for kind, body in wire.until("Z") if kind == "E"] == [str(text.index("nosuch") + 1)]
+
+
+@pytest.mark.parametrize("text", [
+    "BEGIN READ ONLY; CREATE TABLE made (a int)", "BEGIN ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION READ ONLY; SHOW transaction_read_only",
+    "BEGIN; COMMIT", "COMMIT", "ROLLBACK; SELECT 1", "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s",
+    "COMMIT AND CHAIN", "BEGIN; SAVEPOINT s; SELECT 1/0", "SELECT 1; COMMIT; SELECT 2"])
+def test_transaction_commands_in_one_query(t, wire, text):
+    """As PostgreSQL has them, although the statements are sent one by one."""
+    def answers(client):
+        client.send(query("SELECT 1; " + beside + "; " + text), query("ROLLBACK"))
+        return [(kind, fields(body)["C"] if kind in "EN" else body) for kind, body in client.until("Z") + client.until("Z")]
+
+    beside = "SELECT 3 AS x"
+    with Wire(t.server.ports["native"]) as native:
+        native.log_in(options=f"-csearch_path={t.schema}")
+        expected = answers(native)
+    beside = "SHOW CLUSTER"
+    found = answers(wire)
+    del expected[3:6], found[3:6]
+    assert found == expected
+
+
+def test_savepoints_and_cursors(wire):
+    def run(*texts):
+        for text in texts:
+            wire.send(query(text))
+            answers = wire.until("Z")
+        return answers
+
+    run("BEGIN", "DECLARE c CURSOR FOR SUBSCRIBE t", "SAVEPOINT s", "FETCH ALL c", "SELECT 1/0", "ROLLBACK TO s")
+    assert kinds(run("FETCH ALL c WITH (TIMEOUT '0s')")) == "TCZ"
+    # one that was declared behind the savepoint is gone, and its name is free
+    run("DECLARE d CURSOR FOR SUBSCRIBE t", "ROLLBACK TO s", "SAVEPOINT u")
+    assert fields(run("FETCH d")[0][1])["C"] == "34000"
+    run("ROLLBACK TO u", "DECLARE d CURSOR FOR SUBSCRIBE t")
+    assert kinds(run("FETCH 2 d")) == "TDDCZ"
+    # rows that were read ahead behind a savepoint go with it, and that is said
+    run("DECLARE e CURSOR FOR SUBSCRIBE t", "SAVEPOINT v", "FETCH 2 e", "ROLLBACK TO v")
+    assert fields(run("FETCH e")[0][1])["C"] == "24000"
+    run("ROLLBACK")
+
+
+def test_cursors_are_known_to_postgresql(wire):
+    def run(*texts):
+        for text in texts:
+            wire.send(query(text))
+            answers = wire.until("Z")
+        return answers
+
+    run("BEGIN", "DECLARE c CURSOR FOR SUBSCRIBE t", "SAVEPOINT s")
+    assert [body[6:] for kind, body in run("SELECT name FROM pg_cursors") if kind == "D"] == [b"c"]
+    for text in ("DECLARE c CURSOR FOR SELECT 1", "DECLARE c CURSOR FOR SUBSCRIBE t"):
+        assert fields(run(text)[0][1])["C"] == "42P03"
+        run("ROLLBACK TO s")
+    assert fields(run("MOVE c")[0][1])["C"] == "0A000"
+    run("ROLLBACK TO s")
+    run("DECLARE p CURSOR FOR SELECT 1", "SAVEPOINT s")
+    assert fields(run("DECLARE p CURSOR FOR SUBSCRIBE t")[0][1])["C"] == "42P03"
+    run("ROLLBACK TO s", "DO $$ BEGIN EXECUTE 'CLOSE c'; END $$")
+    assert fields(run("FETCH c")[0][1])["C"] == "34000"
+    run("ROLLBACK")
+
+
+def test_large_messages_behind_a_subscription(t, wire):
+    wire.send(query("BEGIN"), parse("SUBSCRIBE t"), bind(), execute("", 2), SYNC)
+    assert kinds(wire.until("Z") + wire.until("Z")) == "CZ12DDsZ"
+    wire.send(parse(f"INSERT INTO t VALUES (99, '{LARGE}')"), bind(), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12CZ"
+    wire.send(parse("INSERT INTO t VALUES (98, $1)"), large_bind("", ""), execute(), SYNC)
+    assert kinds(wire.until("Z")) == "12CZ"
+    wire.send(query("COMMIT"))
+    wire.until("Z")
+    assert t.value("SELECT count(*) FROM t WHERE k > 90") == 2

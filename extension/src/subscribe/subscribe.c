@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subscribe.c
- *	  freshet.subscribe, unsubscribe and subscription_frontier.
+ *	  freshet.subscribe, unsubscribe, subscription_frontier and read_by_fetch_alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +21,7 @@
 PG_FUNCTION_INFO_V1(freshet_subscribe);
 PG_FUNCTION_INFO_V1(freshet_unsubscribe);
 PG_FUNCTION_INFO_V1(freshet_subscription_frontier);
+PG_FUNCTION_INFO_V1(freshet_read_by_fetch_alone);
 
 /* An argument in milliseconds since 1970, or SUBSCRIPTION_NO_TIME for NULL. */
 static int64
@@ -129,4 +130,13 @@ freshet_subscription_frontier(PG_FUNCTION_ARGS)
 	Subscription *subscription = subscription_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	PG_RETURN_NUMERIC(int64_to_numeric(subscription->frontier));
+}
+
+/* freshet.read_by_fetch_alone(): the condition of a cursor that stands for a subscription */
+Datum
+freshet_read_by_fetch_alone(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+	                errmsg("a cursor over SUBSCRIBE can only be read by FETCH"),
+	                errhint("Send FETCH as a statement of its own, not within a function.")));
 }

@@ -16,10 +16,11 @@
  *	- All of a session runs on one thread, sessions of a dialect on several: it
  *	  keeps no state but each session's own. A session_* function never calls
  *	  back into the dialect: callbacks do not nest.
+ *	- A reading is used once: by `message`, or by `forget` if the message is dropped
+ *	  by an error before it or the session ends.
  *	- `message` is called only when the backend has answered everything sent
- *	  before (the session asks it to with a Flush if it must), and never while
- *	  the backend is skipping to a Sync after an error: such messages pass, for
- *	  the backend drops them.
+ *	  before (the session asks it to with a Flush if it must), and never for what the
+ *	  backend skips up to a Sync after an error; but it is for that Sync.
  *	- After DIALECT_TAKEN the dialect has control until session_release. Until
  *	  then no further message of the client is looked at: the session keeps
  *	  reading only to notice that the client went away.
@@ -30,9 +31,9 @@
  *	  control, the session also asks PostgreSQL to cancel what is running.
  *
  * What a dialect must keep to:
- *	- `wants` decides from the message and the dialect's own state alone and
- *	  changes nothing: it may be asked more than once, and the message may still be
- *	  dropped by an error before it. What a message does is noted in `passes`.
+ *	- `read` decides from the message and the dialect's own state alone and
+ *	  changes nothing: the message may still be dropped by an error before it. What
+ *	  a message does is noted in `passes`.
  *	- The client gets exactly the answers the protocol owes it for each message
  *	  taken. After session_error in answer to anything but a Query, the session
  *	  itself drops what the client sends up to the next Sync.
@@ -70,18 +71,19 @@ typedef struct Dialect
 	/* Upper-case ASCII letters, NULL at the end. */
 	const char *const *words;
 
-	/* Called before the first `wants` of a session; its result is `self`. */
+	/* Called before the first `read` of a session; its result is `self`. */
 	void *(*open)(Session *session);
 	void (*close)(void *self);
 
-	/* Would `message` be taken? Pure; see above. */
-	bool (*wants)(void *self, const WireMessage *message);
+	/* What the dialect makes of a message that it may take; NULL: it passes. Pure; see above. */
+	void *(*read)(void *self, const WireMessage *message);
+	void (*forget)(void *reading);
 
-	/* A wanted message, with everything before it answered. */
-	DialectAnswer (*message)(void *self, const WireMessage *message);
+	/* A message that was read, with everything before it answered. */
+	DialectAnswer (*message)(void *self, const WireMessage *message, void *reading);
 
 	/*
-	 * Watching: the message goes on to the backend, wanted or not; exactly once for each.
+	 * Watching: the message goes on to the backend, read or not; exactly once for each.
 	 * `settled`: everything before it is answered, so session_transaction is its status.
 	 */
 	void (*passes)(void *self, const WireMessage *message, bool settled);

@@ -111,7 +111,8 @@ struct Session
 	void *dialect_self;
 	bool dialect_open;
 	bool watching;
-	bool held;       /* a wanted message waits for earlier answers */
+	bool held;       /* a message that was read waits for earlier answers */
+	void *reading;   /* what the dialect made of it */
 	bool controlled; /* the dialect has control */
 	bool dropping;   /* what the client sends goes nowhere up to a Sync */
 	char taken;      /* type of the message taken last */
@@ -142,6 +143,7 @@ extern void relay_client(Session *session, const char *bytes, size_t count);
 extern void relay_backend(Session *session, const char *bytes, size_t count);
 extern void relay_continue(Session *session);
 extern void relay_flush_run(Session *session);
+extern void relay_forget_reading(Session *session);
 
 /* keys.c */
 extern void keys_add(Session *session);

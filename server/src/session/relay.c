@@ -41,25 +41,38 @@ static inline bool
 is_shown(const Session *session, char type, size_t length)
 {
 	if (session->dialect == NULL || session->phase != SESSION_RELAYING ||
-	    session->pipeline.skipping || session->pipeline.copying_in)
+	    (session->pipeline.skipping && type != 'S') || session->pipeline.copying_in)
 		return false;
 	return session->watching || ((type == 'Q' || type == 'P') && length <= SESSION_SCAN_MAX);
 }
 
-/* Does the dialect want this message? */
-static bool
-is_wanted(Session *session, const WireMessage *message)
+/* What the dialect makes of this message; NULL: it passes. */
+static void *
+read_message(Session *session, const WireMessage *message)
 {
 	const Dialect *dialect = session->dialect;
+	void *reading = session->reading;
 
+	session->reading = NULL;
+	if (reading != NULL)
+		return reading;
 	if (!session->watching && !scan_has_word(message->body, message->length, dialect->words))
-		return false;
+		return NULL;
 	if (!session->dialect_open)
 	{
 		session->dialect_open = true;
 		session->dialect_self = dialect->open(session);
 	}
-	return dialect->wants(session->dialect_self, message);
+	return dialect->read(session->dialect_self, message);
+}
+
+/* The message that was read is not shown to the dialect after all. */
+void
+relay_forget_reading(Session *session)
+{
+	if (session->reading != NULL)
+		session->dialect->forget(session->reading);
+	session->reading = NULL;
 }
 
 /* Until the backend is ready only the answers to its challenges pass. */
@@ -150,8 +163,12 @@ walk_client(Session *session, const char *bytes, size_t count)
 		session->dropping = false;
 
 		shown = is_shown(session, message.type, message.length);
-		if (shown)
+		if (!shown)
+			relay_forget_reading(session);
+		else
 		{
+			void *reading;
+
 			if (message.length > SESSION_SCAN_MAX)
 			{
 				message.missing = message.length - SESSION_HEAD;
@@ -159,7 +176,8 @@ walk_client(Session *session, const char *bytes, size_t count)
 			}
 			if ((size_t) (end - at) < WIRE_HEADER + message.length)
 				break;
-			if (is_wanted(session, &message))
+			reading = read_message(session, &message);
+			if (reading != NULL)
 			{
 				DialectAnswer answer;
 
@@ -167,13 +185,14 @@ walk_client(Session *session, const char *bytes, size_t count)
 				run = at;
 				if (pipeline_depth(&session->pipeline) > 0)
 				{
+					session->reading = reading;
 					hold(session);
 					break;
 				}
 				session->taken = message.type;
 				session->controlled = true;
 				stream_cork(session->client);
-				answer = session->dialect->message(session->dialect_self, &message);
+				answer = session->dialect->message(session->dialect_self, &message, reading);
 				if (session->phase == SESSION_CLOSED)
 					return count;
 				stream_uncork(session->client);

@@ -83,6 +83,7 @@ free_session(uv_handle_t *handle)
 	Session *session = handle->data;
 
 	/* Not earlier: a dialect may end its session from within a callback. */
+	relay_forget_reading(session);
 	if (session->dialect_open)
 		session->dialect->close(session->dialect_self);
 	buffer_free(&session->startup);

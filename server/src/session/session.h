@@ -41,7 +41,7 @@ typedef enum SessionDoor
 	DOOR_COUNT
 } SessionDoor;
 
-/* Who and where. Valid from the first `wants` to `close`. */
+/* Who and where. Valid from the first `read` to `close`. */
 extern SessionDoor session_door(const Session *session);
 extern const char *session_database(const Session *session);
 extern bool session_standard_strings(const Session *session);
@@ -49,7 +49,7 @@ extern bool session_standard_strings(const Session *session);
 /* The transaction status of the last ReadyForQuery: 'I', 'T' or 'E'. */
 extern char session_transaction(const Session *session);
 
-/* Show every message of the client to `wants` and `passes`, or stop doing so. */
+/* Show every message of the client to `read` and `passes`, or stop doing so. */
 extern void session_watch(Session *session, bool on);
 
 /*

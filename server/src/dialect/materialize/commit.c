@@ -19,71 +19,70 @@
 
 #include <string.h>
 
-/* The first tokens of a text, and whether it is one statement. */
+/* Is the text one statement? Read as a whole only if its head says that this matters. */
 static bool
-single_statement(const char *text, size_t length, bool standard_strings, SqlLexer *head)
+is_single(const char *text, size_t length, bool standard_strings)
 {
 	SqlLexer lexer;
-	SqlStatement first;
-	SqlStatement second;
+	SqlStatement statement;
 
 	sql_lexer_init(&lexer, text, length, standard_strings);
-	if (!sql_next_statement(&lexer, &first))
-		return false;
-	sql_lexer_init(head, first.start, first.length, standard_strings);
-	return !sql_next_statement(&lexer, &second);
+	return sql_next_statement(&lexer, &statement) && !sql_next_statement(&lexer, &statement);
+}
+
+/* The head of a text, behind what is no statement. */
+static SqlLexer
+text_head(const char *text, size_t length, bool standard_strings)
+{
+	SqlLexer head;
+
+	sql_lexer_init(&head, text, length, standard_strings);
+	while (sql_accept(&head, ";"))
+		;
+	return head;
 }
 
 /* BEGIN or START TRANSACTION. */
 static bool
 is_begin(const char *text, size_t length, bool standard_strings)
 {
-	SqlLexer head;
+	SqlLexer head = text_head(text, length, standard_strings);
 
-	return single_statement(text, length, standard_strings, &head) &&
-	       (sql_accept(&head, "begin") || sql_accept_two(&head, "start", "transaction"));
+	return (sql_accept(&head, "begin") || sql_accept_two(&head, "start", "transaction")) &&
+	       is_single(text, length, standard_strings);
 }
 
 /* DDL that Materialize has too. Temporary tables may end with their block. */
 static bool
 is_ddl(const char *text, size_t length, bool standard_strings)
 {
-	SqlLexer head;
+	SqlLexer head = text_head(text, length, standard_strings);
 
-	if (!single_statement(text, length, standard_strings, &head))
-		return false;
-	if (sql_accept(&head, "drop") || sql_accept(&head, "alter"))
-		return true;
-	if (!sql_accept(&head, "create"))
-		return false;
-	sql_accept_two(&head, "or", "replace");
-	if (sql_accept(&head, "global") || sql_accept(&head, "local"))
-		return false;
-	return !sql_is(sql_peek(&head), "temp") && !sql_is(sql_peek(&head), "temporary");
+	if (!sql_accept(&head, "drop") && !sql_accept(&head, "alter"))
+	{
+		if (!sql_accept(&head, "create"))
+			return false;
+		sql_accept_two(&head, "or", "replace");
+		if (sql_accept(&head, "global") || sql_accept(&head, "local") ||
+		    sql_is(sql_peek(&head), "temp") || sql_is(sql_peek(&head), "temporary"))
+			return false;
+	}
+	return is_single(text, length, standard_strings);
 }
 
-/* Is the Query DDL that is to be committed at once? */
+/* Is the Query DDL that is to be committed at once, if what came before went well? */
 bool
-commit_at_once(Materialize *mz, const char *text, size_t length)
+commit_may(const Materialize *mz, const char *text, size_t length)
 {
-	return mz->commit.begun && session_transaction(mz->session) == 'T' &&
+	return session_door(mz->session) == DOOR_MATERIALIZE && mz->commit.begun &&
 	       is_ddl(text, length, session_standard_strings(mz->session));
 }
 
-/* Is the message to be taken? */
+/* Did it? */
 bool
-commit_wants(Materialize *mz, const WireMessage *message)
+commit_at_once(const Materialize *mz, const MzReading *reading)
 {
-	WireReader reader;
-	const char *text;
-
-	if (message->type == 'S')
-		return mz->commit.pending;
-	if (message->type != 'Q')
-		return false;
-	wire_read(&reader, message);
-	text = wire_read_string(&reader);
-	return !reader.failed && commit_at_once(mz, text, strlen(text));
+	return reading->ddl && mz->commit.begun && session_transaction(mz->session) == 'T';
 }
 
 /* Forget a name, if it is this one. */
@@ -235,7 +234,7 @@ settled(Materialize *mz)
 		return;
 	}
 	flight_begin(mz);
-	flight_statement(mz, "COMMIT AND CHAIN", PART_SILENT);
+	flight_statement(mz, "COMMIT AND CHAIN", ANSWER_SILENT);
 	flight_send(mz, FLIGHT_SYNC, chained);
 }
 

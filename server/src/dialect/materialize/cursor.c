@@ -3,6 +3,11 @@
  * cursor.c
  *	  DECLARE … CURSOR FOR SUBSCRIBE, FETCH and CLOSE.
  *
+ * A portal of PostgreSQL's of the same name and columns stands for each. It lives and
+ * dies as any cursor does, by CLOSE, savepoints and the block's end, and its text has the
+ * mark of the stream. As long as it is there a FETCH reads the stream; otherwise the FETCH
+ * is PostgreSQL's. It is one of EXECUTE, not of SELECT, which would hold a snapshot.
+ *
  * A FETCH without TIMEOUT waits until there is at least one row, then gives
  * what is there. With TIMEOUT it gives what comes until then. Either ends
  * when it has as many rows as it was asked for.
@@ -14,6 +19,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Prepared: what raises an error when anything but FETCH reads a cursor of ours. */
+#define CURSOR_QUERY "freshet cursor"
 
 /* The longest time FETCH may be asked to wait: a day. */
 #define TIMEOUT_MAX 86400000.0
@@ -67,23 +75,54 @@ cursor_forget_all(Materialize *mz)
 		cursor_forget(mz, mz->cursors);
 }
 
-/* DECLARE: the subscription is made. */
-static void
-declare_opened(Materialize *mz)
+/* What the text of a cursor's stand-in bears. */
+static char *
+cursor_mark(Arena *arena, const Stream *stream)
 {
-	Cursor *cursor = cursor_find(mz, mz->run.stream->name);
+	return arena_printf(arena, "/* %s */", stream->name);
+}
 
-	/* one of that name which the extension did not know ended with its block */
+/* DECLARE: the stand-in is there, or cannot be. */
+static void
+declare_standing(Materialize *mz)
+{
+	const char *name = mz->statement.cursor;
+	Cursor *cursor = cursor_find(mz, name);
+
+	if (mz->flight.failed)
+	{
+		task_failed(mz);
+		return;
+	}
+	/* the stand-in of one of that name is gone */
 	if (cursor != NULL)
 		cursor_forget(mz, cursor);
 	cursor = calloc(1, sizeof(Cursor));
-	if (cursor == NULL || (cursor->name = strdup(mz->run.stream->name)) == NULL)
+	if (cursor == NULL || (cursor->name = strdup(name)) == NULL)
 		abort();
 	cursor->stream = mz->run.stream;
 	cursor->next = mz->cursors;
 	mz->cursors = cursor;
 	mz->run.stream = NULL;
 	task_done(mz, "DECLARE CURSOR");
+}
+
+/* DECLARE: the subscription is made. */
+static void
+declare_opened(Materialize *mz)
+{
+	const Stream *stream = mz->run.stream;
+	flight_begin(mz);
+	flight_close(mz, 'S', CURSOR_QUERY);
+	flight_parse(mz, CURSOR_QUERY,
+	             mz_cursor_sql(&mz->flight.memory, &stream->subscribe, &stream->columns));
+	flight_close(mz, 'S', "freshet once");
+	flight_parse(mz, "freshet once",
+	             arena_printf(&mz->flight.memory, "EXECUTE \"" CURSOR_QUERY "\" %s",
+	                          cursor_mark(&mz->flight.memory, stream)));
+	flight_bind(mz, mz->statement.cursor, "freshet once", 0, NULL);
+	flight_close(mz, 'S', "freshet once");
+	flight_send(mz, FLIGHT_SYNC, declare_standing);
 }
 
 /* DECLARE name CURSOR FOR SUBSCRIBE …. */
@@ -96,7 +135,7 @@ cursor_declare(Materialize *mz, const MzStatement *statement)
 		return;
 	}
 	mz->run = (Run){.mode = RUN_SUBSCRIBE};
-	stream_open(mz, stream_create(mz, &statement->subscribe, statement->cursor), declare_opened);
+	stream_open(mz, stream_create(mz, &statement->subscribe), declare_opened);
 }
 
 /* FETCH is satisfied. */
@@ -106,26 +145,66 @@ fetch_over(Materialize *mz)
 	task_done(mz, arena_printf(&mz->memory, "FETCH %" PRIu64, mz->run.rows));
 }
 
-/* FETCH … WITH (TIMEOUT): PostgreSQL has read the interval. */
+/* There is no such cursor. */
 static void
-fetch_timeout_read(Materialize *mz)
+cursor_missing(Materialize *mz, const char *name)
 {
-	double timeout;
+	task_raise(mz, "34000", arena_printf(&mz->memory, "cursor \"%s\" does not exist", name), NULL);
+}
 
-	if (mz->flight.failed)
-	{
-		task_failed(mz);
-		return;
-	}
-	timeout = mz->flight.values[0] != NULL ? strtod(mz->flight.values[0], NULL) : -1;
+/* Is this value of the flight true? */
+static bool
+is_true(const Materialize *mz, int value)
+{
+	return mz->flight.values[value] != NULL && mz->flight.values[value][0] == 't';
+}
+
+/* Take the time FETCH may wait, as PostgreSQL has read it; false: an error was raised. */
+static bool
+take_timeout(Materialize *mz, const char *milliseconds)
+{
+	double timeout = milliseconds != NULL ? strtod(milliseconds, NULL) : -1;
+
 	if (timeout < 0 || timeout > TIMEOUT_MAX)
 	{
 		task_raise(mz, "22023", "timeout out of range", "The timeout must be between 0 and 1 day.");
-		return;
+		return false;
 	}
 	mz->run.has_deadline = true;
 	mz->run.deadline = stream_clock() + (uint64_t) timeout;
-	stream_run(mz);
+	return true;
+}
+
+/* FETCH: it is known what stands, and how long to wait. */
+static void
+fetch_looked(Materialize *mz)
+{
+	const MzFetch *fetch = &mz->statement.fetch;
+	const Flight *flight = &mz->flight;
+	Stream *stream = mz->run.stream;
+
+	if (flight->failed)
+		task_failed(mz);
+	else if (!is_true(mz, 0))
+	{
+		mz->run = (Run){0};
+		if (fetch->timeout != NULL)
+			cursor_missing(mz, fetch->cursor);
+		else
+			task_pass(mz);
+	}
+	else if (stream->portal_open && !is_true(mz, 1))
+	{
+		/* ROLLBACK TO a savepoint behind which the rest of a change was read */
+		stream->portal_open = false;
+		task_raise(mz, "24000",
+		           arena_printf(&mz->memory, "cursor \"%s\" has lost rows that it had read ahead",
+		                        fetch->cursor),
+		           "They went with the savepoint. Declare the cursor anew, or use FETCH ALL behind "
+		           "savepoints.");
+	}
+	else if (fetch->timeout == NULL || take_timeout(mz, flight->values[flight->value_count - 1]))
+		stream_run(mz);
 }
 
 /* FETCH of a subscription's cursor, whose rows are to have these formats. */
@@ -133,14 +212,11 @@ void
 cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int formats,
              const int16_t *format)
 {
-	Cursor *cursor = fetch->cursor != NULL ? cursor_find(mz, fetch->cursor) : NULL;
+	Cursor *cursor = cursor_find(mz, fetch->cursor);
 
 	if (cursor == NULL || mz->status == 'I')
 	{
-		task_raise(mz, "34000",
-		           arena_printf(&mz->memory, "cursor \"%s\" does not exist",
-		                        fetch->cursor != NULL ? fetch->cursor : ""),
-		           NULL);
+		cursor_missing(mz, fetch->cursor);
 		return;
 	}
 	if (fetch->backward)
@@ -156,76 +232,82 @@ cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int forma
 	                .format = format,
 	                .show_columns = show_columns,
 	                .done = fetch_over};
-	if (fetch->timeout == NULL)
-	{
-		stream_run(mz);
-		return;
-	}
+	flight_begin(mz);
+	flight_call(mz, CALL_STANDS, cursor->name, cursor_mark(&mz->flight.memory, cursor->stream),
+	            ANSWER_VALUES);
+	if (cursor->stream->portal_open)
+		flight_call(mz, CALL_STANDS, cursor->stream->portal, "", ANSWER_VALUES);
+	if (fetch->timeout != NULL)
 	{
 		Text sql;
 
-		flight_begin(mz);
 		text_init(&sql, &mz->flight.memory);
-		text_append(&sql, "SELECT extract(epoch FROM ");
+		text_append(&sql, "SELECT pg_catalog.date_part('epoch', ");
 		text_literal(&sql, fetch->timeout);
-		text_append(&sql, "::interval) * 1000");
-		flight_statement(mz, sql.data, PART_VALUES);
-		flight_send(mz, FLIGHT_SYNC, fetch_timeout_read);
+		text_append(&sql, "::pg_catalog.interval) OPERATOR(pg_catalog.*) 1000::pg_catalog.float8");
+		flight_statement(mz, sql.data, ANSWER_VALUES);
 	}
+	flight_send(mz, FLIGHT_SYNC, fetch_looked);
 }
 
-/* CLOSE: the extension has given up the subscriptions. */
+/* CLOSE is done. */
 static void
 close_done(Materialize *mz)
 {
 	const char *name = mz->statement.fetch.cursor;
 
 	if (mz->flight.failed)
-	{
 		task_failed(mz);
-		return;
-	}
-	if (name == NULL)
+	else if (name == NULL)
 	{
 		cursor_forget_all(mz);
 		task_done(mz, "CLOSE CURSOR ALL");
-		return;
 	}
-	cursor_forget(mz, cursor_find(mz, name));
-	task_done(mz, "CLOSE CURSOR");
+	else
+	{
+		cursor_forget(mz, cursor_find(mz, name));
+		task_done(mz, "CLOSE CURSOR");
+	}
 }
 
-/* CLOSE of a subscription's cursor, or of all cursors. */
+/* CLOSE of a subscription's cursor, or of all cursors: of the stand-ins that are there, and they. */
 void
-cursor_close(Materialize *mz, const MzFetch *fetch)
+cursor_close(Materialize *mz, const MzStatement *statement)
 {
+	const char *name = statement->fetch.cursor;
 	Text sql;
-	const char *separator = "";
 
-	if (mz->status == 'I' || (fetch->cursor != NULL && cursor_find(mz, fetch->cursor) == NULL))
+	if (mz->status == 'I' || (name != NULL && cursor_find(mz, name) == NULL))
 	{
-		task_raise(mz, "34000",
-		           arena_printf(&mz->memory, "cursor \"%s\" does not exist",
-		                        fetch->cursor != NULL ? fetch->cursor : ""),
-		           NULL);
+		if (name != NULL)
+			cursor_missing(mz, name);
+		else
+			task_pass(mz);
 		return;
 	}
-	mz->statement.fetch = *fetch;
 	flight_begin(mz);
 	text_init(&sql, &mz->flight.memory);
-	text_append(&sql, "SELECT freshet.unsubscribe(name) FROM unnest(ARRAY[");
+	text_append(&sql, "SELECT freshet.unsubscribe(s.name) FROM (VALUES (NULL, NULL)");
 	for (Cursor *cursor = mz->cursors; cursor != NULL; cursor = cursor->next)
 	{
-		if (fetch->cursor != NULL && strcmp(cursor->name, fetch->cursor) != 0)
+		if (name != NULL && strcmp(cursor->name, name) != 0)
 			continue;
-		text_append(&sql, separator);
-		text_literal(&sql, cursor->name);
-		separator = ", ";
+		text_append(&sql, ", (");
+		text_literal(&sql, cursor->stream->name);
+		text_append(&sql, ", ");
+		text_literal(&sql, cursor_mark(&mz->flight.memory, cursor->stream));
+		text_append(&sql, ")");
 		flight_close(mz, 'P', cursor->stream->portal);
 	}
-	text_append(&sql, "]) name");
-	flight_statement(mz, sql.data, PART_SILENT);
-	if (fetch->cursor == NULL)
-		flight_statement(mz, "CLOSE ALL", PART_SILENT);
+	text_append(&sql, ") AS s(name, mark) WHERE EXISTS (SELECT FROM pg_catalog.pg_cursor() AS c"
+	                  " WHERE pg_catalog.strpos(c.statement, s.mark) OPERATOR(pg_catalog.>) 0)");
+	flight_statement(mz, sql.data, ANSWER_SILENT);
+	text_init(&sql, &mz->flight.memory);
+	text_append(&sql, "CLOSE ");
+	if (name == NULL)
+		text_append(&sql, "ALL");
+	else
+		text_identifier(&sql, name);
+	flight_statement(mz, sql.data, ANSWER_SILENT);
 	flight_send(mz, FLIGHT_SYNC, close_done);
 }

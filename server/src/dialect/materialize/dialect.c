@@ -49,126 +49,61 @@ materialize_close(void *self)
 	cursor_forget_all(mz);
 	extended_free(mz);
 	stream_free(mz, mz->dropping != NULL ? mz->dropping : mz->run.stream);
-	while (mz->garbage != NULL)
-	{
-		Garbage *garbage = mz->garbage;
-
-		mz->garbage = garbage->next;
-		free(garbage);
-	}
+	reading_free(mz->query);
 	buffer_free(&mz->flight.out);
+	buffer_free(&mz->flight.owed);
 	arena_reset(&mz->flight.memory);
 	arena_reset(&mz->memory);
 	free(mz->error.message);
 	free(mz->error.detail);
 	free(mz->error.hint);
-	free(mz->text);
 	free(mz);
 }
 
-/*
- * What is to become of a Query: nothing (false), or its statements, all of
- * which may be PostgreSQL's after rewriting.
- */
-static bool
-read_query(Materialize *mz, Arena *arena, const char *text, bool *driven, Text *rewritten)
-{
-	bool standard_strings = session_standard_strings(mz->session);
-	bool concerned = false;
-	SqlLexer lexer;
-	SqlStatement slice;
-
-	*driven = false;
-	if (!mz_concerned(text, strlen(text)))
-		return false;
-	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
-	text_init(rewritten, arena);
-	while (sql_next_statement(&lexer, &slice))
-	{
-		MzStatement statement;
-
-		mz_parse(arena, text, slice, standard_strings, &statement);
-		if ((statement.kind == MZ_FETCH || statement.kind == MZ_CLOSE) &&
-		    !cursor_concerned(mz, &statement.fetch) && !mz_declares(text, strlen(text)))
-			statement.kind = MZ_OTHER;
-		if (statement.kind == MZ_OTHER)
-			text_append_bytes(rewritten, slice.start, slice.length);
-		else if (statement.kind == MZ_REWRITTEN)
-		{
-			concerned = true;
-			text_append(rewritten, statement.rewritten);
-		}
-		else
-			concerned = *driven = true;
-		text_append(rewritten, ";");
-	}
-	return concerned;
-}
-
-/* Would the message be taken? */
-static bool
-materialize_wants(void *self, const WireMessage *message)
-{
-	Materialize *mz = self;
-	bool commits = session_door(mz->session) == DOOR_MATERIALIZE && commit_wants(mz, message);
-
-	if (message->type == 'Q')
-	{
-		Arena arena = {0};
-		Text rewritten;
-		bool driven;
-		WireReader reader;
-		const char *text;
-		bool wanted;
-
-		wire_read(&reader, message);
-		text = wire_read_string(&reader);
-		wanted = !reader.failed && read_query(mz, &arena, text, &driven, &rewritten);
-		arena_reset(&arena);
-		return wanted || commits;
-	}
-	return commits || extended_wants(mz, message);
-}
-
-/* A message to take. */
-static DialectAnswer
-materialize_message(void *self, const WireMessage *message)
+/* What a message means, if it may be taken. */
+static void *
+materialize_read(void *self, const WireMessage *message)
 {
 	Materialize *mz = self;
 	WireReader reader;
 	const char *text;
-	bool driven;
+
+	if (message->type != 'Q')
+		return extended_read(mz, message);
+	if (message->missing > 0)
+		return NULL;
+	wire_read(&reader, message);
+	text = wire_read_string(&reader);
+	return reader.failed ? NULL : reading_query(mz, text);
+}
+
+/* A message to take. */
+static DialectAnswer
+materialize_message(void *self, const WireMessage *message, void *reading)
+{
+	Materialize *mz = self;
+	MzReading *query = reading;
 	bool at_once;
-	Text rewritten;
 
 	mz->cancelled = false;
 	mz->leaving = false;
 	if (message->type == 'S' && mz->commit.pending)
 	{
+		reading_free(reading);
 		commit_take_sync(mz);
 		return DIALECT_TAKEN;
 	}
 	if (message->type != 'Q')
-		return extended_message(mz, message);
-
-	wire_read(&reader, message);
-	text = wire_read_string(&reader);
-	if (reader.failed)
+		return extended_message(mz, message, reading);
+	at_once = commit_at_once(mz, query);
+	if (!at_once && !query->concerned)
+	{
+		reading_free(query);
 		return DIALECT_PASS;
-	at_once =
-	    session_door(mz->session) == DOOR_MATERIALIZE && commit_at_once(mz, text, strlen(text));
-	if (!read_query(mz, &mz->memory, text, &driven, &rewritten) && !at_once)
-		return DIALECT_PASS;
+	}
 	if (!at_once)
 		commit_taken(mz);
-	if (driven || at_once)
-		task_query(mz, text, strlen(text), at_once);
-	else
-	{
-		session_query(mz->session, rewritten.data);
-		arena_reset(&mz->memory);
-		session_release(mz->session);
-	}
+	task_query(mz, query, at_once);
 	return DIALECT_TAKEN;
 }
 
@@ -190,7 +125,7 @@ materialize_backend_header(void *self, char type, uint32_t length)
 static BackendRoute
 materialize_backend_message(void *self, const WireMessage *message)
 {
-	return flight_message(self, message);
+	return flight_answer(self, message);
 }
 
 /* Does the session wait for its client, for the extension, or for what others read? */
@@ -320,8 +255,9 @@ materialize_ready(void *self, char status)
 #define MATERIALIZE_DIALECT(door_words)                                                            \
 	{                                                                                              \
 		.name = "materialize", .words = door_words, .open = materialize_open,                      \
-		.close = materialize_close, .wants = materialize_wants, .message = materialize_message,    \
-		.passes = materialize_passes, .backend_header = materialize_backend_header,                \
+		.close = materialize_close, .read = materialize_read, .forget = reading_free,              \
+		.message = materialize_message, .passes = materialize_passes,                              \
+		.backend_header = materialize_backend_header,                                              \
 		.backend_message = materialize_backend_message, .timer = materialize_timer,                \
 		.drained = materialize_drained, .cancel = materialize_cancel,                              \
 		.behind = materialize_behind, .ready = materialize_ready                                   \

@@ -326,6 +326,20 @@ mz_progress_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *col
 	return text.data;
 }
 
+/* A query of the same columns that cannot be read. */
+char *
+mz_cursor_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns)
+{
+	EmitNull emit = {true, columns};
+	Text text;
+
+	text_init(&text, arena);
+	text_append(&text, "SELECT ");
+	each_column(subscribe, columns, &text, emit_null, &emit);
+	text_append(&text, " WHERE freshet.read_by_fetch_alone()");
+	return text.data;
+}
+
 /* A query of the same columns that gives no rows. */
 char *
 mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,

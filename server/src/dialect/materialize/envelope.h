@@ -38,6 +38,9 @@ extern char *mz_changes_sql(Arena *arena, const MzSubscribe *subscribe, const Mz
 extern char *mz_progress_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
                              const char *subscription);
 
+/* The same columns, and an error for whoever reads them: PostgreSQL's cursor over a subscription. */
+extern char *mz_cursor_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns);
+
 /* No rows, but the same columns. Types may be missing where from says where they are. */
 extern char *mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
                              const char *from);

@@ -9,9 +9,13 @@
  * client's formats, in its place in the client's flight. Only Execute is taken.
  *
  * Invariants:
- *	- A Prepared or Portal here stands for one of the backend of the same name,
- *	  which is closed or replaced at the same time.
+ *	- A Prepared or Portal here is what is known of one of the backend of the same name.
+ *	  That may be gone, or be another (DEALLOCATE, PREPARE, CLOSE, an error): the text
+ *	  sent in a SUBSCRIBE's place bears a mark, and before a portal is executed the
+ *	  backend is asked whether it is one with that mark. If not, Execute passes.
+ *	- What is known of a portal changes with the backend's answer to its Bind.
  *	- A portal lives no longer than its transaction: outside a block, until Sync.
+ *	- What was read or described of a statement is in the statement's own arena.
  *	- Parameters are put into the text when the portal is executed, as literals
  *	  of the type the client gave, for the extension takes a text.
  *
@@ -34,9 +38,11 @@ struct Prepared
 	int uses; /* by the list and by portals */
 	char *name;
 	char *text;
+	char *mark;
 	MzStatement statement;
 	int types;
-	uint32_t *type; /* as Parse gave them */
+	uint32_t *type; /* as Parse gave them, or as PostgreSQL found them */
+	Described described;
 };
 
 struct Portal
@@ -45,6 +51,7 @@ struct Portal
 	Arena arena;
 	char *name;
 	Prepared *prepared;
+	Bind bind; /* as the client sent it */
 	int formats;
 	int16_t *format;
 	int values;
@@ -52,6 +59,8 @@ struct Portal
 	Stream *stream;
 	bool finished;
 };
+
+static void execute(Materialize *mz);
 
 /* Is anything of the client's ours? */
 bool
@@ -96,6 +105,13 @@ prepared_release(Prepared *prepared)
 	arena_reset(&arena);
 }
 
+/* Free a statement that is on no list. */
+void
+extended_prepared_free(Prepared *prepared)
+{
+	prepared_release(prepared);
+}
+
 /* Forget the client's statement of that name. */
 static void
 prepared_forget(Materialize *mz, const char *name)
@@ -113,6 +129,18 @@ prepared_forget(Materialize *mz, const char *name)
 	}
 }
 
+/* Free a portal that is on no list. */
+static void
+portal_free(Materialize *mz, Portal *portal)
+{
+	Arena arena = portal->arena;
+
+	stream_free(mz, portal->stream);
+	prepared_release(portal->prepared);
+	free(portal);
+	arena_reset(&arena);
+}
+
 /* Forget the client's portal of that name. */
 static void
 portal_forget(Materialize *mz, const char *name)
@@ -123,13 +151,8 @@ portal_forget(Materialize *mz, const char *name)
 
 		if (strcmp(portal->name, name) == 0)
 		{
-			Arena arena = portal->arena;
-
 			*link = portal->next;
-			stream_free(mz, portal->stream);
-			prepared_release(portal->prepared);
-			free(portal);
-			arena_reset(&arena);
+			portal_free(mz, portal);
 			return;
 		}
 	}
@@ -150,6 +173,8 @@ extended_free(Materialize *mz)
 	extended_block_ended(mz);
 	if (mz->parsing != NULL)
 		prepared_release(mz->parsing);
+	if (mz->binding != NULL)
+		portal_free(mz, mz->binding);
 	while (mz->prepared != NULL)
 		prepared_forget(mz, mz->prepared->name);
 }
@@ -195,14 +220,49 @@ parse_one(Materialize *mz, Arena *arena, const char *text, MzStatement *statemen
 	if (sql_next_statement(&lexer, &second))
 		return;
 	mz_parse(arena, text, slice, standard_strings, statement);
+	statement->at = mz_characters(text, (size_t) (slice.start - text)) + 1;
 	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) &&
 	    !cursor_concerned(mz, &statement->fetch))
 		statement->kind = MZ_OTHER;
 }
 
-/* Would the message be taken? */
-bool
-extended_wants(Materialize *mz, const WireMessage *message)
+/* A Parse as a statement of ours, or what it replaces; NULL: neither, or not well formed. */
+static Prepared *
+read_parse(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	const char *text;
+	Prepared *prepared;
+	Arena arena = {0};
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	text = wire_read_string(&reader);
+	if (reader.failed || strlen(name) > NAME_MAX_LENGTH ||
+	    (!mz_concerned(text, strlen(text)) && prepared_find(mz, name) == NULL))
+		return NULL;
+	prepared = calloc(1, sizeof(Prepared));
+	if (prepared == NULL)
+		abort();
+	prepared->name = arena_copy(&arena, name, strlen(name));
+	prepared->text = arena_copy(&arena, text, strlen(text));
+	parse_one(mz, &arena, prepared->text, &prepared->statement);
+	prepared->types = wire_read_int16(&reader);
+	prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
+	for (int i = 0; i < prepared->types; i++)
+		prepared->type[i] = wire_read_int32(&reader);
+	prepared->arena = arena;
+	prepared->uses = 1;
+	if (!reader.failed && (prepared->statement.kind != MZ_OTHER || prepared_find(mz, name) != NULL))
+		return prepared;
+	prepared_release(prepared);
+	return NULL;
+}
+
+/* Does a message that is no Parse name something of ours? */
+static bool
+names_ours(Materialize *mz, const WireMessage *message)
 {
 	WireReader reader;
 	const char *name;
@@ -212,33 +272,10 @@ extended_wants(Materialize *mz, const WireMessage *message)
 	wire_read(&reader, message);
 	switch (message->type)
 	{
-		case 'P':
-		{
-			Arena arena = {0};
-			MzStatement statement;
-
-			name = wire_read_string(&reader);
-			if (reader.failed || strlen(name) > NAME_MAX_LENGTH)
-				return false;
-			if (prepared_find(mz, name) != NULL)
-				return true;
-			second = wire_read_string(&reader);
-			if (reader.failed)
-				return false;
-			parse_one(mz, &arena, second, &statement);
-			arena_reset(&arena);
-			return statement.kind != MZ_OTHER;
-		}
 		case 'B':
 			name = wire_read_string(&reader);
 			second = wire_read_string(&reader);
-			return !reader.failed &&
-			       (portal_find(mz, name) != NULL || prepared_find(mz, second) != NULL);
-		case 'D':
-			kind = (char) wire_read_byte(&reader);
-			name = wire_read_string(&reader);
-			return !reader.failed && kind == 'P' && portal_find(mz, name) == NULL &&
-			       cursor_find(mz, name) != NULL;
+			return !reader.failed && prepared_find(mz, second) != NULL;
 		case 'E':
 			name = wire_read_string(&reader);
 			return !reader.failed && portal_find(mz, name) != NULL;
@@ -249,10 +286,28 @@ extended_wants(Materialize *mz, const WireMessage *message)
 				return false;
 			return kind == 'S' ? prepared_find(mz, name) != NULL : portal_find(mz, name) != NULL;
 		case 'S':
-			return portal_with_stream(mz) != NULL;
+			return mz->commit.pending || portal_with_stream(mz) != NULL;
 		default:
 			return false;
 	}
+}
+
+/* What a message of the extended protocol means; NULL: it passes. */
+MzReading *
+extended_read(Materialize *mz, const WireMessage *message)
+{
+	Prepared *prepared = NULL;
+	MzReading *reading;
+
+	if (message->type == 'P' && message->missing == 0)
+		prepared = read_parse(mz, message);
+	if (prepared == NULL && !names_ours(mz, message))
+		return NULL;
+	reading = calloc(1, sizeof(MzReading));
+	if (reading == NULL)
+		abort();
+	reading->prepared = prepared;
+	return reading;
 }
 
 /* Does the text have a parameter? */
@@ -276,6 +331,9 @@ static DialectAnswer
 answered(Materialize *mz)
 {
 	mz->task = TASK_NONE;
+	mz->cancelled = false;
+	mz->run = (Run){0};
+	session_timer(mz->session, 0);
 	arena_reset(&mz->memory);
 	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
 	                               session_door(mz->session) == DOOR_MATERIALIZE);
@@ -303,7 +361,6 @@ parsed(Materialize *mz)
 			prepared->next = mz->prepared;
 			mz->prepared = prepared;
 		}
-		task_send(mz, '1', "", 0);
 	}
 	answered(mz);
 }
@@ -312,16 +369,40 @@ parsed(Materialize *mz)
  * Send a Parse under the client's name. The statement is ours from its success
  * on: were it ours after a failure, another of that name would be taken for it.
  */
-static DialectAnswer
+static void
 send_parse(Materialize *mz, const char *sql)
 {
 	Prepared *prepared = mz->parsing;
 
-	flight_begin(mz);
-	flight_parse_typed(mz, prepared->name, sql, prepared->types, prepared->type);
-	flight_close(mz, 'S', "freshet none");
+	flight_parse_typed(mz, prepared->name, sql, prepared->types, prepared->type, ANSWER_CLIENT);
 	flight_send(mz, FLIGHT_FLUSH, parsed);
-	return DIALECT_TAKEN;
+}
+
+/* Send one that stands for the statement. */
+static void
+send_stand_in(Materialize *mz, const char *sql)
+{
+	Prepared *prepared = mz->parsing;
+
+	prepared->mark = arena_printf(&prepared->arena, "/* freshet %" PRIu32 " */", ++mz->serial);
+	send_parse(mz, arena_printf(&mz->flight.memory, "%s %s", sql, prepared->mark));
+}
+
+/* Send a query with a SUBSCRIBE's columns; of them are known those that were described. */
+static void
+send_subscribe(Materialize *mz)
+{
+	Prepared *prepared = mz->parsing;
+	const MzSubscribe *subscribe = &prepared->statement.subscribe;
+	const char *sql = mz_describe_sql(&mz->flight.memory, subscribe, &prepared->described.columns,
+	                                  subscribe->target);
+	const char *from =
+	    strstr(sql, arena_printf(&mz->flight.memory, " FROM %s q", subscribe->target));
+
+	if (from != NULL)
+		flight_place(mz, sql, (size_t) (from - sql) + strlen(" FROM "), subscribe->target,
+		             subscribe->position);
+	send_stand_in(mz, sql);
 }
 
 /* The target's columns and the types of parameters are known now. */
@@ -330,6 +411,7 @@ target_described(Materialize *mz)
 {
 	Prepared *prepared = mz->parsing;
 	const MzSubscribe *subscribe = &prepared->statement.subscribe;
+	Described *described = &prepared->described;
 	const char *missing;
 
 	if (mz->flight.failed)
@@ -339,76 +421,137 @@ target_described(Materialize *mz)
 		answered(mz);
 		return;
 	}
-	if (mz->parameter_count > (uint32_t) prepared->types)
+	if (described->parameter_count >= (uint32_t) prepared->types)
 	{
-		prepared->type = arena_alloc(&prepared->arena, mz->parameter_count * sizeof(uint32_t));
-		prepared->types = (int) mz->parameter_count;
+		prepared->type = described->parameters;
+		prepared->types = (int) described->parameter_count;
 	}
-	for (int i = 0; i < prepared->types && (uint32_t) i < mz->parameter_count; i++)
-		prepared->type[i] = mz->parameters[i];
 	if (subscribe->key.count == 0)
-		mz->columns.count = 0;
-	missing = mz_envelope_missing(subscribe, &mz->columns);
-	/* let PostgreSQL say that there is no such column */
-	send_parse(
-	    mz, missing == NULL
-	            ? mz_describe_sql(&mz->memory, subscribe, &mz->columns, subscribe->target)
-	            : arena_printf(&mz->memory, "SELECT \"%s\" FROM %s q", missing, subscribe->target));
+		described->columns.count = 0;
+	missing = mz_envelope_missing(subscribe, &described->columns);
+	flight_begin(mz);
+	if (missing == NULL)
+		send_subscribe(mz);
+	else
+	{
+		/* let PostgreSQL say that there is no such column */
+		Text sql;
+
+		text_init(&sql, &mz->flight.memory);
+		text_append(&sql, "SELECT q.");
+		text_identifier(&sql, missing);
+		text_printf(&sql, " FROM %s q", subscribe->target);
+		send_stand_in(mz, sql.data);
+	}
 }
 
 /* Find out the columns and parameters of a SUBSCRIBE's target. */
-static DialectAnswer
+static void
 describe_target(Materialize *mz)
 {
 	static const char *const name = "freshet columns";
-	const Prepared *prepared = mz->parsing;
+	static const char head[] = "SELECT * FROM ";
+	Prepared *prepared = mz->parsing;
+	const MzSubscribe *subscribe = &prepared->statement.subscribe;
 
-	flight_begin(mz);
+	prepared->described.arena = &prepared->arena;
+	mz->flight.described = &prepared->described;
+	flight_place(mz, head, strlen(head), subscribe->target, subscribe->position);
+	flight_close(mz, 'S', name);
 	flight_parse_typed(mz, name,
-	                   arena_printf(&mz->flight.memory, "SELECT * FROM %s q",
-	                                prepared->statement.subscribe.target),
-	                   prepared->types, prepared->type);
-	flight_describe(mz, name);
-	mz->flight.column_names = true;
+	                   arena_printf(&mz->flight.memory, "%s%s q", head, subscribe->target),
+	                   prepared->types, prepared->type, ANSWER_SILENT);
+	flight_describe(mz, name, ANSWER_COLUMNS);
 	flight_close(mz, 'S', name);
 	flight_send(mz, FLIGHT_FLUSH, target_described);
-	return DIALECT_TAKEN;
 }
 
-/* A Parse as a statement of ours, or what it replaces; NULL: not well formed. */
-static Prepared *
-read_parse(Materialize *mz, const WireMessage *message)
+/* Parse. */
+static void
+take_parse(Materialize *mz, Prepared *prepared)
 {
-	WireReader reader;
-	const char *name;
-	const char *text;
-	Prepared *prepared = calloc(1, sizeof(Prepared));
-	Arena arena = {0};
+	const MzStatement *statement = &prepared->statement;
 
-	if (prepared == NULL)
-		abort();
-	wire_read(&reader, message);
-	name = wire_read_string(&reader);
-	text = wire_read_string(&reader);
-	if (!reader.failed)
+	commit_parsed(mz, prepared->name, prepared->text);
+	mz->parsing = prepared;
+	/* the unnamed statement is gone, whatever becomes of this one */
+	if (prepared->name[0] == '\0')
+		prepared_forget(mz, prepared->name);
+	flight_begin(mz);
+	switch (statement->kind)
 	{
-		prepared->name = arena_copy(&arena, name, strlen(name));
-		prepared->text = arena_copy(&arena, text, strlen(text));
-		parse_one(mz, &arena, prepared->text, &prepared->statement);
-		prepared->types = wire_read_int16(&reader);
-		prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
-		for (int i = 0; i < prepared->types; i++)
-			prepared->type[i] = wire_read_int32(&reader);
+		case MZ_OTHER:
+			flight_place(mz, "", 0, prepared->text, 1);
+			send_parse(mz, prepared->text);
+			break;
+		case MZ_REWRITTEN:
+			if (statement->in_place)
+				flight_place(mz, "", 0, statement->rewritten, statement->at);
+			send_parse(mz, statement->rewritten);
+			break;
+		case MZ_SUBSCRIBE:
+			if (statement->subscribe.key.count > 0 ||
+			    has_parameter(statement->subscribe.target, session_standard_strings(mz->session)))
+				describe_target(mz);
+			else
+				send_subscribe(mz);
+			break;
+		case MZ_FETCH:
+			/* its columns are those of the cursor's stand-in */
+			send_stand_in(mz, statement->fetch.plain);
+			break;
+		default:
+			/* of MZ_ERROR too: Execute raises it */
+			send_stand_in(mz, "");
+			break;
 	}
-	prepared->arena = arena;
-	prepared->uses = 1;
-	if (!reader.failed)
-		return prepared;
-	prepared_release(prepared);
-	return NULL;
 }
 
-/* A message that is too large is not sent to the backend, where it would meet a stand-in. */
+/* The portal's subscription is given up, in the client's own flight: then is called. */
+static void
+portal_leave(Materialize *mz, const char *name, void (*then)(Materialize *mz))
+{
+	Portal *portal = portal_find(mz, name);
+	Stream *stream = portal != NULL ? portal->stream : NULL;
+
+	if (portal != NULL)
+		portal->stream = NULL;
+	portal_forget(mz, name);
+	if (stream != NULL)
+		stream_drop(mz, stream, FLIGHT_FLUSH, then);
+	else
+		then(mz);
+}
+
+/* What the portal was before is given up. */
+static void
+portal_replaced(Materialize *mz)
+{
+	Portal *portal = mz->binding;
+
+	mz->binding = NULL;
+	portal->next = mz->portals;
+	mz->portals = portal;
+	answered(mz);
+}
+
+/* The client's Bind was answered: from its success on the portal is the one bound here. */
+static void
+bound(Materialize *mz)
+{
+	Portal *portal = mz->binding;
+
+	if (!mz->flight.failed)
+	{
+		portal_leave(mz, portal->name, portal_replaced);
+		return;
+	}
+	mz->binding = NULL;
+	portal_free(mz, portal);
+	answered(mz);
+}
+
+/* A Bind that is too large is not sent to the backend, where it would meet a stand-in. */
 static void
 too_large(Materialize *mz)
 {
@@ -416,74 +559,33 @@ too_large(Materialize *mz)
 	           arena_printf(&mz->memory, "They may have %d bytes.", SESSION_SCAN_MAX));
 }
 
-/* A large statement wants a name that one of ours has. */
-static void
-name_in_use(Materialize *mz)
+/* Read a Bind's formats and parameters; false: it is not well formed. */
+static bool
+read_bind(WireReader *reader, Portal *portal)
 {
-	task_raise(mz, "42P05", "a prepared statement of this name already exists",
-	           "Close it in the protocol; DEALLOCATE is not enough before so large a statement.");
-}
+	const Prepared *prepared = portal->prepared;
+	int formats = wire_read_int16(reader);
+	int16_t *format = arena_alloc(&portal->arena, ((size_t) formats + 1) * sizeof(int16_t));
 
-/* A large Parse under a name that is ours. */
-static DialectAnswer
-take_large_parse(Materialize *mz, const WireMessage *message)
-{
-	WireReader reader;
-	const char *name;
-
-	wire_read(&reader, message);
-	name = wire_read_string(&reader);
-	if (name[0] == '\0')
+	for (int i = 0; i < formats; i++)
+		format[i] = (int16_t) wire_read_int16(reader);
+	portal->values = wire_read_int16(reader);
+	portal->value = arena_alloc(&portal->arena, ((size_t) portal->values + 1) * sizeof(char *));
+	for (int i = 0; i < portal->values && !reader->failed; i++)
 	{
-		prepared_forget(mz, name);
-		return DIALECT_PASS;
-	}
-	task_execute(mz, false, name_in_use);
-	return DIALECT_TAKEN;
-}
+		uint32_t length = wire_read_int32(reader);
+		const char *bytes = length == UINT32_MAX ? NULL : wire_read_bytes(reader, length);
+		bool binary = formats == 1 ? format[0] == 1 : (i < formats && format[i] == 1);
 
-/* Parse. */
-static DialectAnswer
-take_parse(Materialize *mz, const WireMessage *message)
-{
-	Prepared *prepared;
-	const MzStatement *statement;
-	const Cursor *cursor;
-	const MzColumns none = {0};
-
-	if (message->missing > 0)
-		return take_large_parse(mz, message);
-	prepared = read_parse(mz, message);
-	if (prepared == NULL)
-		return DIALECT_PASS;
-	commit_parsed(mz, prepared->name, prepared->text);
-	mz->parsing = prepared;
-	/* the unnamed statement is gone, whatever becomes of this one */
-	if (prepared->name[0] == '\0')
-		prepared_forget(mz, prepared->name);
-	statement = &prepared->statement;
-	switch (statement->kind)
-	{
-		case MZ_OTHER:
-			return send_parse(mz, prepared->text);
-		case MZ_REWRITTEN:
-			return send_parse(mz, statement->rewritten);
-		case MZ_SUBSCRIBE:
-			if (statement->subscribe.key.count > 0 ||
-			    has_parameter(statement->subscribe.target, session_standard_strings(mz->session)))
-				return describe_target(mz);
-			return send_parse(mz, mz_describe_sql(&mz->memory, &statement->subscribe, &none,
-			                                      statement->subscribe.target));
-		case MZ_FETCH:
-			cursor = cursor_find(mz, statement->fetch.cursor);
-			if (cursor != NULL)
-				return send_parse(mz, mz_describe_sql(&mz->memory, &cursor->stream->subscribe,
-				                                      &cursor->stream->columns, NULL));
-			return send_parse(mz, "");
-		default:
-			/* of MZ_ERROR too: Execute raises it */
-			return send_parse(mz, "");
+		if (!reader->failed)
+			portal->value[i] = parameter_literal(
+			    &portal->arena, i < prepared->types ? prepared->type[i] : 0, binary, bytes, length);
 	}
+	portal->formats = wire_read_int16(reader);
+	portal->format = arena_alloc(&portal->arena, ((size_t) portal->formats + 1) * sizeof(int16_t));
+	for (int i = 0; i < portal->formats; i++)
+		portal->format[i] = (int16_t) wire_read_int16(reader);
+	return !reader->failed;
 }
 
 /* Bind: remember formats and parameters; the backend binds its own portal. */
@@ -492,63 +594,34 @@ take_bind(Materialize *mz, const WireMessage *message)
 {
 	WireReader reader;
 	const char *name;
-	Prepared *prepared;
 	Portal *portal;
-	int formats;
-	int16_t *format;
 
 	wire_read(&reader, message);
 	name = wire_read_string(&reader);
-	prepared = prepared_find(mz, wire_read_string(&reader));
-	/* only the unnamed portal may be replaced */
-	if (prepared == NULL)
-	{
-		if (name[0] == '\0')
-			portal_forget(mz, name);
-		return DIALECT_PASS;
-	}
 	if (message->missing > 0 || strlen(name) > NAME_MAX_LENGTH)
 	{
 		mz->portal = "";
 		task_execute(mz, false, too_large);
 		return DIALECT_TAKEN;
 	}
-	if (name[0] != '\0' && portal_find(mz, name) != NULL)
-		return DIALECT_PASS;
-	portal_forget(mz, name);
 	portal = calloc(1, sizeof(Portal));
 	if (portal == NULL)
 		abort();
+	portal->bind =
+	    (Bind){arena_copy(&portal->arena, message->body, message->length), message->length};
 	portal->name = arena_copy(&portal->arena, name, strlen(name));
-	portal->prepared = prepared;
-	prepared->uses++;
-	portal->next = mz->portals;
-	mz->portals = portal;
-
-	formats = wire_read_int16(&reader);
-	format = arena_alloc(&portal->arena, ((size_t) formats + 1) * sizeof(int16_t));
-	for (int i = 0; i < formats; i++)
-		format[i] = (int16_t) wire_read_int16(&reader);
-	portal->values = wire_read_int16(&reader);
-	portal->value = arena_alloc(&portal->arena, ((size_t) portal->values + 1) * sizeof(char *));
-	for (int i = 0; i < portal->values; i++)
+	portal->prepared = prepared_find(mz, wire_read_string(&reader));
+	portal->prepared->uses++;
+	if (!read_bind(&reader, portal))
 	{
-		uint32_t length = wire_read_int32(&reader);
-		const char *bytes = length == UINT32_MAX ? NULL : wire_read_bytes(&reader, length);
-		bool binary = formats == 1 ? format[0] == 1 : (i < formats && format[i] == 1);
-
-		if (reader.failed)
-			break;
-		portal->value[i] = parameter_literal(
-		    &portal->arena, i < prepared->types ? prepared->type[i] : 0, binary, bytes, length);
+		portal_free(mz, portal);
+		return DIALECT_PASS;
 	}
-	portal->formats = wire_read_int16(&reader);
-	portal->format = arena_alloc(&portal->arena, ((size_t) portal->formats + 1) * sizeof(int16_t));
-	for (int i = 0; i < portal->formats; i++)
-		portal->format[i] = (int16_t) wire_read_int16(&reader);
-	if (reader.failed)
-		portal_forget(mz, portal->name);
-	return DIALECT_PASS;
+	mz->binding = portal;
+	flight_begin(mz);
+	flight_bind_of_client(mz, message->body, message->length, ANSWER_CLIENT);
+	flight_send(mz, FLIGHT_FLUSH, bound);
+	return DIALECT_TAKEN;
 }
 
 /* The portal that is being executed. */
@@ -580,7 +653,7 @@ portal_over(Materialize *mz)
 	}
 	portal->stream = NULL;
 	portal->finished = true;
-	stream_drop(mz, stream, portal_cleared);
+	stream_drop(mz, stream, FLIGHT_SYNC, portal_cleared);
 }
 
 /* A SUBSCRIBE's subscription is made. */
@@ -602,7 +675,7 @@ execute(Materialize *mz)
 	mz->statement = *statement;
 	if (statement->kind == MZ_FETCH)
 	{
-		cursor_fetch(mz, &statement->fetch, false, portal->formats, portal->format);
+		cursor_fetch(mz, &mz->statement.fetch, false, portal->formats, portal->format);
 		return;
 	}
 	if (statement->kind == MZ_SUBSCRIBE || statement->kind == MZ_COPY ||
@@ -619,7 +692,7 @@ execute(Materialize *mz)
 			if (text == NULL && *texts[i] != NULL)
 			{
 				task_raise(mz, "0A000", "this parameter of SUBSCRIBE cannot be taken in binary",
-				           "Send it as text, or as bigint, integer, smallint, boolean or text.");
+				           "Send it as text.");
 				return;
 			}
 			*texts[i] = text;
@@ -642,37 +715,57 @@ execute(Materialize *mz)
 	                .limit = mz->row_limit > 0 ? (int64_t) mz->row_limit : -1,
 	                .formats = portal->formats,
 	                .format = portal->format,
+	                .stand_in = portal->bind,
 	                .done = portal_over};
 	if (portal->stream != NULL)
 		stream_run(mz);
 	else
-		stream_open(mz, stream_create(mz, &subscribe, NULL), portal_opened);
+		stream_open(mz, stream_create(mz, &subscribe), portal_opened);
+}
+
+/* The client's Execute as it was goes to the backend, and so do its answers to the client. */
+void
+extended_pass(Materialize *mz)
+{
+	flight_begin(mz);
+	flight_execute(mz, mz->portal, mz->row_limit, ANSWER_CLIENT);
+	session_to_backend(mz->session, buffer_data(&mz->flight.out), mz->flight.out.length);
+	answered(mz);
+}
+
+/* The backend has said whether the portal is a stand-in of ours. */
+static void
+portal_looked(Materialize *mz)
+{
+	const Portal *portal = executed(mz);
+
+	if (mz->flight.failed)
+		answered(mz);
+	else if (mz->flight.values[0] == NULL || mz->flight.values[0][0] != 't')
+		portal_leave(mz, mz->portal, extended_pass);
+	else
+		task_execute(mz, portal->stream != NULL && portal->stream->portal_open, execute);
 }
 
 /* Execute. */
-static DialectAnswer
+static void
 take_execute(Materialize *mz, const WireMessage *message)
 {
 	WireReader reader;
 	const char *name;
-	Portal *portal;
 
 	wire_read(&reader, message);
 	name = wire_read_string(&reader);
 	mz->row_limit = wire_read_int32(&reader);
 	if (reader.failed || mz->row_limit > INT32_MAX)
 		mz->row_limit = 0;
-	portal = portal_find(mz, name);
 	mz->portal = arena_copy(&mz->memory, name, strlen(name));
-	task_execute(mz, portal->stream != NULL && portal->stream->portal_open, execute);
-	return DIALECT_TAKEN;
-}
-
-/* Describe of a cursor was answered. */
-static void
-cursor_described(Materialize *mz)
-{
-	answered(mz);
+	mz->task = TASK_EXECUTE;
+	mz->begin = execute;
+	flight_forget_prepared(mz);
+	flight_begin(mz);
+	flight_call(mz, CALL_STANDS, name, executed(mz)->prepared->mark, ANSWER_VALUES);
+	flight_send(mz, FLIGHT_FLUSH, portal_looked);
 }
 
 /* The portal's subscription is gone. */
@@ -713,7 +806,7 @@ close_portal(Materialize *mz)
 
 	portal->stream = NULL;
 	portal_forget(mz, mz->portal);
-	stream_drop(mz, stream, portal_closed);
+	stream_drop(mz, stream, FLIGHT_SYNC, portal_closed);
 }
 
 /* The client's Sync was answered: outside a block its portals end. */
@@ -727,7 +820,7 @@ synced(Materialize *mz)
 		Stream *stream = portal->stream;
 
 		portal->stream = NULL;
-		stream_drop(mz, stream, synced);
+		stream_drop(mz, stream, FLIGHT_SYNC, synced);
 		return;
 	}
 	if (mz->status == 'I')
@@ -737,51 +830,58 @@ synced(Materialize *mz)
 	task_done(mz, NULL);
 }
 
-/* A message that extended_wants wanted. */
-DialectAnswer
-extended_message(Materialize *mz, const WireMessage *message)
+/* Close of a statement or portal of ours. */
+static DialectAnswer
+take_close(Materialize *mz, const WireMessage *message)
 {
 	WireReader reader;
+	const Portal *portal;
 	const char *name;
 	char kind;
 
 	wire_read(&reader, message);
+	kind = (char) wire_read_byte(&reader);
+	name = wire_read_string(&reader);
+	portal = kind == 'P' ? portal_find(mz, name) : NULL;
+	if (portal != NULL && portal->stream != NULL)
+	{
+		mz->portal = arena_copy(&mz->memory, name, strlen(name));
+		task_execute(mz, false, close_portal);
+		return DIALECT_TAKEN;
+	}
+	if (kind == 'S')
+		prepared_forget(mz, name);
+	else
+		portal_forget(mz, name);
+	return DIALECT_PASS;
+}
+
+/* A message that was read and found to be ours, with everything before it answered. */
+DialectAnswer
+extended_message(Materialize *mz, const WireMessage *message, MzReading *reading)
+{
+	Prepared *prepared = reading->prepared;
+
+	reading->prepared = NULL;
+	reading_free(reading);
+	/* what came before may have ended what it names */
+	if (prepared == NULL && !names_ours(mz, message))
+		return DIALECT_PASS;
 	switch (message->type)
 	{
 		case 'P':
-			return take_parse(mz, message);
+			take_parse(mz, prepared);
+			return DIALECT_TAKEN;
 		case 'B':
 			return take_bind(mz, message);
 		case 'E':
-			return take_execute(mz, message);
-		case 'D':
-			wire_read_byte(&reader);
-			name = wire_read_string(&reader);
-			flight_begin(mz);
-			flight_describe(mz, cursor_find(mz, name)->stream->statement);
-			mz->flight.show_columns = true;
-			flight_close(mz, 'S', "freshet none");
-			flight_send(mz, FLIGHT_FLUSH, cursor_described);
+			take_execute(mz, message);
 			return DIALECT_TAKEN;
 		case 'C':
-			kind = (char) wire_read_byte(&reader);
-			name = wire_read_string(&reader);
-			if (kind == 'S')
-				prepared_forget(mz, name);
-			else if (portal_find(mz, name)->stream != NULL)
-			{
-				mz->portal = arena_copy(&mz->memory, name, strlen(name));
-				task_execute(mz, false, close_portal);
-				return DIALECT_TAKEN;
-			}
-			else
-				portal_forget(mz, name);
-			return DIALECT_PASS;
-		case 'S':
+			return take_close(mz, message);
+		default:
 			mz->portal = "";
 			task_execute(mz, false, synced);
 			return DIALECT_TAKEN;
-		default:
-			return DIALECT_PASS;
 	}
 }

@@ -112,6 +112,6 @@ extension_ensure(Materialize *mz, void (*ensured)(Materialize *mz))
 	                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension"
 	                 " WHERE extname = 'freshet'),"
 	                 " pg_catalog.current_setting('freshet.create_extension', true)",
-	                 PART_VALUES);
+	                 ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, extension_looked);
 }

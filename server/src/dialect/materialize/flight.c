@@ -6,10 +6,13 @@
  *
  * Invariants:
  *	- One flight is under way at a time.
+ *	- Every message of a flight that is answered has an entry in its ledger. The answers
+ *	  that come are those of the oldest entry; the flight is over when there is none left.
  *	- An error of a flight is kept in mz->error and reaches the client only
  *	  through task_failed; a flight that failed is still brought to its
- *	  ReadyForQuery before done is called (but FLIGHT_FLUSH, whose error belongs
- *	  to the client's own flight and is forwarded).
+ *	  ReadyForQuery before done is called. The error of a message that was the client's own,
+ *	  and of any in a FLIGHT_FLUSH, goes to the client; the backend then waits for the
+ *	  client's Sync.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,44 +22,58 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Enter a message into the ledger, if it is answered. */
+static void
+flight_owe(Materialize *mz, char type, AnswerTo to)
+{
+	const char entry[2] = {type, (char) to};
+
+	buffer_append(&mz->flight.owed, entry, sizeof entry);
+}
+
+/* The type of the message being answered; 0: none. */
+static char
+flight_head(const Flight *flight)
+{
+	return flight->owed.length > 0 ? buffer_data(&flight->owed)[0] : 0;
+}
+
+/* Whose its answers are. */
+static AnswerTo
+flight_to(const Flight *flight)
+{
+	return flight->owed.length > 0 ? (AnswerTo) buffer_data(&flight->owed)[1] : ANSWER_SILENT;
+}
+
 /* Start to put a flight together. */
 void
 flight_begin(Materialize *mz)
 {
 	Buffer out = mz->flight.out;
+	Buffer owed = mz->flight.owed;
 	Arena memory = mz->flight.memory;
 
 	buffer_clear(&out);
+	buffer_clear(&owed);
 	arena_reset(&memory);
 	memset(&mz->flight, 0, sizeof(mz->flight));
 	mz->flight.out = out;
-	while (mz->garbage != NULL)
-	{
-		Garbage *garbage = mz->garbage;
-
-		flight_close(mz, 'S', garbage->statement);
-		mz->garbage = garbage->next;
-		free(garbage);
-	}
+	mz->flight.owed = owed;
 }
 
-/* Remember a prepared statement that is to be closed when the backend is ours. */
+/* A statement of the client's may have dropped what the dialect has prepared. */
 void
-flight_close_later(Materialize *mz, const char *statement)
+flight_forget_prepared(Materialize *mz)
 {
-	Garbage *garbage = malloc(sizeof(Garbage) + strlen(statement) + 1);
-
-	if (garbage == NULL)
-		abort();
-	strcpy(garbage->statement, statement);
-	garbage->next = mz->garbage;
-	mz->garbage = garbage;
+	memset(mz->call_prepared, 0, sizeof(mz->call_prepared));
+	mz->changes_of = NULL;
+	mz->progress_of = NULL;
 }
 
 /* Add Parse with parameter types as Parse itself has them. */
 void
 flight_parse_typed(Materialize *mz, const char *name, const char *sql, int types,
-                   const uint32_t *type)
+                   const uint32_t *type, AnswerTo to)
 {
 	size_t begun = wire_begin(&mz->flight.out, 'P');
 
@@ -66,13 +83,14 @@ flight_parse_typed(Materialize *mz, const char *name, const char *sql, int types
 	for (int i = 0; i < types; i++)
 		wire_add_int32(&mz->flight.out, type[i]);
 	wire_end(&mz->flight.out, begun);
+	flight_owe(mz, 'P', to);
 }
 
 /* Add Parse. */
 void
 flight_parse(Materialize *mz, const char *name, const char *sql)
 {
-	flight_parse_typed(mz, name, sql, 0, NULL);
+	flight_parse_typed(mz, name, sql, 0, NULL, ANSWER_SILENT);
 }
 
 /* Add Bind without parameters, with result formats as Bind itself has them. */
@@ -90,20 +108,19 @@ flight_bind(Materialize *mz, const char *portal, const char *statement, int form
 	for (int i = 0; i < formats; i++)
 		wire_add_int16(&mz->flight.out, (uint16_t) format[i]);
 	wire_end(&mz->flight.out, begun);
+	flight_owe(mz, 'B', ANSWER_SILENT);
 }
 
-/* Add Execute; its rows have this role. */
+/* Add Execute. */
 void
-flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role)
+flight_execute(Materialize *mz, const char *portal, uint32_t rows, AnswerTo to)
 {
 	size_t begun = wire_begin(&mz->flight.out, 'E');
 
 	wire_add_string(&mz->flight.out, portal);
 	wire_add_int32(&mz->flight.out, rows);
 	wire_end(&mz->flight.out, begun);
-	if (mz->flight.parts == FLIGHT_PARTS)
-		abort();
-	mz->flight.roles[mz->flight.parts++] = role;
+	flight_owe(mz, 'E', to);
 }
 
 /*
@@ -113,33 +130,52 @@ flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role
  * ROLLBACK.
  */
 void
-flight_statement(Materialize *mz, const char *sql, PartRole role)
+flight_statement(Materialize *mz, const char *sql, AnswerTo to)
 {
 	flight_close(mz, 'P', "freshet once");
 	flight_close(mz, 'S', "freshet once");
 	flight_parse(mz, "freshet once", sql);
 	flight_bind(mz, "freshet once", "freshet once", 0, NULL);
-	flight_execute(mz, "freshet once", 0, role);
+	flight_execute(mz, "freshet once", 0, to);
 	flight_close(mz, 'P', "freshet once");
 	flight_close(mz, 'S', "freshet once");
 }
 
 /* Add Describe or Close of a statement ('S') or portal ('P'). */
 static void
-flight_named(Materialize *mz, char type, char kind, const char *name)
+flight_named(Materialize *mz, char type, char kind, const char *name, AnswerTo to)
 {
 	size_t begun = wire_begin(&mz->flight.out, type);
 
 	wire_add_byte(&mz->flight.out, (uint8_t) kind);
 	wire_add_string(&mz->flight.out, name);
 	wire_end(&mz->flight.out, begun);
+	flight_owe(mz, type, to);
 }
 
 /* Add Describe of a statement. */
 void
-flight_describe(Materialize *mz, const char *statement)
+flight_describe(Materialize *mz, const char *statement, AnswerTo to)
 {
-	flight_named(mz, 'D', 'S', statement);
+	flight_named(mz, 'D', 'S', statement, to);
+}
+
+/* Add Close of a statement ('S') or portal ('P'). */
+void
+flight_close(Materialize *mz, char kind, const char *name)
+{
+	flight_named(mz, 'C', kind, name, ANSWER_SILENT);
+}
+
+/* Add a Bind as the client sent it. */
+void
+flight_bind_of_client(Materialize *mz, const void *body, size_t length, AnswerTo to)
+{
+	size_t begun = wire_begin(&mz->flight.out, 'B');
+
+	wire_add_bytes(&mz->flight.out, body, length);
+	wire_end(&mz->flight.out, begun);
+	flight_owe(mz, 'B', to);
 }
 
 /* The statements of the calls, by the names they are prepared under. */
@@ -151,7 +187,12 @@ static const struct
     [CALL_WAIT] = {"freshet wait", "CALL freshet.wait($1, $2, NULL, NULL, NULL)"},
     [CALL_POSITION] = {"freshet position", "SELECT freshet.subscription_position($1)"},
     [CALL_ADVANCE] = {"freshet advance", "SELECT freshet.subscription_advance($1, $2)"},
-    [CALL_READ_TO] = {"freshet read to", "SELECT freshet.subscription_read_to($1, $2)"}};
+    [CALL_READ_TO] = {"freshet read to", "SELECT freshet.subscription_read_to($1, $2)"},
+    /* is there a cursor or portal of this name whose text bears this mark? */
+    [CALL_STANDS] = {"freshet stands", "SELECT EXISTS (SELECT FROM pg_catalog.pg_cursor() AS c"
+                                       " WHERE c.name OPERATOR(pg_catalog.=) $1::pg_catalog.text"
+                                       " AND pg_catalog.strpos(c.statement, $2::pg_catalog.text)"
+                                       " OPERATOR(pg_catalog.>) 0)"}};
 
 /* Add a text parameter. */
 static void
@@ -161,10 +202,9 @@ flight_parameter(Materialize *mz, const char *text)
 	wire_add_bytes(&mz->flight.out, text, strlen(text));
 }
 
-/* Add a call for a subscription; argument NULL: it has no other. Its row has this role. */
+/* Add a call with one argument, or with two. */
 void
-flight_call(Materialize *mz, FlightCall call, const char *subscription, const char *argument,
-            PartRole role)
+flight_call(Materialize *mz, FlightCall call, const char *first, const char *second, AnswerTo to)
 {
 	const char *name = calls[call].name;
 	size_t begun;
@@ -179,39 +219,48 @@ flight_call(Materialize *mz, FlightCall call, const char *subscription, const ch
 	wire_add_string(&mz->flight.out, name);
 	wire_add_string(&mz->flight.out, name);
 	wire_add_int16(&mz->flight.out, 0);
-	wire_add_int16(&mz->flight.out, argument != NULL ? 2 : 1);
-	flight_parameter(mz, subscription);
-	if (argument != NULL)
-		flight_parameter(mz, argument);
+	wire_add_int16(&mz->flight.out, second != NULL ? 2 : 1);
+	flight_parameter(mz, first);
+	if (second != NULL)
+		flight_parameter(mz, second);
 	wire_add_int16(&mz->flight.out, 0);
 	wire_end(&mz->flight.out, begun);
-	flight_execute(mz, name, 0, role);
+	flight_owe(mz, 'B', ANSWER_SILENT);
+	flight_execute(mz, name, 0, to);
 	flight_close(mz, 'P', name);
 }
 
-/* Add "CALL freshet.wait": its row is pending, frontier, finished. */
+/* Begin with "CALL freshet.wait": its row is pending, frontier, finished. */
 void
 flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds)
 {
 	char timeout[24];
 
 	snprintf(timeout, sizeof(timeout), "%lld", (long long) milliseconds);
-	flight_call(mz, CALL_WAIT, subscription, timeout, PART_VALUES);
+	mz->flight.waits = true;
+	flight_call(mz, CALL_WAIT, subscription, timeout, ANSWER_VALUES);
 }
 
-/* Add Close of a statement ('S') or portal ('P'). */
+/* Is the flight still waiting for changes? */
+bool
+flight_waiting(const Materialize *mz)
+{
+	const Flight *flight = &mz->flight;
+
+	return flight->done != NULL && flight->waits && flight->value_count == 0 && !flight->failed;
+}
+
+/*
+ * Errors in `text`, which stands so many bytes behind the beginning of what is sent, are
+ * the client's, in whose text it is at `at` (in characters from 1; 0: nowhere).
+ */
 void
-flight_close(Materialize *mz, char kind, const char *name)
+flight_place(Materialize *mz, const char *sent, size_t bytes, const char *text, size_t at)
 {
-	flight_named(mz, 'C', kind, name);
-}
-
-/* Add Sync: it ends an implicit transaction. */
-static void
-flight_sync(Materialize *mz)
-{
-	wire_end(&mz->flight.out, wire_begin(&mz->flight.out, 'S'));
-	mz->flight.syncs++;
+	mz->flight.place = (FlightPlace){.text = text,
+	                                 .from = mz_characters(sent, bytes),
+	                                 .length = mz_characters(text, strlen(text)),
+	                                 .at = at};
 }
 
 /* Hand what was put together to the backend. */
@@ -220,6 +269,16 @@ flight_depart(Materialize *mz)
 {
 	session_to_backend(mz->session, buffer_data(&mz->flight.out), mz->flight.out.length);
 	buffer_clear(&mz->flight.out);
+}
+
+/* Add Sync: it ends an implicit transaction. */
+static void
+flight_sync(Materialize *mz)
+{
+	mz->flight.end = FLIGHT_SYNC;
+	wire_end(&mz->flight.out, wire_begin(&mz->flight.out, 'S'));
+	flight_owe(mz, 'S', ANSWER_SILENT);
+	flight_depart(mz);
 }
 
 /* Send what was put together. */
@@ -231,92 +290,71 @@ flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz))
 	flight->end = end;
 	flight->done = done;
 	if (end == FLIGHT_SYNC)
+	{
 		flight_sync(mz);
-	else
-		wire_end(&flight->out, wire_begin(&flight->out, 'H'));
+		return;
+	}
+	wire_end(&flight->out, wire_begin(&flight->out, 'H'));
 	flight_depart(mz);
 }
 
 /* Send a text as one Query; it may have several statements. */
 void
-flight_query(Materialize *mz, const char *sql, size_t length, FlightEnd end,
+flight_query(Materialize *mz, const char *sql, size_t length, AnswerTo to,
              void (*done)(Materialize *mz))
 {
 	Flight *flight = &mz->flight;
-	size_t begun;
+	size_t begun = wire_begin(&flight->out, 'Q');
 
-	begun = wire_begin(&flight->out, 'Q');
 	wire_add_bytes(&flight->out, sql, length);
 	wire_add_byte(&flight->out, 0);
 	wire_end(&flight->out, begun);
-	flight->end = end;
+	flight_owe(mz, 'Q', to);
+	flight->end = FLIGHT_SYNC;
 	flight->done = done;
-	flight->syncs++;
 	flight_depart(mz);
+	flight_forget_prepared(mz);
 }
 
-/* The role of what is being answered. */
-static PartRole
-flight_role(const Flight *flight)
-{
-	return flight->part < flight->parts ? flight->roles[flight->part] : PART_SILENT;
-}
-
-/* Where a message of the backend goes. */
+/* Where a message of the backend goes; what ends the answers to a message is collected. */
 BackendRoute
 flight_header(Materialize *mz, char type, uint32_t length)
 {
 	Flight *flight = &mz->flight;
+	AnswerTo to = flight_to(flight);
 
 	switch (type)
 	{
-		case 'Z':
-			return BACKEND_COLLECT;
-		case 'E':
-			if (flight->end == FLIGHT_RAW)
-			{
-				flight->failed = true;
-				return BACKEND_FORWARD;
-			}
-			return BACKEND_COLLECT;
 		case 'N':
-			return flight->end == FLIGHT_RAW || flight_role(flight) == PART_ROWS ||
-			               flight_role(flight) == PART_COPY
-			           ? BACKEND_FORWARD
-			           : BACKEND_SWALLOW;
+			return to >= ANSWER_ROWS ? BACKEND_FORWARD : BACKEND_SWALLOW;
+		case 'Z':
+		case 'E':
+		case 'G':
+			return BACKEND_COLLECT;
 		default:
 			break;
 	}
-	if (flight->end == FLIGHT_RAW)
-		return type == 'G' ? BACKEND_COLLECT : BACKEND_FORWARD;
+	if (flight_head(flight) == 'Q')
+		return to == ANSWER_CLIENT ? BACKEND_FORWARD : BACKEND_SWALLOW;
 	switch (type)
 	{
 		case 'H':
 		case 'd':
 		case 'c':
-			return flight_role(flight) == PART_COPY ? stream_copy_header(mz, type, length)
-			                                        : BACKEND_SWALLOW;
+			if (to == ANSWER_COPY)
+				return stream_copy_header(mz, type, length);
+			return to == ANSWER_CLIENT ? BACKEND_FORWARD : BACKEND_SWALLOW;
 		case 'D':
-			if (flight_role(flight) == PART_ROWS)
+			if (to == ANSWER_ROWS)
 			{
 				flight->rows++;
 				return share_wants(mz, length) ? BACKEND_COLLECT : BACKEND_FORWARD;
 			}
-			return flight_role(flight) == PART_VALUES ? BACKEND_COLLECT : BACKEND_SWALLOW;
-		case 'T':
-			if (flight->column_names)
-				return BACKEND_COLLECT;
-			return flight->show_columns ? BACKEND_FORWARD : BACKEND_SWALLOW;
-		case 'C':
-		case 's':
-		case 'I':
-			return BACKEND_COLLECT;
-		case 't':
-			return flight->column_names ? BACKEND_COLLECT : BACKEND_SWALLOW;
-		case '3':
-			return flight->end == FLIGHT_FLUSH ? BACKEND_COLLECT : BACKEND_SWALLOW;
+			if (to == ANSWER_CLIENT)
+				return BACKEND_FORWARD;
+			return to == ANSWER_VALUES ? BACKEND_COLLECT : BACKEND_SWALLOW;
 		default:
-			return BACKEND_SWALLOW;
+			return BACKEND_COLLECT;
 	}
 }
 
@@ -332,21 +370,40 @@ error_field(const WireMessage *message, char field, char **value)
 		*value = copy_string(found);
 }
 
+/* Where the error is in the client's text; 0: not known. */
+static size_t
+error_place(const Flight *flight, const WireMessage *message)
+{
+	const FlightPlace *place = &flight->place;
+	const char *found = NULL;
+	size_t position;
+
+	if (place->at == 0)
+		return 0;
+	/* the extension reads the client's query as a text of its own */
+	if (wire_error_field(message, 'q', &found) && strcmp(found, place->text) == 0 &&
+	    wire_error_field(message, 'p', &found))
+		return place->at + strtoul(found, NULL, 10) - 1;
+	if (!wire_error_field(message, 'P', &found) || found == NULL)
+		return 0;
+	position = strtoul(found, NULL, 10);
+	if (position <= place->from || position > place->from + place->length + 1)
+		return 0;
+	return place->at + position - place->from - 1;
+}
+
 /* Keep the error. */
 static void
 keep_error(Materialize *mz, const WireMessage *message)
 {
 	const char *found = NULL;
+	size_t place = error_place(&mz->flight, message);
 
 	if (mz->flight.quiet)
 		return;
-	/* someone may have dropped our statement with DEALLOCATE ALL */
-	memset(mz->call_prepared, 0, sizeof(mz->call_prepared));
 	mz->error.position[0] = '\0';
-	/* a position in our own statement means nothing to the client, one in its query does */
-	if (mz->flight.position > 0 && wire_error_field(message, 'p', &found) && found != NULL)
-		snprintf(mz->error.position, sizeof(mz->error.position), "%zu",
-		         mz->flight.position + (size_t) strtoul(found, NULL, 10) - 1);
+	if (place > 0)
+		snprintf(mz->error.position, sizeof(mz->error.position), "%zu", place);
 	snprintf(mz->error.sqlstate, sizeof(mz->error.sqlstate), "%s",
 	         wire_error_field(message, 'C', &found) ? found : "XX000");
 	snprintf(mz->error.severity, sizeof(mz->error.severity), "%s",
@@ -354,6 +411,36 @@ keep_error(Materialize *mz, const WireMessage *message)
 	error_field(message, 'M', &mz->error.message);
 	error_field(message, 'D', &mz->error.detail);
 	error_field(message, 'H', &mz->error.hint);
+}
+
+/* Send an error of a message that was the client's, with its place in the client's text. */
+static void
+forward_error(Materialize *mz, const WireMessage *message)
+{
+	const Flight *flight = &mz->flight;
+	size_t place = error_place(flight, message);
+	const char *at = message->body;
+	const char *end = message->body + message->length;
+	Buffer body = {0};
+
+	while (at < end && *at != '\0')
+	{
+		size_t length = strnlen(at, (size_t) (end - at)) + 1;
+
+		if (*at != 'P')
+			wire_add_bytes(&body, at, length);
+		at += length;
+	}
+	if (place > 0)
+	{
+		char position[24];
+
+		snprintf(position, sizeof(position), "P%zu", place);
+		wire_add_string(&body, position);
+	}
+	wire_add_byte(&body, 0);
+	task_send(mz, 'E', buffer_data(&body), body.length);
+	buffer_free(&body);
 }
 
 /* Keep the values of a row, behind those of the parts before. */
@@ -383,45 +470,47 @@ keep_values(Materialize *mz, const WireMessage *message)
 
 /* Keep the names of a RowDescription. */
 static void
-keep_columns(Materialize *mz, const WireMessage *message)
+keep_columns(Described *described, const WireMessage *message)
 {
 	WireReader reader;
 	int count;
 
 	wire_read(&reader, message);
 	count = wire_read_int16(&reader);
-	mz->columns.count = 0;
-	mz->columns.items = arena_alloc(&mz->memory, ((size_t) count + 1) * sizeof(MzColumn));
+	described->columns.count = 0;
+	described->columns.items =
+	    arena_alloc(described->arena, ((size_t) count + 1) * sizeof(MzColumn));
 	for (int i = 0; i < count; i++)
 	{
+		MzColumn *column = &described->columns.items[i];
 		const char *name = wire_read_string(&reader);
 
 		wire_read_bytes(&reader, 18);
 		if (reader.failed)
 			return;
-		mz->columns.items[i].name = arena_copy(&mz->memory, name, strlen(name));
-		mz->columns.items[i].type = "";
-		mz->columns.count++;
+		column->name = arena_copy(described->arena, name, strlen(name));
+		column->type = "";
+		described->columns.count++;
 	}
 }
 
 /* Keep the types of a ParameterDescription. */
 static void
-keep_parameters(Materialize *mz, const WireMessage *message)
+keep_parameters(Described *described, const WireMessage *message)
 {
 	WireReader reader;
 	uint32_t count;
 
 	wire_read(&reader, message);
 	count = wire_read_int16(&reader);
-	mz->parameter_count = 0;
-	mz->parameters = arena_alloc(&mz->memory, (count + 1) * sizeof(uint32_t));
+	described->parameter_count = 0;
+	described->parameters = arena_alloc(described->arena, (count + 1) * sizeof(uint32_t));
 	for (uint32_t i = 0; i < count; i++)
 	{
-		mz->parameters[i] = wire_read_int32(&reader);
+		described->parameters[i] = wire_read_int32(&reader);
 		if (reader.failed)
 			return;
-		mz->parameter_count++;
+		described->parameter_count++;
 	}
 }
 
@@ -446,94 +535,117 @@ flight_cancel_acted(Materialize *mz)
 		flight_over(mz);
 }
 
-/* Let a FLIGHT_SUSPEND that is not suspended end like a FLIGHT_SYNC. */
+/* The oldest message is answered; with the last one the flight is over. */
 static void
-flight_finish_with_sync(Materialize *mz)
-{
-	mz->flight.end = FLIGHT_SYNC;
-	flight_sync(mz);
-	flight_depart(mz);
-}
-
-/* A message that was collected. */
-BackendRoute
-flight_message(Materialize *mz, const WireMessage *message)
+flight_answered(Materialize *mz)
 {
 	Flight *flight = &mz->flight;
+
+	if (flight->owed.length > 0)
+		buffer_consume(&flight->owed, 2);
+	if (flight->owed.length > 0)
+		return;
+	if (flight->end == FLIGHT_SUSPEND && !flight->suspended)
+		flight_sync(mz);
+	else
+		flight_over(mz);
+}
+
+/* An error: the backend answers nothing more up to the next Sync. */
+static void
+flight_error(Materialize *mz, const WireMessage *message)
+{
+	Flight *flight = &mz->flight;
+
+	flight->failed = true;
+	/* a Parse behind it was skipped */
+	flight_forget_prepared(mz);
+	if (flight->end == FLIGHT_FLUSH || flight_to(flight) == ANSWER_CLIENT)
+		forward_error(mz, message);
+	else
+		keep_error(mz, message);
+	if (flight_head(flight) == 'Q')
+		return;
+	while (flight->owed.length > 0 && flight_head(flight) != 'S')
+		buffer_consume(&flight->owed, 2);
+	if (flight->end == FLIGHT_FLUSH)
+		flight_over(mz);
+	else if (flight->end == FLIGHT_SUSPEND)
+		flight_sync(mz);
+}
+
+/* A COPY FROM STDIN waits for data that nobody could tell from what the client sends else. */
+static void
+flight_refuse_copy(Materialize *mz)
+{
+	Buffer fail = {0};
+	size_t begun = wire_begin(&fail, 'f');
+
+	wire_add_string(&fail, "COPY FROM STDIN cannot stand beside SUBSCRIBE in one query");
+	wire_end(&fail, begun);
+	session_to_backend(mz->session, buffer_data(&fail), fail.length);
+	buffer_free(&fail);
+}
+
+/* A message that was collected: what is the client's is sent before anything else is done. */
+BackendRoute
+flight_answer(Materialize *mz, const WireMessage *message)
+{
+	Flight *flight = &mz->flight;
+	AnswerTo to = flight_to(flight);
 
 	switch (message->type)
 	{
 		case 'Z':
 			mz->status = message->length > 0 ? message->body[0] : 'I';
-			if (--flight->syncs > 0)
-				return BACKEND_SWALLOW;
-			flight_over(mz);
+			flight_answered(mz);
 			return BACKEND_SWALLOW;
-
 		case 'E':
-			flight->failed = true;
-			if (flight->end == FLIGHT_FLUSH)
-			{
-				/* the client's own flight has failed; the backend waits for its Sync */
-				flight_over(mz);
-				return BACKEND_FORWARD;
-			}
-			keep_error(mz, message);
-			if (flight->end == FLIGHT_SUSPEND)
-				flight_finish_with_sync(mz);
+			flight_error(mz, message);
 			return BACKEND_SWALLOW;
-
 		case 'G':
-		{
-			Buffer fail = {0};
-			size_t begun = wire_begin(&fail, 'f');
-
-			wire_add_string(&fail, "COPY FROM STDIN cannot stand beside SUBSCRIBE in one query");
-			wire_end(&fail, begun);
-			session_to_backend(mz->session, buffer_data(&fail), fail.length);
-			buffer_free(&fail);
+			flight_refuse_copy(mz);
 			return BACKEND_SWALLOW;
-		}
-
 		case 'D':
-			if (flight_role(flight) == PART_ROWS)
+			if (to == ANSWER_ROWS)
 			{
 				share_keep(mz, message->type, message->body, message->length);
 				return BACKEND_FORWARD;
 			}
 			keep_values(mz, message);
 			return BACKEND_SWALLOW;
-
+		case 'd':
+			return stream_copy_message(mz, message);
 		case 't':
-			keep_parameters(mz, message);
-			return BACKEND_SWALLOW;
-
+			if (to == ANSWER_COLUMNS)
+				keep_parameters(flight->described, message);
+			return to == ANSWER_CLIENT ? BACKEND_FORWARD : BACKEND_SWALLOW;
 		case 'T':
-			keep_columns(mz, message);
-			return BACKEND_SWALLOW;
-
+			if (to == ANSWER_COLUMNS)
+				keep_columns(flight->described, message);
+			break;
+		default:
+			break;
+	}
+	if (to == ANSWER_CLIENT || (to == ANSWER_ROWS && message->type == 'T'))
+		task_send(mz, message->type, message->body, message->length);
+	switch (message->type)
+	{
 		case 'C':
 		case 's':
 		case 'I':
 			flight->suspended = message->type == 's';
-			flight->part++;
-			if (flight->end == FLIGHT_SUSPEND && flight->part == flight->parts)
-			{
-				if (flight->suspended)
-					flight_over(mz);
-				else
-					flight_finish_with_sync(mz);
-			}
-			return BACKEND_SWALLOW;
-
+			flight_answered(mz);
+			break;
+		case '1':
+		case '2':
 		case '3':
-			flight_over(mz);
-			return BACKEND_SWALLOW;
-
-		case 'd':
-			return stream_copy_message(mz, message);
-
+		case 'T':
+		case 'n':
+			flight_answered(mz);
+			break;
 		default:
-			return BACKEND_SWALLOW;
+			break;
 	}
+	return BACKEND_SWALLOW;
 }

@@ -13,7 +13,15 @@
  * has the same columns and no rows, under the client's own names. Parse, Bind
  * and Describe are so answered by PostgreSQL itself; only Execute is a task.
  *
+ * A cursor or portal over a subscription has a *stand-in* of the same name in the
+ * backend, whose text bears a mark of its own. Savepoints, CLOSE, DEALLOCATE, DISCARD
+ * and errors do to it what they do to any other; whether it is still there is asked of
+ * the backend before anything is read, never remembered.
+ *
  * Invariants:
+ *	- Each answer of a flight belongs to one message in its ledger, which says whose it is.
+ *	- What the dialect itself has prepared is known to be there only while it has control
+ *	  and no statement of the client's has run.
  *	- A task begins with nothing outstanding and ends with task_done or
  *	  task_failed, exactly once.
  *	- A subscription's rows pass through; none is kept here. What was not asked
@@ -39,45 +47,64 @@ typedef struct Materialize Materialize;
 
 /* ---- flights: flight.c ---- */
 
-typedef enum PartRole
+/* Whose the answers to a message are. */
+typedef enum AnswerTo
 {
-	PART_SILENT, /* nothing reaches the client */
-	PART_VALUES, /* its one row is kept in values */
-	PART_ROWS,   /* its rows go to the client */
-	PART_COPY    /* so does the data of its COPY */
-} PartRole;
+	ANSWER_SILENT,  /* nobody's */
+	ANSWER_VALUES,  /* its one row is kept in values */
+	ANSWER_COLUMNS, /* columns and types of parameters are kept in described */
+	ANSWER_ROWS,    /* its rows, or their description, are the client's */
+	ANSWER_COPY,    /* so is the data of its COPY */
+	ANSWER_CLIENT   /* all are, as it sent the message itself */
+} AnswerTo;
 
 typedef enum FlightEnd
 {
-	FLIGHT_SYNC,    /* Sync; done when its ReadyForQuery came */
-	FLIGHT_FLUSH,   /* Flush; its last message is a Close, which ends it */
-	FLIGHT_SUSPEND, /* Flush; done when its Execute is suspended, or else like
-					 * FLIGHT_SYNC */
-	FLIGHT_RAW      /* one Query of the client, whose answers go to it */
+	FLIGHT_SYNC,   /* Sync; done when its ReadyForQuery came */
+	FLIGHT_FLUSH,  /* Flush, in the client's own flight: an error is the client's */
+	FLIGHT_SUSPEND /* Flush; done when its last Execute is suspended, or else like
+					* FLIGHT_SYNC */
 } FlightEnd;
 
-#define FLIGHT_PARTS 6
 #define FLIGHT_VALUES 4
+
+/* Columns and parameters of a statement, as PostgreSQL describes them. */
+typedef struct Described
+{
+	Arena *arena;
+	MzColumns columns;
+	uint32_t parameter_count;
+	uint32_t *parameters;
+} Described;
+
+/*
+ * Where a text that is sent stands in the client's: errors are placed there. All in
+ * characters; errors outside of it have no place.
+ */
+typedef struct FlightPlace
+{
+	const char *text;
+	size_t from; /* in what is sent, from 0 */
+	size_t length;
+	size_t at; /* in the client's text, from 1; 0: nowhere */
+} FlightPlace;
 
 typedef struct Flight
 {
 	Buffer out;
+	Buffer owed;  /* the ledger: type and AnswerTo of each message not answered yet */
 	Arena memory; /* until the next flight begins */
 	FlightEnd end;
 	void (*done)(Materialize *mz);
-	int parts;
-	PartRole roles[FLIGHT_PARTS];
-	int part;          /* the one being answered */
-	int syncs;         /* ReadyForQuery that will still come */
-	bool show_columns; /* RowDescription goes to the client */
-	bool column_names; /* RowDescription is kept in mz->columns */
-	bool failed;       /* mz->error says why */
-	bool over;         /* all is answered, but a cancel is under way */
-	bool quiet;        /* its error is not kept */
+	Described *described;
+	FlightPlace place;
+	bool waits;  /* it begins with a wait for changes, which is its first value */
+	bool failed; /* mz->error says why, if the client was not told */
+	bool over;   /* all is answered, but a cancel is under way */
+	bool quiet;  /* its error is not kept */
 	bool suspended;
-	size_t position; /* in the client's text, of the query that errors are placed in; or 0 */
-	uint64_t rows;   /* that went to the client */
-	char *values[FLIGHT_VALUES]; /* of one PART_VALUES after the other */
+	uint64_t rows;               /* that went to the client */
+	char *values[FLIGHT_VALUES]; /* of one ANSWER_VALUES after the other */
 	int value_count;
 } Flight;
 
@@ -88,39 +115,36 @@ typedef enum FlightCall
 	CALL_POSITION,
 	CALL_ADVANCE,
 	CALL_READ_TO,
+	CALL_STANDS,
 	CALL_COUNT
 } FlightCall;
 
 /* Values of a wait; what its flight asks for besides comes behind them. */
 #define WAIT_VALUES 3
 
-/* A prepared statement of the dialect's that is no longer needed. */
-typedef struct Garbage Garbage;
-struct Garbage
-{
-	Garbage *next;
-	char statement[];
-};
-
 extern void flight_begin(Materialize *mz);
 extern void flight_parse(Materialize *mz, const char *name, const char *sql);
 extern void flight_parse_typed(Materialize *mz, const char *name, const char *sql, int types,
-                               const uint32_t *type);
+                               const uint32_t *type, AnswerTo to);
 extern void flight_bind(Materialize *mz, const char *portal, const char *statement, int formats,
                         const int16_t *format);
-extern void flight_execute(Materialize *mz, const char *portal, uint32_t rows, PartRole role);
-extern void flight_statement(Materialize *mz, const char *sql, PartRole role);
-extern void flight_call(Materialize *mz, FlightCall call, const char *subscription,
-                        const char *argument, PartRole role);
+extern void flight_execute(Materialize *mz, const char *portal, uint32_t rows, AnswerTo to);
+extern void flight_statement(Materialize *mz, const char *sql, AnswerTo to);
+extern void
+flight_call(Materialize *mz, FlightCall call, const char *first, const char *second, AnswerTo to);
 extern void flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds);
-extern void flight_close_later(Materialize *mz, const char *statement);
-extern void flight_describe(Materialize *mz, const char *statement);
+extern void flight_describe(Materialize *mz, const char *statement, AnswerTo to);
 extern void flight_close(Materialize *mz, char kind, const char *name);
+extern void flight_bind_of_client(Materialize *mz, const void *body, size_t length, AnswerTo to);
+extern void
+flight_place(Materialize *mz, const char *sent, size_t bytes, const char *text, size_t at);
 extern void flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize *mz));
-extern void flight_query(Materialize *mz, const char *sql, size_t length, FlightEnd end,
+extern void flight_query(Materialize *mz, const char *sql, size_t length, AnswerTo to,
                          void (*done)(Materialize *mz));
+extern bool flight_waiting(const Materialize *mz);
+extern void flight_forget_prepared(Materialize *mz);
 extern BackendRoute flight_header(Materialize *mz, char type, uint32_t length);
-extern BackendRoute flight_message(Materialize *mz, const WireMessage *message);
+extern BackendRoute flight_answer(Materialize *mz, const WireMessage *message);
 extern void flight_cancel_acted(Materialize *mz);
 
 /* ---- subscriptions: stream.c ---- */
@@ -129,14 +153,11 @@ typedef struct Stream
 {
 	Arena arena;
 	MzSubscribe subscribe;
-	char *name;      /* of the extension's subscription */
-	char *statement; /* prepared: the changes */
-	char *progress;  /* prepared: a progress row */
-	char *portal;    /* holds rows not asked for yet */
-	char *changes_sql;
+	char *name;        /* of the extension's subscription */
+	char *portal;      /* holds rows not asked for yet */
+	char *changes_sql; /* NULL: the subscription is not made yet */
 	char *progress_sql;
 	MzColumns columns;
-	bool prepared;
 	bool portal_open;
 	bool portal_used;   /* it may be there, even if nothing is left in it */
 	int portal_formats; /* of the open portal, as Bind has them */
@@ -167,6 +188,13 @@ typedef enum RunMode
 	RUN_COPY
 } RunMode;
 
+/* A Bind of the client's. */
+typedef struct Bind
+{
+	const char *body;
+	size_t length;
+} Bind;
+
 /* One reading of a stream. */
 typedef struct Run
 {
@@ -178,17 +206,19 @@ typedef struct Run
 	uint64_t deadline;
 	int formats;
 	const int16_t *format;
+	Bind stand_in; /* of the portal that the client executes; no body: it has none, or needs none */
 	bool show_columns;
 	bool waiting; /* for the client to take what was sent */
 	void (*done)(Materialize *mz);
 } Run;
 
-extern Stream *stream_create(Materialize *mz, const MzSubscribe *subscribe, const char *name);
+extern Stream *stream_create(Materialize *mz, const MzSubscribe *subscribe);
 extern void stream_free(Materialize *mz, Stream *stream);
 extern void stream_open(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
 extern void stream_run(Materialize *mz);
-extern void stream_read(Materialize *mz, const char *statement);
-extern void stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz));
+extern void stream_read(Materialize *mz);
+extern void
+stream_drop(Materialize *mz, Stream *stream, FlightEnd end, void (*then)(Materialize *mz));
 extern bool stream_wait_ends(const Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
@@ -231,6 +261,32 @@ extern void share_leave(Materialize *mz);
 extern void extension_ensure(Materialize *mz, void (*ensured)(Materialize *mz));
 extern void extension_leave(Materialize *mz);
 
+/* ---- messages of the client, as they were read: reading.c ---- */
+
+typedef struct Prepared Prepared;
+
+/* One statement of a Query; NULL: PostgreSQL's. */
+typedef struct MzPiece
+{
+	SqlStatement text;
+	MzStatement *statement;
+} MzPiece;
+
+/* Lives until the task ends; a Parse's is the statement's own. */
+typedef struct MzReading
+{
+	Arena arena;
+	const char *text; /* of a Query, copied */
+	size_t count;
+	MzPiece *pieces;
+	bool concerned;     /* some statement is not PostgreSQL's */
+	bool ddl;           /* it may have to be committed at once */
+	Prepared *prepared; /* of a Parse */
+} MzReading;
+
+extern MzReading *reading_query(Materialize *mz, const char *text);
+extern void reading_free(void *reading);
+
 /* ---- tasks: task.c ---- */
 
 typedef enum TaskKind
@@ -240,9 +296,11 @@ typedef enum TaskKind
 	TASK_EXECUTE /* anything else: one answer */
 } TaskKind;
 
-extern void task_query(Materialize *mz, const char *text, size_t length, bool at_once);
+extern void task_query(Materialize *mz, MzReading *reading, bool at_once);
 extern void task_execute(Materialize *mz, bool resume, void (*begin)(Materialize *mz));
 extern void task_statement(Materialize *mz, const MzStatement *statement);
+extern void task_pass(Materialize *mz);
+extern void task_notice(Materialize *mz, const WireError *notice);
 extern void task_done(Materialize *mz, const char *tag);
 extern void task_failed(Materialize *mz);
 extern void
@@ -252,12 +310,14 @@ extern void task_send(Materialize *mz, char type, const void *body, size_t lengt
 
 /* ---- the extended protocol: extended.c ---- */
 
-typedef struct Prepared Prepared;
 typedef struct Portal Portal;
 
-extern bool extended_wants(Materialize *mz, const WireMessage *message);
+extern MzReading *extended_read(Materialize *mz, const WireMessage *message);
 extern bool extended_is_leaving(Materialize *mz, const WireMessage *message);
-extern DialectAnswer extended_message(Materialize *mz, const WireMessage *message);
+extern DialectAnswer
+extended_message(Materialize *mz, const WireMessage *message, MzReading *reading);
+extern void extended_prepared_free(Prepared *prepared);
+extern void extended_pass(Materialize *mz);
 extern void extended_block_ended(Materialize *mz);
 extern void extended_forget_stream(Materialize *mz, const Stream *stream);
 extern void extended_free(Materialize *mz);
@@ -286,7 +346,7 @@ extern bool cursor_concerned(Materialize *mz, const MzFetch *fetch);
 extern void cursor_declare(Materialize *mz, const MzStatement *statement);
 extern void cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int formats,
                          const int16_t *format);
-extern void cursor_close(Materialize *mz, const MzFetch *fetch);
+extern void cursor_close(Materialize *mz, const MzStatement *statement);
 extern void cursor_forget_all(Materialize *mz);
 
 /* ---- DDL that commits at once: commit.c ---- */
@@ -304,11 +364,11 @@ typedef struct CommitWatch
 	char begin[COMMIT_NAME];
 } CommitWatch;
 
-extern bool commit_wants(Materialize *mz, const WireMessage *message);
 extern void commit_passes(Materialize *mz, const WireMessage *message, bool settled);
 extern void commit_parsed(Materialize *mz, const char *name, const char *text);
 extern void commit_taken(Materialize *mz);
-extern bool commit_at_once(Materialize *mz, const char *text, size_t length);
+extern bool commit_may(const Materialize *mz, const char *text, size_t length);
+extern bool commit_at_once(const Materialize *mz, const MzReading *reading);
 extern void commit_take_sync(Materialize *mz);
 extern void commit_ready(Materialize *mz, char status);
 
@@ -338,6 +398,8 @@ struct Materialize
 	Arena memory;    /* until the task ends */
 	uint32_t serial; /* for names */
 	bool call_prepared[CALL_COUNT];
+	const Stream *changes_of; /* whose changes and whose progress are prepared; or NULL */
+	const Stream *progress_of;
 
 	TaskKind task;
 	bool cancelled;  /* the client has asked for it */
@@ -347,25 +409,23 @@ struct Materialize
 	char status; /* of the last ReadyForQuery seen in control */
 
 	/* TASK_QUERY */
-	char *text;
-	SqlLexer lexer;
-	bool several;  /* more than one statement */
-	bool implicit; /* a block of our own around them */
+	MzReading *query;
+	size_t piece;                /* the statement of it that is next */
+	const char *statement_start; /* where the one before begins, and that in characters from 1 */
+	size_t statement_at;
+	bool implicit; /* a block of our own around its statements */
 	bool failed;
 	bool at_once; /* the statement is DDL first in its block: commit it */
 
 	/* TASK_EXECUTE */
 	void (*begin)(Materialize *mz);
-	const char *portal;
+	const char *portal; /* of the client's, and what Execute has besides */
 	uint32_t row_limit;
 
 	Flight flight;
 	Run run;
 	ShareMember share;
-	MzColumns columns; /* collected by Flight.column_names, as are these */
-	uint32_t parameter_count;
-	uint32_t *parameters;
-	MzStatement statement;
+	MzStatement statement; /* the one that runs */
 	void (*then)(Materialize *mz);
 	void (*resume)(Materialize *mz); /* what was waited for is there: by the timer */
 	bool has_extension;              /* as far as is known */
@@ -375,9 +435,9 @@ struct Materialize
 	struct LoadgenRequest *ensuring; /* CREATE SOURCE waits for the catalog */
 	SourceMaking *making;
 
-	Garbage *garbage;
 	Prepared *prepared;
 	Prepared *parsing; /* its Parse is not answered yet */
+	Portal *binding;   /* nor is its Bind */
 	Portal *portals;
 	Cursor *cursors;
 	CommitWatch commit;

@@ -280,7 +280,7 @@ share_begin(Materialize *mz)
 	share->too_large = false;
 	buffer_clear(&share->batch);
 	if (share->open)
-		flight_call(mz, CALL_POSITION, mz->run.stream->name, NULL, PART_VALUES);
+		flight_call(mz, CALL_POSITION, mz->run.stream->name, NULL, ANSWER_VALUES);
 	else
 		share_set_position(&share->position, NULL);
 }
@@ -421,8 +421,8 @@ share_catch_up(Materialize *mz)
 
 	mz->share.place = SHARE_CATCHING_UP;
 	flight_begin(mz);
-	flight_call(mz, CALL_READ_TO, stream->name, mz->share.share->position, PART_VALUES);
-	stream_read(mz, stream->statement);
+	flight_call(mz, CALL_READ_TO, stream->name, mz->share.share->position, ANSWER_VALUES);
+	stream_read(mz);
 	flight_send(mz, FLIGHT_SYNC, share_caught_up);
 }
 
@@ -451,7 +451,7 @@ share_act(Materialize *mz)
 	if (member->place == SHARE_LISTENING)
 	{
 		flight_begin(mz);
-		flight_call(mz, CALL_ADVANCE, mz->run.stream->name, member->share->position, PART_SILENT);
+		flight_call(mz, CALL_ADVANCE, mz->run.stream->name, member->share->position, ANSWER_SILENT);
 		flight_send(mz, FLIGHT_SYNC, share_told);
 	}
 	else if (member->place != SHARE_WAITING)

@@ -353,7 +353,7 @@ create_checked(Materialize *mz)
 		append_name(mz, &sql, member->schema != NULL ? member->schema : schema, member->name);
 	}
 	text_append(&sql, "]::pg_catalog.regclass[])");
-	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, create_done);
+	flight_query(mz, sql.data, sql.length, ANSWER_SILENT, create_done);
 }
 
 /* Go on with CREATE SOURCE: the catalog is there, or cannot be. */
@@ -400,7 +400,7 @@ source_ensured(Materialize *mz)
 		text_literal(&sql, source->schema);
 	else
 		text_append(&sql, "pg_catalog.current_schema()");
-	flight_statement(mz, sql.data, PART_VALUES);
+	flight_statement(mz, sql.data, ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, create_checked);
 }
 
@@ -468,7 +468,7 @@ source_create(Materialize *mz, const MzSource *source, const SqlStatement *text)
 	flight_statement(mz,
 	                 "SELECT rolname, rolcanlogin FROM pg_catalog.pg_roles"
 	                 " WHERE rolname OPERATOR(pg_catalog.=) current_user",
-	                 PART_VALUES);
+	                 ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, maker_known);
 }
 
@@ -539,7 +539,7 @@ drop_found(Materialize *mz)
 	text_append(&sql, "DELETE FROM freshet_server.source WHERE id OPERATOR(pg_catalog.=) ANY (");
 	text_literal(&sql, ids);
 	text_append(&sql, "::pg_catalog.int8[])");
-	flight_query(mz, sql.data, sql.length, FLIGHT_SYNC, drop_done);
+	flight_query(mz, sql.data, sql.length, ANSWER_SILENT, drop_done);
 }
 
 /* What there is, and what is seen, where the database has a catalog of sources. */
@@ -608,7 +608,7 @@ drop_looked(Materialize *mz)
 	text_append(&sql, "), ");
 	text_append(&sql, has ? DROP_FROM_CATALOG : DROP_FROM_NOTHING);
 	text_append(&sql, DROP_FIND);
-	flight_statement(mz, sql.data, PART_VALUES);
+	flight_statement(mz, sql.data, ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, drop_found);
 }
 
@@ -618,6 +618,6 @@ source_drop(Materialize *mz, const MzDropSource *drop)
 {
 	mz->statement.drop = *drop;
 	flight_begin(mz);
-	flight_statement(mz, "SELECT pg_catalog.to_regclass('freshet_server.source')", PART_VALUES);
+	flight_statement(mz, "SELECT pg_catalog.to_regclass('freshet_server.source')", ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, drop_looked);
 }

@@ -288,10 +288,12 @@ parse_subscribe(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	}
 	else
 	{
+		const char *start = sql_peek(lexer).start;
 		char *schema;
 		char *name;
 		Text text;
 
+		subscribe->position = (size_t) (start - statement->text.start) + 1;
 		if (!mz_qualified(arena, lexer, &schema, &name))
 			return false;
 		text_init(&text, arena);
@@ -359,7 +361,7 @@ parse_declare(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	bool hold = false;
 	bool scroll = false;
 
-	if (!sql_is_name(name))
+	if (!sql_is_name(name) || sql_name(arena, name)[0] == '\0')
 		return;
 	for (;;)
 	{
@@ -449,6 +451,8 @@ parse_fetch(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	if (!sql_is_name(token))
 		return;
 	fetch->cursor = sql_name(arena, token);
+	fetch->plain = arena_copy(arena, statement->text.start,
+	                          (size_t) (token.start + token.length - statement->text.start));
 	if (sql_accept(lexer, "with"))
 	{
 		SqlToken value;
@@ -528,7 +532,8 @@ parse_copy(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 }
 
 /*
- * Take a clause out of the statement's text: [begin, end) becomes a blank.
+ * Take a clause out of the statement's text: [begin, end) becomes blanks, one for each
+ * character, so that all others stay where they were.
  */
 static void
 cut_clause(Arena *arena, MzStatement *statement, SqlLexer *lexer, const char *begin,
@@ -537,16 +542,20 @@ cut_clause(Arena *arena, MzStatement *statement, SqlLexer *lexer, const char *be
 	Text text;
 	size_t before = (size_t) (begin - statement->text.start);
 	size_t at = lexer->at - (size_t) (end - begin);
+	size_t blanks = mz_characters(begin, (size_t) (end - begin));
 
 	text_init(&text, arena);
 	text_append_bytes(&text, statement->text.start, before);
+	for (size_t i = 0; i < blanks; i++)
+		text_append(&text, " ");
 	text_append_bytes(&text, end, statement->text.length - before - (size_t) (end - begin));
 	statement->text.start = text.data;
 	statement->text.length = text.length;
 	statement->kind = MZ_REWRITTEN;
 	statement->rewritten = text.data;
+	statement->in_place = true;
 	sql_lexer_init(lexer, text.data, text.length, lexer->standard_strings);
-	lexer->at = at;
+	lexer->at = at + blanks;
 }
 
 /*
@@ -619,24 +628,23 @@ parse_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		drop_clauses(arena, lexer, statement);
 }
 
-/*
- * Turn a place in the statement, in bytes from 1, into one in the whole text.
- * The protocol counts characters: of UTF-8 only the first bytes count.
- */
+/* The protocol counts characters: of UTF-8 only the first bytes count. */
+size_t
+mz_characters(const char *bytes, size_t count)
+{
+	size_t result = 0;
+
+	for (size_t i = 0; i < count; i++)
+		result += ((unsigned char) bytes[i] & 0xC0) != 0x80;
+	return result;
+}
+
+/* Turn a place in the statement, in bytes from 1, into one in the whole text. */
 static void
 place(const char *whole, SqlStatement text, size_t *position)
 {
-	size_t bytes;
-
-	if (whole == NULL || *position == 0)
-		return;
-	bytes = (size_t) (text.start - whole) + *position - 1;
-	*position = 1;
-	for (size_t i = 0; i < bytes; i++)
-	{
-		if (((unsigned char) whole[i] & 0xC0) != 0x80)
-			++*position;
-	}
+	if (whole != NULL && *position > 0)
+		*position = mz_characters(whole, (size_t) (text.start - whole) + *position - 1) + 1;
 }
 
 /* Read one statement; see statement.h. */

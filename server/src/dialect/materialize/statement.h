@@ -52,7 +52,7 @@ typedef struct MzNames
 typedef struct MzSubscribe
 {
 	const char *target; /* a relation's name, or (SELECT …) */
-	size_t position;    /* of the latter in the whole text, as below */
+	size_t position;    /* of it in the whole text, as below */
 	bool is_query;
 	bool snapshot;
 	bool progress;
@@ -71,6 +71,7 @@ typedef struct MzFetch
 	const char *cursor;  /* NULL: CLOSE ALL */
 	int64_t count;       /* MZ_FETCH_ALL, or how many */
 	const char *timeout; /* an interval's text; NULL: wait for the first rows */
+	const char *plain;   /* the statement without it, as PostgreSQL knows it */
 	bool backward;       /* a direction no subscription can go */
 } MzFetch;
 
@@ -122,7 +123,10 @@ typedef struct MzStatement
 	const char *hint;
 	size_t position; /* in characters from 1 within the whole text; 0: none */
 
+	size_t at; /* of the statement in the whole text, likewise */
+
 	const char *rewritten;    /* MZ_REWRITTEN */
+	bool in_place;            /* … of which every character stands where it stood */
 	const char *cursor;       /* MZ_DECLARE */
 	const char *copy_options; /* MZ_COPY: the WITH (…) text, or "" */
 	MzSubscribe subscribe;    /* MZ_SUBSCRIBE, MZ_COPY, MZ_DECLARE */
@@ -147,6 +151,9 @@ extern void mz_parse(Arena *arena, const char *whole, SqlStatement text, bool st
 extern bool mz_parse_show(Arena *arena, SqlLexer *lexer, MzStatement *statement);
 extern bool mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
 extern bool mz_parse_drop_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+
+/* how many characters these bytes of UTF-8 are */
+extern size_t mz_characters(const char *bytes, size_t count);
 
 /* what they share */
 extern void mz_error(MzStatement *statement, const char *sqlstate, const char *message);

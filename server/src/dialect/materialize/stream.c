@@ -31,6 +31,10 @@
 /* Signature, flags and extension length in front of binary COPY data. */
 #define COPY_BINARY_HEADER 19
 
+/* Prepared: the changes, and a progress row, of the stream that is read. */
+#define STREAM_CHANGES "freshet changes"
+#define STREAM_PROGRESS "freshet progress"
+
 static void run_step(Materialize *mz);
 
 /* Milliseconds of a clock that only goes forward. */
@@ -50,9 +54,9 @@ copy_text(Arena *arena, const char *text)
 	return text == NULL ? NULL : arena_copy(arena, text, strlen(text));
 }
 
-/* A stream for this SUBSCRIBE; name NULL means that nobody refers to it. */
+/* A stream for this SUBSCRIBE. */
 Stream *
-stream_create(Materialize *mz, const MzSubscribe *subscribe, const char *name)
+stream_create(Materialize *mz, const MzSubscribe *subscribe)
 {
 	Stream *stream = calloc(1, sizeof(Stream));
 	Arena *arena;
@@ -70,15 +74,12 @@ stream_create(Materialize *mz, const MzSubscribe *subscribe, const char *name)
 	    arena_alloc(arena, ((size_t) subscribe->key.count + 1) * sizeof(char *));
 	for (int i = 0; i < subscribe->key.count; i++)
 		stream->subscribe.key.names[i] = (char *) copy_text(arena, subscribe->key.names[i]);
-	stream->name = name != NULL ? (char *) copy_text(arena, name)
-	                            : arena_printf(arena, "freshet %" PRIu32, serial);
-	stream->statement = arena_printf(arena, "freshet changes %" PRIu32, serial);
-	stream->progress = arena_printf(arena, "freshet progress %" PRIu32, serial);
+	stream->name = arena_printf(arena, "freshet %" PRIu32, serial);
 	stream->portal = arena_printf(arena, "freshet rows %" PRIu32, serial);
 	return stream;
 }
 
-/* Free the stream; what the backend keeps for it is closed when possible. */
+/* Free the stream. */
 void
 stream_free(Materialize *mz, Stream *stream)
 {
@@ -86,13 +87,12 @@ stream_free(Materialize *mz, Stream *stream)
 
 	if (stream == NULL)
 		return;
-	if (stream->prepared)
-	{
-		flight_close_later(mz, stream->statement);
-		flight_close_later(mz, stream->progress);
-	}
 	if (mz->run.stream == stream)
 		mz->run.stream = NULL;
+	if (mz->changes_of == stream)
+		mz->changes_of = NULL;
+	if (mz->progress_of == stream)
+		mz->progress_of = NULL;
 	free(stream->position);
 	arena = stream->arena;
 	free(stream);
@@ -115,19 +115,6 @@ append_time(Text *sql, const char *expression)
 	            expression);
 }
 
-/* The changes' statements are prepared. */
-static void
-open_prepared(Materialize *mz)
-{
-	if (mz->flight.failed)
-	{
-		task_failed(mz);
-		return;
-	}
-	mz->run.stream->prepared = true;
-	mz->then(mz);
-}
-
 /* The query as the stream sends it; for a COPY its data is part of one COPY. */
 static const char *
 stream_sql(Materialize *mz, const Stream *stream, const char *query)
@@ -135,6 +122,41 @@ stream_sql(Materialize *mz, const Stream *stream, const char *query)
 	return stream->copy_options == NULL ? query
 	                                    : arena_printf(&mz->flight.memory, "COPY (%s) TO STDOUT %s",
 	                                                   query, stream->copy_options);
+}
+
+/* Let the stream's changes be prepared. */
+static void
+prepare_changes(Materialize *mz, const Stream *stream)
+{
+	if (mz->changes_of == stream)
+		return;
+	flight_close(mz, 'S', STREAM_CHANGES);
+	flight_parse(mz, STREAM_CHANGES, stream_sql(mz, stream, stream->changes_sql));
+	mz->changes_of = stream;
+}
+
+/* Let its progress row be prepared. */
+static void
+prepare_progress(Materialize *mz, const Stream *stream)
+{
+	if (mz->progress_of == stream)
+		return;
+	flight_close(mz, 'S', STREAM_PROGRESS);
+	flight_parse(mz, STREAM_PROGRESS, stream_sql(mz, stream, stream->progress_sql));
+	mz->progress_of = stream;
+}
+
+/* An error about the target itself, which is a relation, is placed at its name. */
+static void
+place_relation(Materialize *mz, const MzSubscribe *subscribe)
+{
+	static const char *const states[] = {"42P01", "3F000", "42809", "42501"};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+	{
+		if (!subscribe->is_query && strcmp(mz->error.sqlstate, states[i]) == 0)
+			snprintf(mz->error.position, sizeof(mz->error.position), "%zu", subscribe->position);
+	}
 }
 
 /* The extension has made the subscription and told its columns. */
@@ -147,6 +169,7 @@ open_subscribed(Materialize *mz)
 	if (mz->flight.failed)
 	{
 		mz->has_extension = false; /* it may have been dropped */
+		place_relation(mz, &stream->subscribe);
 		task_failed(mz);
 		return;
 	}
@@ -183,10 +206,7 @@ open_subscribed(Materialize *mz)
 	    mz_changes_sql(&stream->arena, &stream->subscribe, &stream->columns, stream->name);
 	stream->progress_sql =
 	    mz_progress_sql(&stream->arena, &stream->subscribe, &stream->columns, stream->name);
-	flight_begin(mz);
-	flight_parse(mz, stream->statement, stream_sql(mz, stream, stream->changes_sql));
-	flight_parse(mz, stream->progress, stream_sql(mz, stream, stream->progress_sql));
-	flight_send(mz, FLIGHT_SYNC, open_prepared);
+	mz->then(mz);
 }
 
 /* The extension is there: make the subscription. */
@@ -221,8 +241,8 @@ open_subscribe(Materialize *mz)
 	text_literal(&sql, stream->name);
 	text_append(&sql, ")");
 	flight_begin(mz);
-	mz->flight.position = subscribe->position;
-	flight_statement(mz, sql.data, PART_VALUES);
+	flight_place(mz, "", 0, subscribe->target, subscribe->position);
+	flight_statement(mz, sql.data, ANSWER_VALUES);
 	flight_send(mz, FLIGHT_SYNC, open_subscribed);
 }
 
@@ -281,11 +301,7 @@ note_wait(Materialize *mz)
 bool
 stream_wait_ends(const Materialize *mz)
 {
-	const Flight *flight = &mz->flight;
-
-	return mz->status == 'I' && mz->run.stream != NULL && mz->run.stream->prepared &&
-	       flight->done != NULL && flight->parts > 0 && flight->part == 0 &&
-	       flight->roles[0] == PART_VALUES;
+	return mz->status == 'I' && mz->run.stream != NULL && flight_waiting(mz);
 }
 
 /* A round has ended: wait and changes, or only what was left of the changes. */
@@ -295,7 +311,7 @@ batch_done(Materialize *mz)
 	Run *run = &mz->run;
 	Stream *stream = run->stream;
 	Flight *flight = &mz->flight;
-	bool waited = flight->roles[0] == PART_VALUES;
+	bool waited = flight->waits;
 
 	run->rows += flight->rows;
 	if (flight->failed)
@@ -415,15 +431,23 @@ position_told(Materialize *mz)
 }
 
 /* Add the reading of a prepared statement as a whole; its rows or data go to the client. */
-void
-stream_read(Materialize *mz, const char *statement)
+static void
+read_whole(Materialize *mz, const char *statement)
 {
 	const Run *run = &mz->run;
 
 	run->stream->copy_first = true;
 	flight_bind(mz, "freshet once", statement, run->formats, run->format);
-	flight_execute(mz, "freshet once", 0, run->mode == RUN_COPY ? PART_COPY : PART_ROWS);
+	flight_execute(mz, "freshet once", 0, run->mode == RUN_COPY ? ANSWER_COPY : ANSWER_ROWS);
 	flight_close(mz, 'P', "freshet once");
+}
+
+/* Add the reading of the changes as a whole. */
+void
+stream_read(Materialize *mz)
+{
+	prepare_changes(mz, mz->run.stream);
+	read_whole(mz, STREAM_CHANGES);
 }
 
 /* One step of a run: decide what the backend is asked next. */
@@ -467,7 +491,7 @@ run_step(Materialize *mz)
 	if (stream->position != NULL)
 	{
 		flight_begin(mz);
-		flight_call(mz, CALL_ADVANCE, stream->name, stream->position, PART_SILENT);
+		flight_call(mz, CALL_ADVANCE, stream->name, stream->position, ANSWER_SILENT);
 		flight_send(mz, FLIGHT_SYNC, position_told);
 		return;
 	}
@@ -475,7 +499,7 @@ run_step(Materialize *mz)
 	if (stream->portal_open && same_formats(stream, run))
 	{
 		flight_begin(mz);
-		flight_execute(mz, stream->portal, rows, PART_ROWS);
+		flight_execute(mz, stream->portal, rows, ANSWER_ROWS);
 		flight_send(mz, in_block ? FLIGHT_SYNC : FLIGHT_SUSPEND, batch_done);
 		return;
 	}
@@ -493,7 +517,7 @@ run_step(Materialize *mz)
 		flight_close(mz, 'S', "freshet once");
 		flight_parse(mz, "freshet once", sql.data);
 		flight_bind(mz, "freshet once", "freshet once", run->formats, run->format);
-		flight_execute(mz, "freshet once", 0, PART_ROWS);
+		flight_execute(mz, "freshet once", 0, ANSWER_ROWS);
 		flight_close(mz, 'P', "freshet once");
 		flight_send(mz, FLIGHT_SYNC, remainder_done);
 		return;
@@ -501,7 +525,8 @@ run_step(Materialize *mz)
 	if (progress_due(stream, now))
 	{
 		flight_begin(mz);
-		stream_read(mz, stream->progress);
+		prepare_progress(mz, stream);
+		read_whole(mz, STREAM_PROGRESS);
 		flight_send(mz, FLIGHT_SYNC, progress_done);
 		return;
 	}
@@ -514,10 +539,13 @@ run_step(Materialize *mz)
 	if (share_enter(mz))
 		return;
 	flight_begin(mz);
+	/* a Sync has closed the client's portal; it lasts as long as rows are left */
+	if (rows > 0 && !in_block && run->stand_in.body != NULL)
+		flight_bind_of_client(mz, run->stand_in.body, run->stand_in.length, ANSWER_SILENT);
 	flight_wait(mz, stream->name, wait_time(run, now, in_block));
 	if (run->mode == RUN_COPY)
 	{
-		stream_read(mz, stream->statement);
+		stream_read(mz);
 		share_begin(mz);
 		flight_send(mz, FLIGHT_SYNC, batch_done);
 		return;
@@ -528,9 +556,10 @@ run_step(Materialize *mz)
 	if (run->formats > 0)
 		memcpy(stream->portal_format, run->format, (size_t) run->formats * sizeof(int16_t));
 	stream->portal_formats = run->formats;
+	prepare_changes(mz, stream);
 	flight_close(mz, 'P', stream->portal);
-	flight_bind(mz, stream->portal, stream->statement, run->formats, run->format);
-	flight_execute(mz, stream->portal, rows, PART_ROWS);
+	flight_bind(mz, stream->portal, STREAM_CHANGES, run->formats, run->format);
+	flight_execute(mz, stream->portal, rows, ANSWER_ROWS);
 	if (rows == 0)
 		flight_close(mz, 'P', stream->portal);
 	share_begin(mz);
@@ -564,8 +593,8 @@ stream_run(Materialize *mz)
 	{
 		run->show_columns = false;
 		flight_begin(mz);
-		flight_describe(mz, run->stream->statement);
-		mz->flight.show_columns = true;
+		prepare_changes(mz, run->stream);
+		flight_describe(mz, STREAM_CHANGES, ANSWER_ROWS);
 		flight_send(mz, FLIGHT_SYNC, described);
 		return;
 	}
@@ -641,7 +670,6 @@ dropped(Materialize *mz)
 	Stream *stream = mz->dropping;
 
 	mz->dropping = NULL;
-	stream->prepared = false;
 	stream_free(mz, stream);
 	mz->then(mz);
 }
@@ -651,15 +679,16 @@ dropped(Materialize *mz)
  * with the block, and must not be touched if the block has failed.
  */
 void
-stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
+stream_drop(Materialize *mz, Stream *stream, FlightEnd end, void (*then)(Materialize *mz))
 {
 	mz->then = then;
 	mz->dropping = stream;
 	flight_begin(mz);
 	mz->flight.quiet = true;
 	flight_close(mz, 'P', stream->portal);
-	flight_close(mz, 'S', stream->statement);
-	flight_close(mz, 'S', stream->progress);
+	flight_close(mz, 'S', STREAM_CHANGES);
+	flight_close(mz, 'S', STREAM_PROGRESS);
+	flight_forget_prepared(mz);
 	if (mz->status == 'I')
 	{
 		Text sql;
@@ -668,7 +697,7 @@ stream_drop(Materialize *mz, Stream *stream, void (*then)(Materialize *mz))
 		text_append(&sql, "SELECT freshet.unsubscribe(");
 		text_literal(&sql, stream->name);
 		text_append(&sql, ")");
-		flight_statement(mz, sql.data, PART_SILENT);
+		flight_statement(mz, sql.data, ANSWER_SILENT);
 	}
-	flight_send(mz, FLIGHT_SYNC, dropped);
+	flight_send(mz, end, dropped);
 }

@@ -44,8 +44,8 @@ task_end(Materialize *mz)
 	mz->cancelled = false;
 	mz->run = (Run){0};
 	mz->making = NULL;
-	free(mz->text);
-	mz->text = NULL;
+	reading_free(mz->query);
+	mz->query = NULL;
 	arena_reset(&mz->memory);
 	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
 	                               session_door(mz->session) == DOOR_MATERIALIZE);
@@ -90,7 +90,7 @@ query_over(Materialize *mz)
 	}
 	flight_begin(mz);
 	mz->flight.quiet = mz->failed;
-	flight_statement(mz, command, PART_SILENT);
+	flight_statement(mz, command, ANSWER_SILENT);
 	flight_send(mz, FLIGHT_SYNC, query_committed);
 }
 
@@ -139,7 +139,7 @@ task_failed(Materialize *mz)
 	if (stream != NULL && mz->run.mode != RUN_FETCH)
 	{
 		extended_forget_stream(mz, stream);
-		stream_drop(mz, stream, task_failed_cleared);
+		stream_drop(mz, stream, FLIGHT_SYNC, task_failed_cleared);
 	}
 	else
 		task_failed_cleared(mz);
@@ -190,7 +190,7 @@ task_raise(Materialize *mz, const char *sqlstate, const char *message, const cha
 		text_init(&sql, &mz->flight.memory);
 		text_append(&sql, "DO ");
 		text_literal(&sql, raise_block(mz, sqlstate, message));
-		flight_statement(mz, sql.data, PART_SILENT);
+		flight_statement(mz, sql.data, ANSWER_SILENT);
 		flight_send(mz, FLIGHT_SYNC, raised);
 	}
 	else
@@ -226,52 +226,148 @@ raw_done(Materialize *mz)
 		next_statement(mz);
 }
 
-/* Whether the statement begins with one of these words. */
-static bool
-begins_with(SqlStatement statement, const char *const *words)
+/* A notice to the client. */
+void
+task_notice(Materialize *mz, const WireError *notice)
 {
-	SqlLexer lexer;
-	SqlToken token;
+	Buffer out = {0};
 
-	sql_lexer_init(&lexer, statement.start, statement.length, true);
-	token = sql_next(&lexer);
-	for (; *words != NULL; words++)
-	{
-		if (sql_is(token, *words))
-			return true;
-	}
-	return false;
+	wire_add_notice(&out, notice);
+	session_to_client(mz->session, buffer_data(&out), out.length);
+	buffer_free(&out);
 }
 
-static const char *const begin_words[] = {"begin", "start", NULL};
-static const char *const end_words[] = {"commit", "rollback", "end", "abort", NULL};
+/* Let PostgreSQL answer the statement that was parsed last. */
+static void
+query_pass(Materialize *mz)
+{
+	const MzStatement *statement = &mz->statement;
+	SqlStatement text = statement->text;
+
+	flight_begin(mz);
+	if (statement->kind == MZ_REWRITTEN)
+		text = (SqlStatement){statement->rewritten, strlen(statement->rewritten)};
+	/* what is rewritten in its own place keeps its places */
+	if (statement->kind != MZ_REWRITTEN || statement->in_place)
+		flight_place(mz, "", 0, text.start, statement->at);
+	flight_query(mz, text.start, text.length, ANSWER_CLIENT, raw_done);
+}
+
+/* The statement that was to be a subscription's is PostgreSQL's. */
+void
+task_pass(Materialize *mz)
+{
+	if (mz->task == TASK_QUERY)
+		query_pass(mz);
+	else
+		extended_pass(mz);
+}
+
+/* PostgreSQL's name for a BEGIN, whichever way it is written. */
+static const char *
+query_begin_tag(const Materialize *mz)
+{
+	SqlLexer lexer;
+
+	sql_lexer_init(&lexer, mz->statement.text.start, mz->statement.text.length, true);
+	return sql_accept(&lexer, "start") ? "START TRANSACTION" : "BEGIN";
+}
+
+/* The options of the client's BEGIN are set. */
+static void
+begin_set(Materialize *mz)
+{
+	if (mz->flight.failed)
+		task_failed(mz);
+	else
+	{
+		/* the block is the client's from here on */
+		mz->implicit = false;
+		task_done(mz, query_begin_tag(mz));
+	}
+}
+
+/* The client's BEGIN in the block around the statements: it is that block, with these options. */
+static void
+query_begin(Materialize *mz, SqlLexer options)
+{
+	SqlToken token;
+	Text sql;
+
+	if (!sql_accept(&options, "transaction"))
+		sql_accept(&options, "work");
+	token = sql_peek(&options);
+	if (token.kind == SQL_END)
+	{
+		mz->implicit = false;
+		task_done(mz, query_begin_tag(mz));
+		return;
+	}
+	flight_begin(mz);
+	text_init(&sql, &mz->flight.memory);
+	text_append(&sql, "SET TRANSACTION ");
+	text_append_bytes(&sql, token.start, options.length - (size_t) (token.start - options.text));
+	flight_statement(mz, sql.data, ANSWER_SILENT);
+	flight_send(mz, FLIGHT_SYNC, begin_set);
+}
+
+/*
+ * Transaction commands among the statements of a Query, within the block that is only
+ * around them. True: the command was dealt with.
+ */
+static bool
+query_transaction(Materialize *mz)
+{
+	static const WireError none = {.severity = "WARNING",
+	                               .sqlstate = "25P01",
+	                               .message = "there is no transaction in progress"};
+	SqlLexer lexer;
+	const char *refused = NULL;
+
+	sql_lexer_init(&lexer, mz->statement.text.start, mz->statement.text.length, true);
+	if (sql_accept(&lexer, "begin") || sql_accept_two(&lexer, "start", "transaction"))
+	{
+		query_begin(mz, lexer);
+		return true;
+	}
+	if (sql_accept(&lexer, "savepoint"))
+		refused = "SAVEPOINT can only be used in transaction blocks";
+	else if (sql_accept(&lexer, "release"))
+		refused = "RELEASE SAVEPOINT can only be used in transaction blocks";
+	else if (sql_is(sql_peek(&lexer), "commit") || sql_is(sql_peek(&lexer), "rollback") ||
+	         sql_is(sql_peek(&lexer), "end") || sql_is(sql_peek(&lexer), "abort"))
+	{
+		sql_next(&lexer);
+		if (!sql_accept(&lexer, "transaction"))
+			sql_accept(&lexer, "work");
+		if (sql_accept(&lexer, "to"))
+			refused = "ROLLBACK TO SAVEPOINT can only be used in transaction blocks";
+		else if (sql_accept_two(&lexer, "and", "chain"))
+			refused =
+			    "COMMIT AND CHAIN and ROLLBACK AND CHAIN can only be used in transaction blocks";
+		else if (sql_is(sql_peek(&lexer), "prepared"))
+			return false;
+		else
+		{
+			mz->implicit = false;
+			task_notice(mz, &none);
+		}
+	}
+	if (refused != NULL)
+		task_raise(mz, "25P01", refused, NULL);
+	return refused != NULL;
+}
 
 /* Begin the statement that was parsed last. */
 static void
 begin_statement(Materialize *mz)
 {
 	const MzStatement *statement = &mz->statement;
-	bool raw = statement->kind == MZ_OTHER || statement->kind == MZ_REWRITTEN;
 
-	if (!raw)
-	{
+	if (statement->kind != MZ_OTHER && statement->kind != MZ_REWRITTEN)
 		task_statement(mz, statement);
-		return;
-	}
-	if (mz->implicit && begins_with(statement->text, begin_words))
-	{
-		/* the block is the client's from here on */
-		mz->implicit = false;
-		task_done(mz, "BEGIN");
-		return;
-	}
-	if (begins_with(statement->text, end_words))
-		mz->implicit = false;
-	flight_begin(mz);
-	if (statement->kind == MZ_REWRITTEN)
-		flight_query(mz, statement->rewritten, strlen(statement->rewritten), FLIGHT_RAW, raw_done);
-	else
-		flight_query(mz, statement->text.start, statement->text.length, FLIGHT_RAW, raw_done);
+	else if (!mz->implicit || !query_transaction(mz))
+		query_pass(mz);
 }
 
 /* The block around the statements has begun. */
@@ -287,14 +383,24 @@ implicit_begun(Materialize *mz)
 	begin_statement(mz);
 }
 
+/* Does the statement open a block by itself? */
+static bool
+opens_block(SqlStatement statement)
+{
+	SqlLexer lexer;
+
+	sql_lexer_init(&lexer, statement.start, statement.length, true);
+	return sql_accept(&lexer, "begin") || sql_accept_two(&lexer, "start", "transaction");
+}
+
 /* Go on with the Query's next statement. */
 static void
 next_statement(Materialize *mz)
 {
-	SqlStatement text;
+	const MzPiece *piece;
 
 	mz->run = (Run){0};
-	if (!sql_next_statement(&mz->lexer, &text))
+	if (mz->piece == mz->query->count)
 	{
 		query_over(mz);
 		return;
@@ -304,14 +410,22 @@ next_statement(Materialize *mz)
 		task_raise_cancelled(mz);
 		return;
 	}
-	mz_parse(&mz->memory, mz->text, text, session_standard_strings(mz->session), &mz->statement);
+	piece = &mz->query->pieces[mz->piece++];
+	if (piece->statement != NULL)
+		mz->statement = *piece->statement;
+	else
+		mz->statement = (MzStatement){.text = piece->text};
+	mz->statement_at +=
+	    mz_characters(mz->statement_start, (size_t) (piece->text.start - mz->statement_start));
+	mz->statement_start = piece->text.start;
+	mz->statement.at = mz->statement_at;
 	if ((mz->statement.kind == MZ_FETCH || mz->statement.kind == MZ_CLOSE) &&
 	    !cursor_concerned(mz, &mz->statement.fetch))
 		mz->statement.kind = MZ_OTHER;
-	if (mz->several && !mz->implicit && mz->status == 'I' && !begins_with(text, begin_words))
+	if (mz->query->count > 1 && !mz->implicit && mz->status == 'I' && !opens_block(piece->text))
 	{
 		flight_begin(mz);
-		flight_statement(mz, "BEGIN", PART_SILENT);
+		flight_statement(mz, "BEGIN", ANSWER_SILENT);
 		flight_send(mz, FLIGHT_SYNC, implicit_begun);
 	}
 	else
@@ -320,24 +434,18 @@ next_statement(Materialize *mz)
 
 /* Take a Query. */
 void
-task_query(Materialize *mz, const char *text, size_t length, bool at_once)
+task_query(Materialize *mz, MzReading *reading, bool at_once)
 {
-	SqlLexer lexer;
-	SqlStatement statement;
-
 	mz->task = TASK_QUERY;
 	mz->status = session_transaction(mz->session);
-	mz->text = malloc(length + 1);
-	if (mz->text == NULL)
-		abort();
-	memcpy(mz->text, text, length);
-	mz->text[length] = '\0';
+	mz->query = reading;
+	mz->piece = 0;
+	mz->statement_start = reading->text;
+	mz->statement_at = 1;
 	mz->implicit = false;
 	mz->failed = false;
 	mz->at_once = at_once;
-	sql_lexer_init(&mz->lexer, mz->text, length, session_standard_strings(mz->session));
-	lexer = mz->lexer;
-	mz->several = sql_next_statement(&lexer, &statement) && sql_next_statement(&lexer, &statement);
+	flight_forget_prepared(mz);
 	next_statement(mz);
 }
 
@@ -360,6 +468,7 @@ task_execute(Materialize *mz, bool resume, void (*begin)(Materialize *mz))
 	mz->task = TASK_EXECUTE;
 	mz->status = session_transaction(mz->session);
 	mz->begin = begin;
+	flight_forget_prepared(mz);
 	if (resume)
 	{
 		begin(mz);
@@ -380,7 +489,7 @@ subscribe_cleared(Materialize *mz)
 static void
 subscribe_over(Materialize *mz)
 {
-	stream_drop(mz, mz->run.stream, subscribe_cleared);
+	stream_drop(mz, mz->run.stream, FLIGHT_SYNC, subscribe_cleared);
 }
 
 /* The end of COPY's data. */
@@ -397,7 +506,7 @@ copy_over(Materialize *mz)
 {
 	if (mz->run.stream->copy_binary)
 		task_send(mz, 'd', "\377\377", 2);
-	stream_drop(mz, mz->run.stream, copy_cleared);
+	stream_drop(mz, mz->run.stream, FLIGHT_SYNC, copy_cleared);
 }
 
 /* Whether COPY's options have HEADER on, or binary format. */
@@ -438,11 +547,11 @@ task_statement(Materialize *mz, const MzStatement *statement)
 		case MZ_SUBSCRIBE:
 			mz->run = (Run){
 			    .mode = RUN_SUBSCRIBE, .limit = -1, .show_columns = true, .done = subscribe_over};
-			stream_open(mz, stream_create(mz, &statement->subscribe, NULL), stream_run);
+			stream_open(mz, stream_create(mz, &statement->subscribe), stream_run);
 			break;
 		case MZ_COPY:
 		{
-			Stream *stream = stream_create(mz, &statement->subscribe, NULL);
+			Stream *stream = stream_create(mz, &statement->subscribe);
 
 			stream->copy_options = arena_copy(&stream->arena, statement->copy_options,
 			                                  strlen(statement->copy_options));
@@ -458,7 +567,7 @@ task_statement(Materialize *mz, const MzStatement *statement)
 			cursor_fetch(mz, &statement->fetch, true, 0, NULL);
 			break;
 		case MZ_CLOSE:
-			cursor_close(mz, &statement->fetch);
+			cursor_close(mz, statement);
 			break;
 		case MZ_CREATE_SOURCE:
 			source_create(mz, &statement->source, &statement->text);
