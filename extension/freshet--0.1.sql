@@ -35,8 +35,6 @@ CREATE TABLE freshet.view (
 	adopted boolean NOT NULL,
 	strategy text,
 	reason text,
-	error text,
-	sqlstate text,
 	fingerprint int8 NOT NULL DEFAULT 0
 );
 CREATE FUNCTION freshet.view_restored() RETURNS trigger
@@ -45,6 +43,13 @@ LANGUAGE C;
 CREATE TRIGGER restored BEFORE INSERT ON freshet.view
 FOR EACH ROW EXECUTE FUNCTION freshet.view_restored();
 SELECT pg_catalog.pg_extension_config_dump('freshet.view', '');
+
+-- Why a view is behind: a text that may quote data, which who may dump freshet.view need not see.
+CREATE TABLE freshet.view_error (
+	view oid PRIMARY KEY,
+	sqlstate text NOT NULL,
+	error text NOT NULL
+);
 
 -- The last committed cut: one row, rewritten by every cycle of the worker.
 CREATE TABLE freshet.cut (
@@ -100,10 +105,11 @@ SELECT c.oid::regclass AS view,
 	s.rows_out,
 	s.cycles,
 	s.last_cycle,
-	CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN v.error END AS error,
-	v.sqlstate
+	CASE WHEN pg_has_role(c.relowner, 'USAGE') THEN e.error END AS error,
+	e.sqlstate
 FROM pg_class c
 	LEFT JOIN freshet.view v ON v.view = c.oid
+	LEFT JOIN freshet.view_error e ON e.view = c.oid
 	LEFT JOIN freshet.view_state() s ON s.view = c.oid
 WHERE c.relkind = 'm';
 COMMENT ON VIEW freshet.views IS

@@ -191,7 +191,7 @@ INSERT INTO sales VALUES (99, 0, 'free', 0, 0, NULL);
 DO $$
 BEGIN
 	FOR i IN 1 .. 500 LOOP
-		EXIT WHEN EXISTS (SELECT FROM freshet.view v WHERE v.error IS NOT NULL);
+		EXIT WHEN EXISTS (SELECT FROM freshet.view_error);
 		PERFORM pg_sleep(0.01);
 	END LOOP;
 END $$;

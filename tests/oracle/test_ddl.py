@@ -322,7 +322,7 @@ def test_another_server_that_does_not_answer_is_not_waited_for(connection):
     wrong = differences(connection, [shape for shape in shapes(connection) if shape.name != "of_slow"])
     assert not wrong
     assert connection.execute("SELECT a FROM of_slow").fetchall() == [(1,)]
-    state = connection.execute("SELECT sqlstate FROM freshet.view WHERE view = 'of_slow'::regclass").fetchone()[0]
+    state = connection.execute("SELECT sqlstate FROM freshet.views WHERE view = 'of_slow'::regclass").fetchone()[0]
     assert state in ("57014", "38000")  # the program is told to end, too
     connection.execute("ALTER FOREIGN TABLE slow OPTIONS (SET program 'echo 2')")
     deadline = time.monotonic() + 30

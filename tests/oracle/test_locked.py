@@ -96,7 +96,7 @@ def test_what_an_undone_cycle_rebuilt_is_rebuilt_again(connect):
     locker.execute(f"LOCK TABLE {hidden} IN SHARE UPDATE EXCLUSIVE MODE")
     writer.execute("TRUNCATE customers")
     assert not differences(checker, SHAPES[:3])
-    error = checker.execute("SELECT sqlstate FROM freshet.view WHERE view = 'listed_again'::regclass").fetchone()[0]
+    error = checker.execute("SELECT sqlstate FROM freshet.views WHERE view = 'listed_again'::regclass").fetchone()[0]
     assert error == "55P03"
     locker.execute("COMMIT")
     checker.execute("SELECT freshet.verify('listed_again')")

@@ -100,10 +100,7 @@ protect_relation_access(ObjectAccessType access, Oid relation, int column, void 
 			if (OidIsValid(altered->auxiliary_id))
 				protect_refuse(altered->auxiliary_id);
 			break;
-		case OAT_DROP:
-			if (column != 0)
-				protect_refuse(relation);
-			break;
+			/* dropping a column is an ALTER TABLE, or goes with its type, as the view does */
 		case OAT_TRUNCATE:
 			protect_refuse(relation);
 			break;

@@ -53,10 +53,14 @@
 #define Anum_view_adopted 4
 #define Anum_view_strategy 5
 #define Anum_view_reason 6
-#define Anum_view_error 7
-#define Anum_view_sqlstate 8
-#define Anum_view_fingerprint 9
-#define Natts_view 9
+#define Anum_view_fingerprint 7
+#define Natts_view 7
+
+/* columns of freshet.view_error */
+#define Anum_error_view 1
+#define Anum_error_sqlstate 2
+#define Anum_error_error 3
+#define Natts_error 3
 
 /* columns of freshet.cut */
 #define Anum_cut_db 1
@@ -78,6 +82,8 @@ typedef struct CatalogPlace
 	Oid schema;
 	Oid view;
 	Oid view_index;
+	Oid error;
+	Oid error_index;
 	Oid cut;
 } CatalogPlace;
 
@@ -110,7 +116,8 @@ catalog_relation_callback(Datum arg, Oid relation)
 {
 	catalog_invalidation_count++;
 	if (!catalog_place.installed || relation == InvalidOid || relation == catalog_place.view ||
-	    relation == catalog_place.cut || relation == catalog_place.view_index)
+	    relation == catalog_place.cut || relation == catalog_place.view_index ||
+	    relation == catalog_place.error || relation == catalog_place.error_index)
 		catalog_place.known = false;
 	if (catalog_maintained == NULL)
 		return;
@@ -127,15 +134,26 @@ catalog_relation_callback(Datum arg, Oid relation)
 	}
 }
 
-/* A table of ours, or InvalidOid; one of the same name made by a user is not. */
+/*
+ * A table of ours with so many columns and, if asked for, the index of its key;
+ * or InvalidOid. One of the same name made by a user is not ours.
+ */
 static Oid
-catalog_table(const char *name, Oid schema, Oid extension)
+catalog_table(const char *name, int columns, Oid schema, Oid extension, Oid *index)
 {
-	Oid relation = get_relname_relid(name, schema);
+	Oid found = get_relname_relid(name, schema);
+	Relation relation;
 
-	if (OidIsValid(relation) && getExtensionOfObject(RelationRelationId, relation) != extension)
+	if (!OidIsValid(found) || getExtensionOfObject(RelationRelationId, found) != extension)
 		return InvalidOid;
-	return relation;
+	relation = table_open(found, AccessShareLock);
+	if (index != NULL)
+		*index = RelationGetPrimaryKeyIndex(relation);
+	if (RelationGetNumberOfAttributes(relation) != columns ||
+	    (index != NULL && !OidIsValid(*index)))
+		found = InvalidOid;
+	table_close(relation, AccessShareLock);
+	return found;
 }
 
 /* Schema freshet, if it is the extension's own, or InvalidOid. */
@@ -173,27 +191,12 @@ catalog_find(void)
 		if (OidIsValid(extension) && OidIsValid(place.schema) &&
 		    !(creating_extension && CurrentExtensionObject == extension))
 		{
-			place.view = catalog_table("view", place.schema, extension);
-			place.cut = catalog_table("cut", place.schema, extension);
-			if (OidIsValid(place.view))
-			{
-				Relation relation = table_open(place.view, AccessShareLock);
-
-				place.view_index = RelationGetPrimaryKeyIndex(relation);
-				if (RelationGetNumberOfAttributes(relation) != Natts_view)
-					place.view = InvalidOid;
-				table_close(relation, AccessShareLock);
-			}
-			if (OidIsValid(place.cut))
-			{
-				Relation relation = table_open(place.cut, AccessShareLock);
-
-				if (RelationGetNumberOfAttributes(relation) != Natts_cut)
-					place.cut = InvalidOid;
-				table_close(relation, AccessShareLock);
-			}
+			place.view = catalog_table("view", Natts_view, place.schema, extension, &place.view_index);
+			place.error =
+			    catalog_table("view_error", Natts_error, place.schema, extension, &place.error_index);
+			place.cut = catalog_table("cut", Natts_cut, place.schema, extension, NULL);
 			place.installed =
-			    OidIsValid(place.view) && OidIsValid(place.cut) && OidIsValid(place.view_index);
+			    OidIsValid(place.view) && OidIsValid(place.error) && OidIsValid(place.cut);
 			place.foreign = !place.installed;
 		}
 		else if (OidIsValid(extension))
@@ -318,6 +321,37 @@ catalog_array_of_list(List *list)
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Starts the scan for the error of a view. */
+static SysScanDesc
+catalog_error_scan(Relation relation, Oid view)
+{
+	ScanKeyData key[1];
+
+	ScanKeyInit(&key[0], Anum_error_view, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(view));
+	return systable_beginscan(relation, catalog_place.error_index, true, NULL, 1, key);
+}
+
+/* Why a view is behind, or NULL. */
+static char *
+catalog_view_error(Oid view)
+{
+	Relation relation = catalog_open(&catalog_place.error, AccessShareLock);
+	SysScanDesc scan = catalog_error_scan(relation, view);
+	HeapTuple tuple = systable_getnext(scan);
+	char *error = NULL;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		bool null;
+
+		error = TextDatumGetCString(
+		    heap_getattr(tuple, Anum_error_error, RelationGetDescr(relation), &null));
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return error;
+}
+
 /* A row of freshet.view in the current memory context. */
 static ViewRow *
 catalog_row(HeapTuple tuple, TupleDesc descriptor)
@@ -336,8 +370,7 @@ catalog_row(HeapTuple tuple, TupleDesc descriptor)
 		row->strategy = TextDatumGetCString(values[Anum_view_strategy - 1]);
 	if (!nulls[Anum_view_reason - 1])
 		row->reason = TextDatumGetCString(values[Anum_view_reason - 1]);
-	if (!nulls[Anum_view_error - 1])
-		row->error = TextDatumGetCString(values[Anum_view_error - 1]);
+	row->error = catalog_view_error(row->view);
 	return row;
 }
 
@@ -508,8 +541,6 @@ catalog_view_insert(Oid view, bool maintain, List *settings)
 	values[Anum_view_fingerprint - 1] = Int64GetDatum(0);
 	nulls[Anum_view_strategy - 1] = true;
 	nulls[Anum_view_reason - 1] = true;
-	nulls[Anum_view_error - 1] = true;
-	nulls[Anum_view_sqlstate - 1] = true;
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	CatalogTupleInsert(relation, tuple);
 	heap_freetuple(tuple);
@@ -559,11 +590,25 @@ catalog_view_set_strategy(Oid view, const char *strategy, const char *reason)
 void
 catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 {
-	ViewUpdate update = {0};
+	Relation relation = catalog_open(&catalog_place.error, RowExclusiveLock);
+	SysScanDesc scan = catalog_error_scan(relation, view);
+	HeapTuple tuple = systable_getnext(scan);
 
-	catalog_set_text(&update, Anum_view_error, error);
-	catalog_set_text(&update, Anum_view_sqlstate, sqlstate);
-	catalog_view_update(view, &update);
+	if (HeapTupleIsValid(tuple))
+		CatalogTupleDelete(relation, &tuple->t_self);
+	systable_endscan(scan);
+	if (error != NULL)
+	{
+		Datum values[Natts_error] = {ObjectIdGetDatum(view), CStringGetTextDatum(sqlstate),
+		                             CStringGetTextDatum(error)};
+		bool nulls[Natts_error] = {false};
+
+		tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+		CatalogTupleInsert(relation, tuple);
+		heap_freetuple(tuple);
+	}
+	table_close(relation, RowExclusiveLock);
+	CommandCounterIncrement();
 }
 
 /* Removes the row of a view, if there is one. */
@@ -581,7 +626,7 @@ catalog_view_delete(Oid view)
 	table_close(relation, RowExclusiveLock);
 	if (found)
 	{
-		CommandCounterIncrement();
+		catalog_view_set_error(view, NULL, NULL);
 		catalog_view_changed(view);
 	}
 }
