@@ -114,6 +114,42 @@ UPDATE item SET part = 50 WHERE id = 21;
 REFRESH MATERIALIZED VIEW shares;
 SELECT * FROM shares ORDER BY id;
 
+-- who reads a view in error is told so, as asked for; a change of its tables has it tried at once
+INSERT INTO item VALUES (22, 0), (23, 60);
+SELECT count(*) FROM shares;
+SET freshet.on_stale = ignore;
+SELECT count(*) FROM shares;
+SELECT freshet.wait_fresh() IS NOT NULL AS waited;
+SET freshet.on_stale = error;
+SELECT count(*) FROM shares;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM shares;
+ROLLBACK;
+CREATE FUNCTION shares_count() RETURNS bigint STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM shares); END';
+SELECT shares_count();
+SELECT freshet.wait_fresh();
+SELECT count(*) FROM parts;
+CREATE ROLE regress_freshet_reader;
+GRANT USAGE ON SCHEMA refresh TO regress_freshet_reader;
+GRANT SELECT ON shares TO regress_freshet_reader;
+SET ROLE regress_freshet_reader;
+SELECT count(*) FROM shares;
+SELECT freshet.wait_fresh();
+RESET ROLE;
+DROP OWNED BY regress_freshet_reader;
+DROP ROLE regress_freshet_reader;
+UPDATE item SET part = 10 WHERE id = 22;
+SELECT * FROM shares ORDER BY id;
+INSERT INTO item VALUES (24, 0);
+SELECT count(*) FROM shares;
+INSERT INTO item VALUES (25, 0);
+DELETE FROM item WHERE id = 24;
+SELECT count(*) FROM shares;
+DELETE FROM item WHERE part = 0 AND id > 20;
+SELECT count(*) FROM shares;
+SELECT freshet.verify('shares');
+RESET freshet.on_stale;
+
 -- not maintained: as ever
 SELECT freshet.release('parts');
 INSERT INTO item VALUES (30, 5);

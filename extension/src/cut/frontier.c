@@ -340,6 +340,18 @@ frontier_views_behind(Oid dboid)
 	return views;
 }
 
+/* The views of a database that are in error. */
+List *
+frontier_views_failed(Oid dboid)
+{
+	List *views = NIL;
+
+	for (int i = 0; i < frontier_shared->view_count; i++)
+		if (frontier_views[i].dboid == dboid && pg_atomic_read_u32(&frontier_views[i].failed) != 0)
+			views = lappend_oid(views, frontier_views[i].view);
+	return views;
+}
+
 /* Sets the worker's latch, if there is a worker. */
 void
 frontier_wake_worker(FrontierDatabase *database)

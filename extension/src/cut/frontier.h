@@ -163,7 +163,8 @@ extern const uint8 *frontier_secret(void);
 extern void frontier_forget_database(Oid dboid);
 extern Oid frontier_next_database(int *position);
 extern FrontierView *frontier_view(Oid dboid, Oid view, bool create);
-extern List *frontier_views_behind(Oid dboid);
+extern List *frontier_views_behind(Oid dboid); /* but for those in error */
+extern List *frontier_views_failed(Oid dboid);
 extern uint64 frontier_number(FrontierDatabase *database);
 extern uint64 frontier_completed_now(void);
 extern bool frontier_is_fresh(FrontierDatabase *database, FrontierView *view, uint64 completed);

@@ -34,7 +34,8 @@
  * it only reads and calls no function that could read under the transaction's;
  * SERIALIZABLE does not, and sees what it had.
  *
- * Nothing here raises an error but what the user asked for (cancel, timeouts).
+ * Nothing here raises an error but what the user asked for (cancel, timeouts,
+ * freshet.on_stale).
  *
  *-------------------------------------------------------------------------
  */
@@ -45,10 +46,10 @@
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "cut/cut.h"
-#include "commands/dbcommands.h"
 #include "executor/executor.h"
 #include "maintain/barrier.h"
 #include "maintain/stable.h"
+#include "maintain/stale.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -95,9 +96,10 @@ barrier_needed(void)
 {
 	FrontierDatabase *database;
 
-	if (barrier_staleness_ms < 0 || IsParallelWorker() || IsBinaryUpgrade || !IsUnderPostmaster ||
-	    RecoveryInProgress())
+	if (barrier_staleness_ms < 0 || IsParallelWorker() || IsBinaryUpgrade || !IsUnderPostmaster)
 		return false;
+	if (RecoveryInProgress())
+		return stale_action != STALE_IGNORE;
 	database = frontier_database(MyDatabaseId, false);
 	if (database == NULL)
 		return true; /* the worker may not have come up yet */
@@ -135,17 +137,6 @@ barrier_since(int64 staleness_ms)
 	if (staleness_ms <= 0)
 		return 0;
 	return cut_now_ms() - staleness_ms;
-}
-
-/* Readers go on with what there is, but shall know. */
-void
-barrier_warn(void)
-{
-	ereport(WARNING,
-	        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-	         errmsg("materialized views may be stale: no worker maintains them in database \"%s\"",
-	                get_database_name(MyDatabaseId)),
-	         errhint("The server's log says why the freshet worker does not run.")));
 }
 
 /*
@@ -304,30 +295,31 @@ barrier_views(PlannedStmt *statement)
 	return views;
 }
 
-/* Waits for what the statement reads, and lets it see that. */
+/* Waits for what the statement reads, lets it see that, and tells what is not fresh. */
 static void
 barrier_wait_statement(QueryDesc *query)
 {
 	List *views = barrier_views(query->plannedstmt);
+	bool waits = barrier_owns_snapshot(query) && !RecoveryInProgress();
 	FrontierWait outcome = FRONTIER_FRESH;
 	ListCell *cell;
 
-	if (views == NIL && !stable_called(query->plannedstmt))
+	if (views == NIL && (!waits || !stable_called(query->plannedstmt)))
 		return;
-	if (!barrier_owns_snapshot(query))
-		return;
-
 	if (views == NIL)
 		outcome = barrier_wait_all(barrier_staleness_ms);
 	foreach (cell, views)
 	{
-		outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
+		if (waits)
+			outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
 		if (outcome == FRONTIER_NO_WORKER)
 			break;
+		stale_tell(lfirst_oid(cell), outcome);
 	}
 	if (outcome == FRONTIER_NO_WORKER)
-		barrier_warn();
-	barrier_renew_snapshot(query);
+		stale_tell_unmaintained();
+	if (waits)
+		barrier_renew_snapshot(query);
 	list_free(views);
 }
 
@@ -370,12 +362,12 @@ void
 barrier_wait_transaction(void)
 {
 	if (!IsolationUsesXactSnapshot() || FirstSnapshotSet || !IsTransactionState() ||
-	    !barrier_needed())
+	    RecoveryInProgress() || !barrier_needed())
 		return;
 	if (frontier_database(MyDatabaseId, false) == NULL && !catalog_installed())
 		return;
 	if (barrier_wait_all(barrier_staleness_ms) == FRONTIER_NO_WORKER)
-		barrier_warn();
+		stale_tell_unmaintained();
 }
 
 /*
@@ -464,7 +456,8 @@ freshet_wait_fresh(PG_FUNCTION_ARGS)
 		                errmsg("recovery is in progress"),
 		                errhint("Views are maintained on the primary server.")));
 	if (barrier_wait_all(0) == FRONTIER_NO_WORKER)
-		barrier_warn();
+		stale_tell_unmaintained();
+	stale_refuse_failed();
 
 	database = frontier_database(MyDatabaseId, true);
 	SpinLockAcquire(&database->lock);

@@ -24,7 +24,6 @@ extern void barrier_define_settings(void);
 extern bool barrier_needed(void);
 extern void barrier_wait_transaction(void);
 extern bool barrier_locked_by_me(Oid view);
-extern void barrier_warn(void);
 extern FrontierWait barrier_wait_view(Oid view, int64 staleness_ms);
 
 #endif /* FRESHET_BARRIER_H */

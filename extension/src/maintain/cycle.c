@@ -34,7 +34,9 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -107,6 +109,11 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		entry->dirty = true;
 	if (!entry->dirty)
 		return ACTION_NONE;
+	/* what made it fail may be gone; readers wait to see */
+	if (concerned && view->failures > 0)
+		view->retry_at_ms = RETRY_AT_ONCE;
+	if (entry->sits_out)
+		return ACTION_WAIT;
 	return cycle_may_rebuild(entry, now) ? ACTION_REBUILD : ACTION_WAIT;
 }
 
@@ -267,6 +274,7 @@ cycle_advance(Worker *worker, Cut *cut, uint64 own, bool persisted)
 	{
 		WorkerView *entry = lfirst(cell);
 
+		entry->sits_out = false;
 		cycle_show(worker, entry->view, !entry->view->adopted || entry->dirty,
 		           entry->view->retry_at_ms > RETRY_AT_ONCE);
 	}
@@ -356,6 +364,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	instr_time end;
 
 	worker->culprit = entry;
+	worker->culprit_since = GetCurrentTimestamp();
 	quarantine_enter(view->view);
 	if (view->plan->foreign)
 		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
@@ -623,6 +632,17 @@ cycle_retry_ms(int failures)
 	return Min((int64) RETRY_FIRST_MS << Min(failures, 16), RETRY_MOST_MS);
 }
 
+/* What the log calls a view; inside of a transaction. */
+static const char *
+cycle_view_name(Oid view)
+{
+	char *name = get_rel_name(view);
+
+	if (name == NULL)
+		return psprintf("%u", view);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), name);
+}
+
 /* Show why a view is behind, outside of a transaction. */
 void
 cycle_record_error(Oid view, ErrorData *error)
@@ -631,10 +651,11 @@ cycle_record_error(Oid view, ErrorData *error)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (ConditionalLockRelationOid(view, RowExclusiveLock))
 		catalog_view_set_error(view, unpack_sql_state(error->sqlerrcode), error->message);
+	ereport(LOG,
+	        (errmsg("materialized view %s falls behind: %s", cycle_view_name(view), error->message),
+	         error->detail ? errdetail_internal("%s", error->detail) : 0));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	ereport(LOG, (errmsg("materialized view %u falls behind: %s", view, error->message),
-	              error->detail ? errdetail_internal("%s", error->detail) : 0));
 }
 
 /* A view falls behind, says why, and is left alone for a while. */
@@ -651,11 +672,12 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 		view->retry_at_ms = cut_now_ms() + LOCK_TIMEOUT_RETRY_MS;
 	else
 		view->retry_at_ms = cut_now_ms() + cycle_retry_ms(view->failures++);
+	entry->sits_out = true;
 	view->queries = NIL;
 	foreach (cell, view->parts)
 		((MaintainedView *) lfirst(cell))->queries = NIL;
-	cycle_show(worker, view, true, true);
 	cycle_record_error(view->view, error);
+	cycle_show(worker, view, true, true);
 }
 
 /*
@@ -715,7 +737,13 @@ cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 	if (culprit != NULL && yielded)
 		cycle_view_yielded(worker, culprit);
 	else if (culprit != NULL)
+	{
+		/* it rests after a failure as after a success */
+		culprit->view->rebuild_us = GetCurrentTimestamp() - worker->culprit_since;
+		culprit->view->rebuild_at_ms =
+		    cut_now_ms() + culprit->view->rebuild_us * RECOMPUTE_REST / 1000;
 		cycle_view_failed(worker, culprit, error);
+	}
 }
 
 /* When something is due without anybody's commit; 0: nothing is. */

@@ -14,6 +14,7 @@
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
 #include "maintain/provide.h"
+#include "maintain/stale.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
 #include "maintain/worker.h"
@@ -97,6 +98,7 @@ init_define_settings(void)
 	    "A label of a table decides for it.", &auto_index_enabled, false, PGC_SIGHUP, 0, NULL, NULL,
 	    NULL);
 	barrier_define_settings();
+	stale_define_settings();
 	DefineCustomIntVariable(
 	    "freshet.max_cut_age", "Sets how long a cut may be held for a reader or subscriber.", NULL,
 	    &worker_max_cut_age, 3600, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);

@@ -468,8 +468,8 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		}
 		view_unload(entry->view);
 	}
-	/* a changed view gets another chance at once, and an error is to be cleared */
-	if (!keep && row->error != NULL)
+	/* a changed view gets another chance at once, and an error that is over is to be cleared */
+	if (row->error != NULL && (!keep || view->retry_at_ms == 0))
 		view->retry_at_ms = RETRY_AT_ONCE;
 	entry->view = view;
 	load_end(view);

@@ -67,6 +67,7 @@ typedef struct WorkerView
 	int64 locked_until_ms; /* somebody holds a lock: not before this time */
 	int locked_ms;         /* how long that is, growing */
 	int yields;            /* computations in a row broken off for others */
+	bool sits_out;         /* it has just made a cycle fail, which is done again without it */
 } WorkerView;
 
 typedef struct Worker
@@ -93,8 +94,9 @@ typedef struct Worker
 	bool resuming;          /* views are loaded for the first time, from a cut */
 	bool persisted;         /* cut is the committed one */
 	int64 persisted_at_ms;
-	int64 saved_at_ms;   /* the slot */
-	WorkerView *culprit; /* the view being worked on, for error handling */
+	int64 saved_at_ms;         /* the slot */
+	WorkerView *culprit;       /* the view being worked on, for error handling */
+	TimestampTz culprit_since; /* since when */
 } Worker;
 
 /* cycle.c */
