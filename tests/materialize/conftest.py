@@ -12,11 +12,12 @@ _numbers = itertools.count(1)
 class Place:
     """Connections whose search_path is the test's schema."""
 
-    def __init__(self, server, schema: str):
+    def __init__(self, server, schema: str, begun):
         self.server = server
         self.schema = schema
         self.options = f"'-csearch_path={schema}'"
         self.opened = []
+        self.begun = begun
 
     def psycopg(self, autocommit=True, door="materialize", **more):
         connection = self.server.psycopg(door, autocommit, options=self.options, **more)
@@ -46,15 +47,20 @@ class Place:
         finally:
             connection.close()
 
-    def soon(self, *statements, seconds=0.3):
-        """Run statements a little later."""
-        timer = threading.Timer(seconds, self.run, statements)
-        timer.start()
-        return timer
+    def soon(self, *statements):
+        """Run statements when a session of the test's listens to a subscription."""
+        def run():
+            self.wait_for("SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%freshet.wait(%%'"
+                          " AND pid <> pg_backend_pid() AND backend_start > %s", True, parameters=(self.begun,))
+            self.run(*statements)
 
-    def wait_for(self, query, wanted, seconds=60):
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def wait_for(self, query, wanted, seconds=60, parameters=None):
         deadline = time.monotonic() + seconds
-        while (found := self.value(query)) != wanted:
+        while (found := self.value(query, *parameters or ())) != wanted:
             assert time.monotonic() < deadline, f"{query}: {found!r}, not {wanted!r}"
             time.sleep(0.05)
 
@@ -64,7 +70,7 @@ def place(freshet):
     name = f"mz{next(_numbers)}"
     admin = freshet.psycopg("postgres")
     admin.execute(f"CREATE SCHEMA {name}")
-    place = Place(freshet, name)
+    place = Place(freshet, name, admin.execute("SELECT clock_timestamp()").fetchone()[0])
     yield place
     for connection in place.opened:
         connection.close()

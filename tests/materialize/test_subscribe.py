@@ -261,7 +261,7 @@ def test_dropped_target(t):
     connection = t.psycopg()
     stream = connection.cursor().stream("SUBSCRIBE t")
     next(stream), next(stream)
-    dropper = t.soon("DROP TABLE t", "CREATE TABLE t (k int)", seconds=0.1)
+    dropper = t.soon("DROP TABLE t", "CREATE TABLE t (k int)")
     with pytest.raises(psycopg.Error):
         next(stream)
     dropper.join()
@@ -311,8 +311,8 @@ def test_in_a_transaction_that_has_written(t):
 
 def test_statement_timeout_is_not_for_waiting(t):
     connection = t.psycopg()
-    connection.execute("SET statement_timeout = '400ms'")
-    writer = t.soon("INSERT INTO t VALUES (3, 'c')", seconds=1.5)
+    connection.execute("SET statement_timeout = '2s'")
+    writer = t.soon("SELECT pg_sleep(2.5)", "INSERT INTO t VALUES (3, 'c')")
     rows = []
     for row in connection.cursor().stream("SUBSCRIBE t"):
         rows.append(row)

@@ -82,11 +82,11 @@ def test_a_view_that_never_gets_through_says_so(pg, connection):
         with connection.transaction():
             connection.execute("LOCK TABLE t")
         assert time.monotonic() - started < 10
-    connection.execute("UPDATE pause SET seconds = 0")
     assert sqlstate(connection) == "55P03"
     assert connection.execute("SELECT count(*) FROM slow").fetchone() == (1,)
     assert "broken off" in connection.execute(
         "SELECT error FROM freshet.views WHERE view = 'slow'::regclass").fetchone()[0]
+    connection.execute("UPDATE pause SET seconds = 0")
     exact(connection)
     assert "canceling statement" not in pg.log.read_text()
 

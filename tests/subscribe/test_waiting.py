@@ -192,7 +192,7 @@ def test_left_behind():
         slow = server.psycopg2()
         slow_cursor = slow.cursor()
         slow_cursor.execute("SELECT freshet.subscribe('s', 't')")
-        idle = Waiter(server, "t", False, 6000)
+        idle = Waiter(server, "t", False, 60000)
         for i in range(40):
             cursor.execute("CREATE TABLE IF NOT EXISTS other (id int); INSERT INTO other VALUES (1)")
             time.sleep(0.1)
