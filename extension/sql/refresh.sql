@@ -150,6 +150,25 @@ SELECT count(*) FROM shares;
 SELECT freshet.verify('shares');
 RESET freshet.on_stale;
 
+-- an expression that the query protects, and what is made from the query does not: the query is left whole
+CREATE TABLE event (id int PRIMARY KEY, kind text, data text);
+INSERT INTO event VALUES (1, 'at', (now() + interval '1 hour')::text), (2, 'text', 'hello');
+CREATE MATERIALIZED VIEW coming AS
+SELECT id FROM event WHERE CASE WHEN kind = 'at' THEN data::timestamptz > now() ELSE true END;
+SELECT * FROM coming ORDER BY id;
+INSERT INTO event VALUES (3, 'text', 'there'), (4, 'at', 'infinity');
+SELECT * FROM coming ORDER BY id;
+SELECT freshet.verify('coming');
+SELECT strategy, reason, error FROM freshet.views WHERE view = 'coming'::regclass;
+-- unless it was the query itself that failed
+INSERT INTO event VALUES (5, 'at', 'never');
+SELECT count(*) FROM coming;
+DELETE FROM event WHERE kind = 'text' OR id = 5;
+SELECT * FROM coming ORDER BY id;
+SELECT freshet.wait_fresh() IS NOT NULL AS waited;
+SELECT * FROM coming ORDER BY id;
+SELECT strategy, error FROM freshet.views WHERE view = 'coming'::regclass;
+
 -- not maintained: as ever
 SELECT freshet.release('parts');
 INSERT INTO item VALUES (30, 5);

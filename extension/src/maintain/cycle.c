@@ -70,8 +70,13 @@
 #define LOCK_TIMEOUT_RETRY_MS 1000
 /* After giving way so often, one after the other, a view says so. */
 #define MOST_YIELDS 3
+/* After so many failures of delta queries, one after the other, a view's query is left whole. */
+#define MOST_UNFOLLOWED 3
 /* A cycle waits at most this long for the locks of a view. */
 #define LOCK_PATIENCE_MS 20
+
+/* Why it is (MaintainedView.given_up). */
+static const char unfollowed[] = "an expression that failed when its changes were computed";
 
 /* What a cycle does with a view. */
 typedef enum CycleAction
@@ -99,7 +104,8 @@ static CycleAction
 cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 {
 	MaintainedView *view = entry->view;
-	bool concerned = changed_concerns(view, changes) || now >= passes_at_ms(view);
+	bool changed = changed_concerns(view, changes);
+	bool concerned = changed || now >= passes_at_ms(view);
 
 	if (view->plan->clock && now >= view->clock_at_ms)
 		entry->dirty = true;
@@ -110,7 +116,7 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 	if (!entry->dirty)
 		return ACTION_NONE;
 	/* what made it fail may be gone; readers wait to see */
-	if (concerned && view->failures > 0)
+	if (changed && view->failures > 0)
 		view->retry_at_ms = RETRY_AT_ONCE;
 	if (entry->sits_out)
 		return ACTION_WAIT;
@@ -346,6 +352,12 @@ cycle_settle(Worker *worker)
 		entry->rebuilt = entry->dirty = false;
 		entry->view->adopted = true;
 		entry->view->retry_at_ms = 0;
+		if (entry->view->failures > 0 && entry->view->given_up == unfollowed)
+		{
+			/* it was the query itself that failed */
+			entry->view->given_up = NULL;
+			load_view_again(entry->view);
+		}
 		entry->view->failures = 0;
 		entry->yields = 0;
 		pg_atomic_write_u32(&entry->view->shared->wanted, 0);
@@ -365,6 +377,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 
 	worker->culprit = entry;
 	worker->culprit_since = GetCurrentTimestamp();
+	worker->culprit_follows = action == ACTION_FOLLOW;
 	quarantine_enter(view->view);
 	if (view->plan->foreign)
 		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
@@ -376,6 +389,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		action = cycle_may_rebuild(entry, cut_now_ms()) ? ACTION_REBUILD : ACTION_WAIT;
 	if (action == ACTION_WAIT)
 		entry->dirty = true;
+	worker->culprit_follows = false;
 	if (action == ACTION_REBUILD)
 	{
 		view_rebuild(view, cycle, &outcome);
@@ -406,11 +420,15 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	}
 	worker->culprit = NULL;
 	quarantine_done(view->view);
-	if (!view->tied && view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
+	if (action == ACTION_FOLLOW)
+		view->unfollowed = 0;
+	if (view->given_up == NULL)
 	{
 		/* planned again, it rests between its runs as others do */
-		view->tied = true;
-		load_view_again(view);
+		if (view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
+			view->given_up = "LIMIT at whose end rows tie";
+		if (view->given_up != NULL)
+			load_view_again(view);
 	}
 
 	view_publish(cycle, &outcome);
@@ -658,12 +676,22 @@ cycle_record_error(Oid view, ErrorData *error)
 	CommitTransactionCommand();
 }
 
+/* Plan a view's queries anew. */
+static void
+cycle_forget_queries(MaintainedView *view)
+{
+	ListCell *cell;
+
+	view->queries = NIL;
+	foreach (cell, view->parts)
+		((MaintainedView *) lfirst(cell))->queries = NIL;
+}
+
 /* A view falls behind, says why, and is left alone for a while. */
 void
 cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 {
 	MaintainedView *view = entry->view;
-	ListCell *cell;
 
 	view->adopted = false;
 	entry->dirty = true;
@@ -673,11 +701,54 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 	else
 		view->retry_at_ms = cut_now_ms() + cycle_retry_ms(view->failures++);
 	entry->sits_out = true;
-	view->queries = NIL;
-	foreach (cell, view->parts)
-		((MaintainedView *) lfirst(cell))->queries = NIL;
+	cycle_forget_queries(view);
 	cycle_record_error(view->view, error);
 	cycle_show(worker, view, true, true);
+}
+
+/*
+ * Could the error be of the delta queries alone? They may evaluate an expression
+ * where the view's query does not, behind a condition that protects it, say, and
+ * may be too large. What we or the machine did wrong is not.
+ */
+static bool
+cycle_of_delta_query(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * A query that was made from the view's failed. The cycle is done again with the
+ * view's own, which says whether that fails: once, or, after some failures or when
+ * it was computing the view anew that failed, from now on.
+ */
+static void
+cycle_view_unfollowed(Worker *worker, WorkerView *entry, const ErrorData *error)
+{
+	MaintainedView *view = entry->view;
+
+	if (!worker->culprit_follows || ++view->unfollowed >= MOST_UNFOLLOWED)
+	{
+		view->given_up = unfollowed;
+		load_view_again(view);
+	}
+	view->adopted = false;
+	entry->dirty = true;
+	cycle_forget_queries(view);
+	cycle_show(worker, view, true, false);
+	ereport(DEBUG1, (errmsg_internal("materialized view %u is computed anew: %s", view->view,
+	                                 error->message)));
 }
 
 /*
@@ -736,6 +807,8 @@ cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 	}
 	if (culprit != NULL && yielded)
 		cycle_view_yielded(worker, culprit);
+	else if (culprit != NULL && plan_follows(culprit->view->plan) && cycle_of_delta_query(error))
+		cycle_view_unfollowed(worker, culprit, error);
 	else if (culprit != NULL)
 	{
 		/* it rests after a failure as after a success */

@@ -391,6 +391,29 @@ load_lock(Oid view, FrontierView *shared)
 	return !OidIsValid(busy);
 }
 
+/* The note about a view that is not loaded, or NULL. */
+static UnloadedView *
+load_find_unloaded(List *unloaded, Oid view)
+{
+	ListCell *cell;
+
+	foreach (cell, unloaded)
+		if (((UnloadedView *) lfirst(cell))->view == view)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Why a view's query is left whole, as known from before; NULL: it is not. */
+static const char *
+load_given_up(Worker *worker, const WorkerView *entry, Oid view)
+{
+	const UnloadedView *unloaded = load_find_unloaded(worker->unloaded, view);
+
+	if (entry != NULL)
+		return entry->view->given_up;
+	return unloaded != NULL ? unloaded->given_up : NULL;
+}
+
 /*
  * Load one view of the catalog, or load it again; the caller has locked it.
  * Returns whether it is up to date with the catalogs; if not, something it
@@ -419,7 +442,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	shared = load_shared(row->view);
 	if (!load_lock(row->view, shared))
 		return false;
-	view = view_load(row->view, row->settings, entry != NULL && entry->view->tied);
+	view = view_load(row->view, row->settings, load_given_up(worker, entry, row->view));
 	if (view != NULL && view->plan->strategy == PLAN_NONE)
 	{
 		/* it was adopted when it could be followed, and may be so again */
@@ -601,18 +624,6 @@ load_listed(const Oid *views, int count, Oid view)
 	return false;
 }
 
-/* The note about a view that is not loaded, or NULL. */
-static UnloadedView *
-load_find_unloaded(List *unloaded, Oid view)
-{
-	ListCell *cell;
-
-	foreach (cell, unloaded)
-		if (((UnloadedView *) lfirst(cell))->view == view)
-			return lfirst(cell);
-	return NULL;
-}
-
 /* May a view whose loading failed be tried again? */
 static bool
 load_may_retry(Worker *worker, Oid view)
@@ -648,6 +659,8 @@ load_postpone(Worker *worker, Oid view, ErrorData *error)
 	if (error != NULL)
 	{
 		unloaded->retry_at_ms = cut_now_ms() + cycle_retry_ms(unloaded->failures++);
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			unloaded->given_up = "more columns to keep for it than a table can have";
 		cycle_record_error(view, error);
 	}
 	if (shared == NULL)

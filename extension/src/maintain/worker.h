@@ -51,6 +51,7 @@ typedef struct UnloadedView
 	Oid view;
 	int64 retry_at_ms; /* 0: it is but locked */
 	int failures;
+	const char *given_up; /* as MaintainedView.given_up */
 } UnloadedView;
 
 /* A view and what only the worker knows of it. */
@@ -97,6 +98,7 @@ typedef struct Worker
 	int64 saved_at_ms;         /* the slot */
 	WorkerView *culprit;       /* the view being worked on, for error handling */
 	TimestampTz culprit_since; /* since when */
+	bool culprit_follows;      /* by its delta queries */
 } Worker;
 
 /* cycle.c */

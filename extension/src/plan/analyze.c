@@ -497,6 +497,7 @@ plan_give_up(ViewPlan *plan, const char *reason)
 	plan->parts = NIL;
 	plan->obstacle = NULL;
 	plan->block = plan->query;
+	plan->clock |= plan_reads_clock((Node *) plan->query);
 	plan->reason = psprintf("the query has: %s", reason);
 }
 

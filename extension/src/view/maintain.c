@@ -84,11 +84,11 @@ view_check_rights(Node *node, void *context)
 
 /*
  * Load a view: plan it, in a memory context of its own. The caller is in a
- * transaction. Returns NULL if the view is gone or not populated. tied: the ends
- * of its limit tie again and again.
+ * transaction. Returns NULL if the view is gone or not populated. given_up: why its
+ * query is to be left whole, a string that stays; NULL: it is not.
  */
 MaintainedView *
-view_load(Oid oid, List *settings, bool tied)
+view_load(Oid oid, List *settings, const char *given_up)
 {
 	Relation relation = try_relation_open(oid, AccessShareLock);
 	MemoryContext context;
@@ -110,14 +110,13 @@ view_load(Oid oid, List *settings, bool tied)
 	role_compute(&role, relation->rd_rel->relowner, settings);
 	plan = plan_view(relation, settings);
 	(void) view_check_rights((Node *) plan->query, NULL);
-	tied &= plan->ties > 0;
-	if (tied)
-		plan_give_up(plan, "LIMIT at whose end rows tie");
+	if (given_up != NULL && plan->strategy != PLAN_NONE)
+		plan_give_up(plan, given_up);
 	(void) part_bind(plan, true);
 	role_restore(&role);
 	settings = view_differing_settings(settings);
 	view = view_make(oid, plan, settings, context);
-	view->tied = tied;
+	view->given_up = given_up;
 	foreach (cell, plan->parts)
 	{
 		PlanPart *part = lfirst(cell);

@@ -92,12 +92,14 @@ typedef struct MaintainedView
 	bool invalid;      /* a relation changed: plan again */
 	int64 retry_at_ms; /* 0: no error */
 	int failures;
-	int64 rebuild_at_ms; /* a costly recomputation waits until then */
-	int64 clock_at_ms;   /* next timer of a view that reads the clock */
-	int64 rebuild_us;    /* what the last recomputation took */
-	int ties;            /* runs one after the other in which a limit's end tied */
-	int64 ties_us;       /* what the view's query took then */
-	bool tied;           /* it did so too often: the query is left whole */
+	int64 rebuild_at_ms;  /* a costly recomputation waits until then */
+	int64 clock_at_ms;    /* next timer of a view that reads the clock */
+	int64 rebuild_us;     /* what the last recomputation took */
+	int ties;             /* runs one after the other in which a limit's end tied */
+	int64 ties_us;        /* what the view's query took then */
+	int unfollowed;       /* delta queries failed so often, one after the other, and the view's
+	                      * query did not */
+	const char *given_up; /* why the query is left whole though it could be followed, or NULL */
 
 	/* views that read the clock: see passes.c */
 	int64 passes_at_ms; /* until then, time changes nothing in its block */
@@ -148,7 +150,7 @@ typedef struct ViewOutcome
 	RelationChange *change; /* the view's own change, if has_readers */
 } ViewOutcome;
 
-extern MaintainedView *view_load(Oid view, List *settings, bool tied);
+extern MaintainedView *view_load(Oid view, List *settings, const char *given_up);
 extern void view_unload(MaintainedView *view);
 extern bool view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
 extern void view_rebuild(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
