@@ -36,7 +36,7 @@ VIEWS = [
     View("quotient", "SELECT k % 7 AS k, sum(1000 / (amount + 1)) AS q FROM facts GROUP BY 1"),
 ]
 
-ROWS = 30_000
+ROWS = 15_000
 
 
 def line(number: int, groups: int, amount: int | None = None) -> str:

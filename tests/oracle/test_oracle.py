@@ -1,7 +1,7 @@
 """Views stay exact under random interleaved transactions.
 
-FRESHET_ORACLE_SEED repeats one seed, FRESHET_ORACLE_SECONDS bounds the time spent on random ones. A
-seed that failed once goes into REGRESSIONS with the number of steps it needs.
+FRESHET_ORACLE_SEED repeats one seed, FRESHET_ORACLE_SECONDS bounds the time. A seed means nothing once the shapes or
+the workload have changed: what one shows becomes a shape, or a test of its own.
 """
 
 import os
@@ -14,11 +14,8 @@ from .compare import differences
 from .shapes import SCHEMA, SHAPES, creation_order
 from .workload import Workload
 
-SECONDS = float(os.environ.get("FRESHET_ORACLE_SECONDS", "60"))
+SECONDS = float(os.environ.get("FRESHET_ORACLE_SECONDS", "30"))
 SEED = os.environ.get("FRESHET_ORACLE_SEED")
-
-# (seed, steps)
-REGRESSIONS = [(1, 25)]
 
 
 @pytest.fixture
@@ -92,12 +89,6 @@ def run(connect, seed: int, steps: int | None, seconds: float | None) -> int:
     workload.close()
     checker.close()
     return done
-
-
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("seed, steps", REGRESSIONS)
-def test_seed_that_failed_once(database, seed, steps):
-    run(database, seed, steps, None)
 
 
 @pytest.mark.timeout(SECONDS + 180)

@@ -10,7 +10,7 @@ import pytest
 from .tpch import QUERIES, Tpch
 from .views import Views
 
-SCALE = float(os.environ.get("FRESHET_TPCH_SCALE", "0.1"))
+SCALE = float(os.environ.get("FRESHET_TPCH_SCALE", "0.01"))
 ROUNDS = int(os.environ.get("FRESHET_TPCH_ROUNDS", "2"))
 
 # How many are kept without running the whole query.

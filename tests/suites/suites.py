@@ -15,7 +15,7 @@ SUITES = [
                 environment={"PGDATABASE": "{database}"}),
     Python("alembic", "alembic==1.20.1",
            ("tests", "--dburi=postgresql+psycopg2://postgres@127.0.0.1:{port}/{database}"),
-           statements=("CREATE SCHEMA test_schema",), short=True),
+           statements=("CREATE SCHEMA test_schema",)),
     Python("sqlalchemy-psycopg2", "SQLAlchemy==2.1.9",
            ("test/dialect/postgresql", "test/dialect/test_suite.py",
             "--dburi=postgresql+psycopg2://postgres@127.0.0.1:{port}/{database}"), statements=ALCHEMY),
