@@ -80,6 +80,9 @@ init_define_settings(void)
 	                        "Superusers can have any number; some are kept for them.",
 	                        &frontier_max_pins_per_role, 256, 0, FRONTIER_MAX_PINS, PGC_SUSET, 0,
 	                        NULL, NULL, NULL);
+	DefineCustomIntVariable(
+	    "freshet.verify_patience", "Sets how long freshet.verify waits for a view that is behind.",
+	    NULL, &verify_patience_ms, 60000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
 	                         "freshet.adopt and freshet.release change it for a view.",
 	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -119,11 +119,13 @@ stale_tell(Oid view, FrontierWait outcome)
 void
 stale_refuse_failed(void)
 {
+	List *views = frontier_views_failed(MyDatabaseId);
 	ListCell *cell;
 
 	if (stale_action == STALE_IGNORE)
 		return;
-	foreach (cell, frontier_views_failed(MyDatabaseId))
+	list_sort(views, list_oid_cmp);
+	foreach (cell, views)
 		if (catalog_view_maintained(lfirst_oid(cell)))
 			stale_tell_failed(ERROR, lfirst_oid(cell));
 }

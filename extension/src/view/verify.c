@@ -35,10 +35,12 @@
 #include "delta/execute.h"
 #include "plan/plan.h"
 #include "view/catalog.h"
+#include "view/view.h"
 
-/* How long verify waits for a view that is behind, and for one in error. */
-#define VERIFY_WAIT_MS 60000
+/* How long verify waits at most for a view in error. */
 #define VERIFY_WAIT_ERROR_MS 2000
+
+int verify_patience_ms = 60000;
 
 PG_FUNCTION_INFO_V1(freshet_verify);
 
@@ -116,20 +118,27 @@ verify_compare(Relation view, List *settings, int64 at_ms)
 	return differing;
 }
 
-/* The view does not show the frontier's cut: say why. */
+/* The view does not show the frontier's cut: say since when, and why, as far as the user may know. */
 static void
-verify_behind(Relation view, const ViewRow *row)
+verify_behind(Relation view, const ViewRow *row, FrontierView *state)
 {
-	if (row->error != NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		                errmsg("materialized view \"%s\" is not up to date",
-		                       RelationGetRelationName(view)),
-		                errdetail("Its query failed: %s", row->error)));
+	int64 at_ms = (int64) pg_atomic_read_u64(&state->at_ms);
+	const char *why;
+
+	if (row->error != NULL && has_privs_of_role(GetUserId(), view->rd_rel->relowner))
+		why = psprintf("its query failed: %s", row->error);
+	else if (row->error != NULL)
+		why = "its query failed; its owner sees why in freshet.views";
+	else if (row->adopted)
+		why = "it was not brought to the current cut in time";
+	else
+		why = "it has not been computed yet";
 	ereport(ERROR,
 	        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 	         errmsg("materialized view \"%s\" is not up to date", RelationGetRelationName(view)),
-	         row->adopted ? errdetail("It was not brought to the current cut in time.")
-	                      : errdetail("It has not been adopted yet."),
+	         at_ms == 0 ? errdetail("It is behind because %s.", why)
+	                    : errdetail("It is behind since %s because %s.",
+	                                timestamptz_to_str(cut_timestamp(at_ms)), why),
 	         errhint("See freshet.views.")));
 }
 
@@ -144,7 +153,7 @@ verify_behind(Relation view, const ViewRow *row)
  * before the cut is read: the cut is then at least as new as that.
  */
 static Cut *
-verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, int *pin,
+verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, volatile int *pin,
                 List **settings)
 {
 	TransactionId xmin;
@@ -203,41 +212,40 @@ verify_maintained(Relation view)
 		         errhint("Add freshet to shared_preload_libraries and restart the server.")));
 	row = catalog_view(viewid);
 	verify_lock(view, row != NULL ? row->settings : NIL);
-	if (frontier_wait(database, state, frontier_completed_now(), VERIFY_WAIT_MS) ==
+	if (frontier_wait(database, state, frontier_completed_now(), verify_patience_ms) ==
 	    FRONTIER_NO_WORKER)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("freshet's worker is not running in this database"),
 		                errhint("See the server's log for the reason.")));
 
-	ConditionVariablePrepareToSleep(&database->moved);
-	for (;;)
-	{
-		int taken;
-
-		cut = verify_take_cut(database, state, viewid, &taken, &settings);
-		pin = taken;
-		if (cut != NULL)
-			break;
-		row = catalog_view(viewid);
-		if (row != NULL &&
-		    TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
-		                               row->error != NULL ? VERIFY_WAIT_ERROR_MS : VERIFY_WAIT_MS))
-			verify_behind(view, row);
-		if (row == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			                errmsg("materialized view \"%s\" is no longer maintained",
-			                       RelationGetRelationName(view))));
-		pg_atomic_write_u32(&state->wanted, 1);
-		frontier_wake_worker(database);
-		ConditionVariableTimedSleep(&database->moved, 100, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-
 	PG_TRY();
 	{
+		ConditionVariablePrepareToSleep(&database->moved);
+		for (;;)
+		{
+			cut = verify_take_cut(database, state, viewid, &pin, &settings);
+			if (cut != NULL)
+				break;
+			row = catalog_view(viewid);
+			if (row != NULL &&
+			    TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
+			                               row->error != NULL
+			                                   ? Min(verify_patience_ms, VERIFY_WAIT_ERROR_MS)
+			                                   : verify_patience_ms))
+				verify_behind(view, row, state);
+			if (row == NULL)
+				ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				                errmsg("materialized view \"%s\" is no longer maintained",
+				                       RelationGetRelationName(view))));
+			pg_atomic_write_u32(&state->wanted, 1);
+			frontier_wake_worker(database);
+			ConditionVariableTimedSleep(&database->moved, 100, PG_WAIT_EXTENSION);
+		}
+		ConditionVariableCancelSleep();
 		cut_push(cut);
 		differing = verify_compare(view, settings, cut->at_ms);
 		cut_pop();
+		cut_free(cut);
 		if (frontier_pin_lost(database, pin))
 			ereport(ERROR, (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
 			                errmsg("verifying \"%s\" took longer than freshet.max_cut_age",
@@ -248,10 +256,10 @@ verify_maintained(Relation view)
 		/* after an error, which may be caught within the transaction */
 		if (!under_cut)
 			cut_reset();
-		frontier_unpin(database, pin);
+		if (pin >= 0)
+			frontier_unpin(database, pin);
 	}
 	PG_END_TRY();
-	cut_free(cut);
 	return differing;
 }
 

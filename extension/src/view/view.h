@@ -150,6 +150,9 @@ typedef struct ViewOutcome
 	RelationChange *change; /* the view's own change, if has_readers */
 } ViewOutcome;
 
+/* GUC freshet.verify_patience */
+extern int verify_patience_ms;
+
 extern MaintainedView *view_load(Oid view, List *settings, const char *given_up);
 extern void view_unload(MaintainedView *view);
 extern bool view_follow(MaintainedView *view, ViewCycle *cycle, ViewOutcome *outcome);
