@@ -49,6 +49,8 @@
 #define LAUNCHER_MAX_REQUESTS 64
 #define LAUNCHER_FIRST_RETRY_MS 50
 #define LAUNCHER_LAST_RETRY_MS 60000
+/* A worker that ran for so long has not failed at its start: the next one comes at once. */
+#define LAUNCHER_STARTED_MS 1000
 #define LAUNCHER_POLL_MS 60000 /* pg_database may be updated by hand */
 #define LAUNCHER_SLOT_PREFIX "freshet_"
 
@@ -353,7 +355,7 @@ launcher_check_worker(LauncherDatabase *database)
 			database->failures = 0;
 			break;
 		case LAUNCHER_CRASHED:
-			if (TimestampDifferenceExceeds(database->started, now, LAUNCHER_LAST_RETRY_MS))
+			if (TimestampDifferenceExceeds(database->started, now, LAUNCHER_STARTED_MS))
 				database->failures = 0;
 			delay = (long) LAUNCHER_FIRST_RETRY_MS << Min(database->failures, 16);
 			database->failures++;
