@@ -161,7 +161,8 @@ test_subscribe(void)
 	CHECK(s.kind == MZ_SUBSCRIBE && strcmp(s.subscribe.target, "\"t\"") == 0);
 	CHECK(s.subscribe.snapshot && !s.subscribe.progress && s.subscribe.as_of == NULL);
 	s = parse(&arena, "TAIL materialize.public.\"T x\"");
-	CHECK(s.kind == MZ_SUBSCRIBE && strcmp(s.subscribe.target, "\"public\".\"T x\"") == 0);
+	CHECK(s.kind == MZ_SUBSCRIBE &&
+	      strcmp(s.subscribe.target, "\"materialize\".\"public\".\"T x\"") == 0);
 	s = parse(&arena,
 	          "SUBSCRIBE TO (SELECT a FROM t WHERE (b) = ')') ENVELOPE UPSERT (KEY (c, \"B\"))"
 	          " WITH (SNAPSHOT = false, PROGRESS) AS OF AT LEAST now() - interval '1s' UP TO 5");

@@ -10,6 +10,8 @@ from collections import Counter
 import psycopg
 import pytest
 
+from server.wire import Wire, query
+
 READERS = len(os.sched_getaffinity(0))
 
 
@@ -276,3 +278,42 @@ def test_definition_changes_for_all(t):
     for subscriber in subscribers:
         subscriber.thread.join(20)
         assert isinstance(subscriber.failure, psycopg.errors.ObjectNotInPrerequisiteState), subscriber.failure
+
+
+def slow_subscriber(t):
+    """One that has asked and does not read."""
+    wire = Wire(t.server.ports["materialize"])
+    wire.log_in(options=f"-csearch_path={t.schema}")
+    wire.send(query("SUBSCRIBE m"))
+    return wire
+
+
+def test_one_that_does_not_read_stops_nobody(t):
+    slow = [slow_subscriber(t) for _ in range(READERS)]
+    time.sleep(0.5)
+    fast = [Subscriber(t) for _ in range(READERS)]
+    for i in range(10):
+        t.run(f"UPDATE t SET v = repeat('{i}', 20000)")
+    t.run("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(1000, 20000) g", "INSERT INTO t VALUES (-2, 'end')")
+    for subscriber in fast:
+        subscriber.thread.join(30)
+        assert not subscriber.thread.is_alive() and subscriber.failure is None
+    for wire in slow:
+        wire.socket.close()
+
+
+def test_a_change_while_a_snapshot_is_under_way(t):
+    """It comes behind the snapshot, not with the next change."""
+    t.run("INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(100, 30000) g")
+    early = [Subscriber(t) for _ in range(2 * READERS)]
+    late = [slow_subscriber(t) for _ in range(2 * READERS)]
+    time.sleep(1)
+    t.run("INSERT INTO t VALUES (-2, 'end')")
+    for subscriber in early:
+        subscriber.thread.join(30)
+        assert not subscriber.thread.is_alive() and subscriber.failure is None
+    for wire in late:
+        with wire:
+            tail = b""
+            while not tail.endswith(b"-2\0\0\0\3end"):
+                tail = tail[-16:] + wire.socket.recv(1 << 20)

@@ -498,3 +498,45 @@ def test_nothing_is_left_behind(freshet):
         with Wire(freshet.ports["materialize"]) as wire:
             wire.log_in()
     system.wait_until(lambda: descriptors_of(freshet.process.pid) <= before, 10)
+
+
+@pytest.mark.parametrize("door", ["postgres", "materialize"])
+def test_what_stands_before_a_half_close_is_done_and_answered(freshet, door):
+    admin = freshet.psycopg()
+    admin.execute("CREATE TABLE left_behind (a int)")
+    insert = "INSERT INTO left_behind VALUES (1)"
+    with Wire(freshet.ports[door]) as wire:
+        wire.log_in()
+        # the statement of the dialect holds the others up
+        wire.send(query("SHOW TABLES"), *[query(insert)] * 20, query("SELECT pg_sleep(0.1)"),
+                  *[parse(insert) + bind() + execute() + SYNC] * 20, message("X"))
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert [kinds(wire.until("Z"))[-2:] for _ in range(42)] == ["CZ"] * 42
+        assert wire.at_end()
+    for last in (message("X"), b""):
+        with Wire(freshet.ports[door]) as wire:
+            wire.send(startup(user="postgres", database="materialize"), query("SELECT pg_sleep(0.1)"),
+                      query(insert), last)
+    deadline = time.monotonic() + 20
+    while admin.execute("SELECT count(*) FROM left_behind").fetchone()[0] != 42:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    admin.execute("DROP TABLE left_behind")
+    admin.close()
+
+
+def test_a_subscriber_that_half_closes_gets_what_there_is(freshet):
+    """Whether it is still there nobody can know while nothing changes, so it does not wait."""
+    admin = freshet.psycopg()
+    admin.execute("CREATE TABLE left_behind AS SELECT generate_series(1, 3) a")
+    with Wire(freshet.ports["materialize"]) as wire:
+        wire.log_in()
+        wire.send(query("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE left_behind"), query("FETCH ALL c; COMMIT"),
+                  query("SUBSCRIBE left_behind"))
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert [kinds(wire.until("Z")) for _ in range(2)] == ["CCZ", "TDDDCCZ"]
+        answers = wire.until("E")
+        assert kinds(answers) == "TDDDE" and fields(answers[-1][1])["C"] == "08006"
+        assert wire.at_end()
+    admin.execute("DROP TABLE left_behind")
+    admin.close()

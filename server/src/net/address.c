@@ -99,3 +99,12 @@ address_is_any(const struct sockaddr *sockaddr)
 		return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *) sockaddr)->sin6_addr);
 	return false;
 }
+
+/* The port of an address of TCP. */
+int
+address_port(const struct sockaddr *address)
+{
+	return ntohs(address->sa_family == AF_INET6
+	                 ? ((const struct sockaddr_in6 *) (const void *) address)->sin6_port
+	                 : ((const struct sockaddr_in *) (const void *) address)->sin_port);
+}

@@ -24,6 +24,7 @@ typedef struct Address
 extern bool address_unix(Address *address, const char *directory, int port);
 extern bool address_tcp(Address *address, const char *host, int port, const char **problem);
 extern bool address_is_unix(const Address *address);
+extern int address_port(const struct sockaddr *address);
 extern bool address_is_loopback(const struct sockaddr *sockaddr);
 extern bool address_is_any(const struct sockaddr *sockaddr);
 

@@ -57,6 +57,7 @@ struct Stream
 	bool writing;
 	bool reading;
 	bool over_high;
+	bool ending; /* our end is closed when all is sent */
 	bool finishing;
 	bool closing;
 	int broken; /* libuv's error; bytes were lost, and no more are sent */
@@ -407,6 +408,33 @@ shut_down(Stream *stream)
 		stream_close(stream);
 }
 
+/* Our end is closed; the peer's end tells the rest. */
+static void
+end_done(uv_shutdown_t *request, int status)
+{
+	(void) request;
+	(void) status;
+}
+
+/* Close our end, once everything is sent. */
+static void
+end_if_sent(Stream *stream)
+{
+	if (!stream->ending || stream->writing || stream->queued.length > 0 || stream->closing)
+		return;
+	stream->ending = false;
+	stream->shutting_down.data = stream;
+	uv_shutdown(&stream->shutting_down, &stream->uv.stream, end_done);
+}
+
+/* See stream.h. */
+void
+stream_end(Stream *stream)
+{
+	stream->ending = true;
+	end_if_sent(stream);
+}
+
 /* What was being sent is sent, or the connection broke. */
 static void
 write_done(uv_write_t *request, int status)
@@ -429,6 +457,7 @@ write_done(uv_write_t *request, int status)
 			shut_down(stream);
 		return;
 	}
+	end_if_sent(stream);
 	if (stream->over_high && stream_backlog(stream) <= stream->low)
 	{
 		stream->over_high = false;

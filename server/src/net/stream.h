@@ -63,5 +63,7 @@ extern uint64_t stream_network(const Stream *stream);
 extern bool stream_hung_up(const Stream *stream);
 extern void stream_close(Stream *stream);
 extern void stream_finish(Stream *stream);
+/* Send what waits, then nothing more: the peer sees the end, and is still read. */
+extern void stream_end(Stream *stream);
 
 #endif /* FRESHET_STREAM_H */

@@ -26,6 +26,8 @@
  *	  reading only to notice that the client went away.
  *	- ParameterStatus (S) and NotificationResponse (A) of the backend always go
  *	  straight to the client, in control or not.
+ *	- A client that has closed its end gets all it sent before done and answered, as by
+ *	  PostgreSQL: nobody can tell it from one that is gone.
  *	- `close` is the last call; it comes exactly once after `open`, whether the
  *	  client vanished, the backend did, or the server stops. If the dialect had
  *	  control, the session also asks PostgreSQL to cancel what is running.
@@ -115,6 +117,12 @@ typedef struct Dialect
 	 * taken, Flush aside. It stays where it is, and is shown again when more comes.
 	 */
 	void (*behind)(void *self, const WireMessage *message);
+
+	/*
+	 * In control: the client sends nothing more, and may be gone; told more than once. What
+	 * may never come is not to be waited for.
+	 */
+	void (*left)(void *self);
 
 	/*
 	 * Not in control but watching: a ReadyForQuery with this transaction status

@@ -68,7 +68,10 @@ door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, const Dialec
 	if (*status == 0)
 		*status = uv_listen((uv_stream_t *) &listener->tcp, DOOR_BACKLOG, knock);
 	if (*status == 0)
+	{
+		server->ports[door] = address_port((const struct sockaddr *) &address->remote);
 		return listener;
+	}
 	uv_close((uv_handle_t *) &listener->tcp, free_listener);
 	return NULL;
 }

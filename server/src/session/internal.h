@@ -105,6 +105,10 @@ struct Session
 	char transaction;
 	bool standard_strings;
 	bool client_paused;
+	bool client_left;  /* it sends nothing more */
+	bool client_lost;  /* nor takes anything */
+	bool backend_told; /* ... and the backend knows that nothing more comes */
+	size_t discarded;  /* answers for a client that is lost */
 
 	/* The dialect. */
 	const Dialect *dialect;
@@ -142,6 +146,7 @@ extern void startup_connected(Session *session, int status);
 extern void relay_client(Session *session, const char *bytes, size_t count);
 extern void relay_backend(Session *session, const char *bytes, size_t count);
 extern void relay_continue(Session *session);
+extern void relay_client_left(Session *session);
 extern void relay_flush_run(Session *session);
 extern void relay_forget_reading(Session *session);
 

@@ -263,6 +263,27 @@ show_behind(Session *session)
 		stream_uncork(session->client);
 }
 
+/*
+ * The client has closed its end. What it has sent is still done and answered; then the
+ * backend is told, which ends when it comes to that.
+ */
+void
+relay_client_left(Session *session)
+{
+	if (!session->client_left || session->phase != SESSION_RELAYING || session->backend_told ||
+	    session->held)
+		return;
+	if (!session->controlled)
+	{
+		session->backend_told = true;
+		stream_end(session->backend);
+	}
+	else if (session->client_lost)
+		session_close(session);
+	else
+		session->dialect->left(session->dialect_self);
+}
+
 /* Bytes of the client. */
 void
 relay_client(Session *session, const char *bytes, size_t count)
@@ -302,6 +323,7 @@ relay_continue(Session *session)
 		show_behind(session);
 	}
 	balance_client(session);
+	relay_client_left(session);
 }
 
 /* Write what was walked and not yet forwarded to the client. */
@@ -520,6 +542,13 @@ relay_backend(Session *session, const char *bytes, size_t count)
 		stream_uncork(client);
 	if (stream_backlog(session->client) > SESSION_HIGH_WATER)
 		stream_pause(session->backend);
-	if (session->held || session->client_paused || session->input.length > 0)
+	/* PostgreSQL itself ends when it cannot write; a little fits into its socket */
+	if (session->client_lost && (session->discarded += count) > SESSION_HIGH_WATER)
+	{
+		session_close(session);
+		return;
+	}
+	if (session->held || session->client_paused || session->input.length > 0 ||
+	    session->client_left)
 		relay_continue(session);
 }

@@ -41,8 +41,9 @@ typedef struct SessionServer
 	Address backend;
 	Address password_backend;
 	bool has_password_backend;
-	char **trusted_roles; /* NULL at the end */
-	const bool *trusting; /* by door: may they enter so? */
+	char **trusted_roles;  /* NULL at the end */
+	const bool *trusting;  /* by door: may they enter so? */
+	int ports[DOOR_COUNT]; /* 0: not open */
 	int max_connections;
 	DatabaseAlias *aliases;
 	size_t alias_count;

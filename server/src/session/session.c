@@ -25,7 +25,10 @@ static const StreamEvents client_events = {client_read, client_ended, client_dra
 const StreamEvents session_backend_events = {backend_read, backend_ended, backend_drained,
                                              backend_connected};
 
-/* Has the client of any session that is not being read gone away? */
+/*
+ * Has the client of a session that is not being read gone away, while a dialect waits?
+ * PostgreSQL comes to the end of what it was sent.
+ */
 static void
 sweep(uv_timer_t *timer)
 {
@@ -36,8 +39,8 @@ sweep(uv_timer_t *timer)
 	{
 		Session *next = session->next;
 
-		if (session->client_paused && stream_hung_up(session->client))
-			client_ended(session, 0);
+		if (session->client_paused && session->controlled && stream_hung_up(session->client))
+			session_close(session);
 		session = next;
 	}
 }
@@ -203,12 +206,30 @@ client_read(void *owner, const char *bytes, size_t count)
 	}
 }
 
-/* The client is gone: so is the session, at once. */
+/* The client has closed its end (0), or is gone; what it sent before is dealt with. */
 static void
 client_ended(void *owner, int status)
 {
-	(void) status;
-	session_close(owner);
+	Session *session = owner;
+	bool begun = session->phase == SESSION_RELAYING ||
+	             (session->phase != SESSION_STARTUP && session->phase != SESSION_CANCELLING &&
+	              session->input.length > 0);
+
+	if (session->phase == SESSION_CLOSED)
+		return;
+	if (!begun || (status != 0 && session->controlled))
+	{
+		session_close(session);
+		return;
+	}
+	session->client_left = true;
+	if (status != 0)
+	{
+		session->client_lost = true;
+		if (session->backend != NULL && session->phase == SESSION_RELAYING)
+			stream_resume(session->backend);
+	}
+	relay_client_left(session);
 }
 
 /* Something happened that the dialect waits for, if it has control. */
@@ -277,6 +298,13 @@ SessionDoor
 session_door(const Session *session)
 {
 	return session->door;
+}
+
+/* The port of a door; 0: it is not open. */
+int
+session_door_port(const Session *session, SessionDoor door)
+{
+	return session->loop->server->ports[door];
 }
 
 /* The database the backend is in. */

@@ -43,6 +43,7 @@ typedef enum SessionDoor
 
 /* Who and where. Valid from the first `read` to `close`. */
 extern SessionDoor session_door(const Session *session);
+extern int session_door_port(const Session *session, SessionDoor door);
 extern const char *session_database(const Session *session);
 extern bool session_standard_strings(const Session *session);
 

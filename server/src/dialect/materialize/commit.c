@@ -204,6 +204,25 @@ commit_passes(Materialize *mz, const WireMessage *message, bool settled)
 		watch->has_ddl = watch->has_begin = false;
 }
 
+/* Say once to a client what becomes of its DDL here. */
+void
+commit_tell(Materialize *mz)
+{
+	int port = session_door_port(mz->session, DOOR_POSTGRES);
+	WireError notice = {.severity = "NOTICE",
+	                    .sqlstate = "00000",
+	                    .message =
+	                        "DDL that opens a transaction block is committed at once on this port"};
+
+	if (mz->commit.told)
+		return;
+	mz->commit.told = true;
+	if (port > 0)
+		notice.hint =
+		    arena_printf(&mz->memory, "Where DDL is to wait for COMMIT, use port %d.", port);
+	task_notice(mz, &notice);
+}
+
 /* COMMIT AND CHAIN is done. */
 static void
 chained(Materialize *mz)
@@ -233,6 +252,7 @@ settled(Materialize *mz)
 		task_done(mz, NULL);
 		return;
 	}
+	commit_tell(mz);
 	flight_begin(mz);
 	flight_statement(mz, "COMMIT AND CHAIN", ANSWER_SILENT);
 	flight_send(mz, FLIGHT_SYNC, chained);

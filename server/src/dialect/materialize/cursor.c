@@ -175,6 +175,21 @@ take_timeout(Materialize *mz, const char *milliseconds)
 	return true;
 }
 
+/* FETCH of a cursor of PostgreSQL's, which never waits, or of none. */
+static void
+fetch_pass(Materialize *mz, const MzFetch *fetch)
+{
+	if (mz->status == 'I')
+	{
+		cursor_missing(mz, fetch->cursor);
+		return;
+	}
+	mz->statement.kind = MZ_REWRITTEN;
+	mz->statement.rewritten = fetch->plain;
+	mz->statement.in_place = true;
+	task_pass(mz);
+}
+
 /* FETCH: it is known what stands, and how long to wait. */
 static void
 fetch_looked(Materialize *mz)
@@ -188,10 +203,7 @@ fetch_looked(Materialize *mz)
 	else if (!is_true(mz, 0))
 	{
 		mz->run = (Run){0};
-		if (fetch->timeout != NULL)
-			cursor_missing(mz, fetch->cursor);
-		else
-			task_pass(mz);
+		fetch_pass(mz, fetch);
 	}
 	else if (stream->portal_open && !is_true(mz, 1))
 	{
@@ -216,7 +228,7 @@ cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int forma
 
 	if (cursor == NULL || mz->status == 'I')
 	{
-		cursor_missing(mz, fetch->cursor);
+		fetch_pass(mz, fetch);
 		return;
 	}
 	if (fetch->backward)

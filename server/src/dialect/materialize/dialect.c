@@ -12,12 +12,9 @@
 
 #include "dialect/materialize/materialize.h"
 
-/* What statements of Materialize cannot do without. */
-#define MATERIALIZE_WORDS "SUBSCRIBE", "TAIL", "SHOW", "SOURCE", "CLUSTER", "RETAIN", "TIMEOUT"
-
-static const char *const any_door_words[] = {MATERIALIZE_WORDS, NULL};
+static const char *const any_door_words[] = {MZ_WORDS, NULL};
 /* on the door of its own a block's first statement is looked for as well */
-static const char *const own_door_words[] = {MATERIALIZE_WORDS, "BEGIN", "START", NULL};
+static const char *const own_door_words[] = {MZ_WORDS, MZ_HEAD_WORDS, "BEGIN", "START", NULL};
 
 /* Milliseconds after which a cancel that had no effect is asked for again. */
 #define CANCEL_AGAIN 250
@@ -186,6 +183,8 @@ materialize_timer(void *self)
 		cancel_flight(mz);
 	else if (mz->leaving)
 		session_timer(mz->session, CANCEL_AGAIN);
+	else if (mz->left && stream_endless(mz) && flight_waiting(mz))
+		stream_end_without_client(mz);
 }
 
 /* The client has taken what waited for it. */
@@ -238,6 +237,22 @@ materialize_behind(void *self, const WireMessage *message)
 		session_timer(mz->session, CANCEL_AGAIN);
 }
 
+/*
+ * The client sends nothing more. It still gets what there is; but nobody would notice that
+ * it is gone while nothing is sent to it.
+ */
+static void
+materialize_left(void *self)
+{
+	Materialize *mz = self;
+
+	if (mz->left)
+		return;
+	mz->left = true;
+	if (mz->resume == NULL)
+		session_timer(mz->session, CANCEL_AGAIN);
+}
+
 /* A ReadyForQuery went to the client. */
 static void
 materialize_ready(void *self, char status)
@@ -260,7 +275,7 @@ materialize_ready(void *self, char status)
 		.backend_header = materialize_backend_header,                                              \
 		.backend_message = materialize_backend_message, .timer = materialize_timer,                \
 		.drained = materialize_drained, .cancel = materialize_cancel,                              \
-		.behind = materialize_behind, .ready = materialize_ready                                   \
+		.behind = materialize_behind, .left = materialize_left, .ready = materialize_ready         \
 	}
 
 const Dialect materialize_dialect = MATERIALIZE_DIALECT(any_door_words);

@@ -224,6 +224,8 @@ parse_one(Materialize *mz, Arena *arena, const char *text, MzStatement *statemen
 	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) &&
 	    !cursor_concerned(mz, &statement->fetch))
 		statement->kind = MZ_OTHER;
+	if (statement->own_door && session_door(mz->session) != DOOR_MATERIALIZE)
+		statement->kind = MZ_OTHER;
 }
 
 /* A Parse as a statement of ours, or what it replaces; NULL: neither, or not well formed. */
@@ -485,6 +487,8 @@ take_parse(Materialize *mz, Prepared *prepared)
 			send_parse(mz, prepared->text);
 			break;
 		case MZ_REWRITTEN:
+			if (statement->notice != NULL)
+				task_notice_text(mz, statement->notice);
 			if (statement->in_place)
 				flight_place(mz, "", 0, statement->rewritten, statement->at);
 			send_parse(mz, statement->rewritten);
@@ -501,8 +505,8 @@ take_parse(Materialize *mz, Prepared *prepared)
 			send_stand_in(mz, statement->fetch.plain);
 			break;
 		default:
-			/* of MZ_ERROR too: Execute raises it */
-			send_stand_in(mz, "");
+			/* of MZ_ERROR too: Execute raises it. A failed block refuses a SELECT, and not this */
+			send_stand_in(mz, session_transaction(mz->session) == 'E' ? "SELECT" : "");
 			break;
 	}
 }

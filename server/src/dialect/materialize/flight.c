@@ -59,6 +59,14 @@ flight_begin(Materialize *mz)
 	memset(&mz->flight, 0, sizeof(mz->flight));
 	mz->flight.out = out;
 	mz->flight.owed = owed;
+	if (mz->unnamed_due)
+	{
+		mz->unnamed_due = false;
+		flight_close(mz, 'S', "");
+		/* of a failed block the portals are still there, and fail */
+		if (mz->status != 'E')
+			flight_close(mz, 'P', "");
+	}
 }
 
 /* A statement of the client's may have dropped what the dialect has prepared. */

@@ -220,6 +220,8 @@ extern void stream_read(Materialize *mz);
 extern void
 stream_drop(Materialize *mz, Stream *stream, FlightEnd end, void (*then)(Materialize *mz));
 extern bool stream_wait_ends(const Materialize *mz);
+extern bool stream_endless(const Materialize *mz);
+extern void stream_end_without_client(Materialize *mz);
 extern BackendRoute stream_copy_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute stream_copy_message(Materialize *mz, const WireMessage *message);
 extern uint64_t stream_clock(void);
@@ -243,7 +245,8 @@ typedef struct ShareMember
 	Materialize *previous;
 	Materialize *next;
 	SharePlace place;
-	Buffer behind; /* what the reader has read while it catches up */
+	bool reads_once; /* by itself, what it cannot be given */
+	Buffer behind;   /* what the reader has read while it catches up */
 	uint64_t behind_rows;
 } ShareMember;
 
@@ -301,6 +304,7 @@ extern void task_execute(Materialize *mz, bool resume, void (*begin)(Materialize
 extern void task_statement(Materialize *mz, const MzStatement *statement);
 extern void task_pass(Materialize *mz);
 extern void task_notice(Materialize *mz, const WireError *notice);
+extern void task_notice_text(Materialize *mz, const char *message);
 extern void task_done(Materialize *mz, const char *tag);
 extern void task_failed(Materialize *mz);
 extern void
@@ -356,6 +360,7 @@ extern void cursor_forget_all(Materialize *mz);
 typedef struct CommitWatch
 {
 	bool begun;    /* the block holds nothing but its BEGIN */
+	bool told;     /* the client knows that its DDL is committed */
 	bool pending;  /* the flight's statement is DDL that is to be committed */
 	bool executed; /* something since all was settled last, and no transaction was open */
 	bool has_ddl;  /* the last DDL that was parsed has this name */
@@ -370,6 +375,7 @@ extern void commit_taken(Materialize *mz);
 extern bool commit_may(const Materialize *mz, const char *text, size_t length);
 extern bool commit_at_once(const Materialize *mz, const MzReading *reading);
 extern void commit_take_sync(Materialize *mz);
+extern void commit_tell(Materialize *mz);
 extern void commit_ready(Materialize *mz, char status);
 
 /* ---- sources: source.c ---- */
@@ -404,6 +410,7 @@ struct Materialize
 	TaskKind task;
 	bool cancelled;  /* the client has asked for it */
 	bool leaving;    /* by closing the portal it waits for */
+	bool left;       /* it sends nothing more, and may be gone */
 	bool cancelling; /* PostgreSQL was asked and has not acted yet */
 	MzError error;
 	char status; /* of the last ReadyForQuery seen in control */
@@ -413,7 +420,8 @@ struct Materialize
 	size_t piece;                /* the statement of it that is next */
 	const char *statement_start; /* where the one before begins, and that in characters from 1 */
 	size_t statement_at;
-	bool implicit; /* a block of our own around its statements */
+	bool implicit;    /* a block of our own around its statements */
+	bool unnamed_due; /* a Query ends the unnamed statement and portal */
 	bool failed;
 	bool at_once; /* the statement is DDL first in its block: commit it */
 

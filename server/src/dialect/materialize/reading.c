@@ -80,6 +80,8 @@ reading_query(Materialize *mz, const char *text)
 		if ((statement.kind == MZ_FETCH || statement.kind == MZ_CLOSE) && !declares &&
 		    !cursor_concerned(mz, &statement.fetch))
 			statement.kind = MZ_OTHER;
+		if (statement.own_door && session_door(mz->session) != DOOR_MATERIALIZE)
+			statement.kind = MZ_OTHER;
 		reading->concerned |= statement.kind != MZ_OTHER;
 		reading_add(reading, slice, statement.kind != MZ_OTHER ? &statement : NULL);
 	}

@@ -42,8 +42,7 @@ struct Share
 	char *key;
 	Materialize *members;
 	Materialize *reader;
-	bool open;      /* what is being read will be handed on */
-	bool too_large; /* or is more than is kept */
+	bool open; /* what is being read will be handed on */
 	Buffer batch;
 	char *position; /* NULL: not known yet */
 };
@@ -127,7 +126,7 @@ share_dissolve(Share *share)
 	while (share->members != NULL)
 	{
 		Materialize *mz = share->members;
-		bool waits = mz->share.place == SHARE_WAITING;
+		bool waits = mz->share.place == SHARE_WAITING || mz->share.place == SHARE_LISTENING;
 
 		share_step_out(mz);
 		share_unlink(mz);
@@ -253,15 +252,19 @@ share_enter(Materialize *mz)
 
 	if (stream->sharing == NULL || stream->subscribe.progress || stream->frontier[0] == '\0' ||
 	    stream->finished || run->mode == RUN_FETCH || run->limit >= 0 || run->has_deadline ||
-	    mz->status != 'I' || mz->leaving)
+	    mz->status != 'I' || mz->leaving || mz->left)
 		return false;
 	if (member->share == NULL)
 		share_join(mz);
-	if (member->place == SHARE_ALONE && member->share->open)
+	if (member->place == SHARE_ALONE && member->share->open && !member->reads_once)
 	{
 		member->place = SHARE_WAITING;
-		share_rest(mz);
+		if (member->share->position != NULL)
+			share_rest(mz);
+		else
+			share_wake(mz);
 	}
+	member->reads_once = false;
 	return member->place == SHARE_WAITING;
 }
 
@@ -277,7 +280,6 @@ share_begin(Materialize *mz)
 	if (mz->share.place != SHARE_READER)
 		return;
 	share->open = share->members != mz || mz->share.next != NULL;
-	share->too_large = false;
 	buffer_clear(&share->batch);
 	if (share->open)
 		flight_call(mz, CALL_POSITION, mz->run.stream->name, NULL, ANSWER_VALUES);
@@ -285,29 +287,36 @@ share_begin(Materialize *mz)
 		share_set_position(&share->position, NULL);
 }
 
-/* Is a message of the reading, with so long a body, to be handed on? */
+/*
+ * Is a message of the reading, with so long a body, to be handed on? Not if that is more
+ * than is kept, nor if the reader's client is slow to take it: then nobody waits for the
+ * rest, and all go on by themselves. The backend is not held up before that is noticed.
+ */
 bool
 share_wants(Materialize *mz, uint32_t length)
 {
 	Share *share = mz->share.share;
 
-	if (mz->share.place != SHARE_READER || !share->open || share->too_large)
+	if (mz->share.place != SHARE_READER || !share->open)
 		return false;
-	if (share->batch.length + WIRE_HEADER + length > SESSION_HIGH_WATER)
-	{
-		share->too_large = true;
-		buffer_free(&share->batch);
-		return false;
-	}
-	return true;
+	if (share->batch.length + WIRE_HEADER + length <= SESSION_HIGH_WATER &&
+	    session_client_backlog(mz->session) <= SESSION_LOW_WATER)
+		return true;
+	share_dissolve(share);
+	return false;
 }
 
 /* Keep a message of the reading for the others. */
 void
 share_keep(Materialize *mz, char type, const char *body, size_t length)
 {
-	Buffer *batch = &mz->share.share->batch;
-	size_t begun = wire_begin(batch, type);
+	Buffer *batch;
+	size_t begun;
+
+	if (mz->share.place != SHARE_READER)
+		return;
+	batch = &mz->share.share->batch;
+	begun = wire_begin(batch, type);
 
 	wire_add_bytes(batch, body, length);
 	wire_end(batch, begun);
@@ -317,7 +326,7 @@ share_keep(Materialize *mz, char type, const char *body, size_t length)
 static void
 share_give(Materialize *mz, const Share *share, uint64_t rows)
 {
-	if (share->too_large || session_client_midway(mz->session))
+	if (session_client_midway(mz->session))
 	{
 		share_step_out(mz);
 		share_wake(mz);
@@ -340,7 +349,7 @@ share_give_later(Materialize *mz, const Share *share, uint64_t rows)
 {
 	ShareMember *member = &mz->share;
 
-	if (share->too_large || member->behind.length + share->batch.length > SESSION_HIGH_WATER)
+	if (member->behind.length + share->batch.length > SESSION_HIGH_WATER)
 	{
 		share_step_out(mz);
 		return;
@@ -432,12 +441,20 @@ share_told(Materialize *mz)
 {
 	if (share_failed(mz))
 		return;
-	if (mz->leaving)
+	if (mz->leaving || mz->left)
 		share_leave(mz);
 	if (!share_waits(mz))
 		stream_run(mz);
 	else if (mz->share.place == SHARE_WAITING && mz->share.share->position != NULL)
 		share_catch_up(mz);
+	else if (mz->share.place == SHARE_WAITING && mz->flight.values[0] != NULL &&
+	         mz->flight.values[0][0] == 't')
+	{
+		/* the reader has read this change before it kept anything, and reads nothing now */
+		mz->share.place = SHARE_ALONE;
+		mz->share.reads_once = true;
+		stream_run(mz);
+	}
 	else
 		share_rest(mz);
 }

@@ -31,6 +31,11 @@
 	" COLUMNS relation pg_catalog.oid, source bigint, kind text, schema pg_catalog.oid,"           \
 	" name text, create_sql text, parent text) x)"
 
+/* The oid of the first schema of search_path; NULL: there is none. A name is not a regnamespace's text. */
+#define CURRENT_SCHEMA                                                                             \
+	"(SELECT ns.oid FROM pg_catalog.pg_namespace ns"                                               \
+	" WHERE ns.nspname OPERATOR(pg_catalog.=) pg_catalog.current_schema())"
+
 #define COMMENT_OF(object, catalog) "coalesce(obj_description(" object ", '" catalog "'), '')"
 
 typedef struct ShowForm
@@ -334,7 +339,7 @@ show_form(Arena *arena, SqlLexer *lexer, MzStatement *statement, const ShowForm 
 	if (!show_filter(arena, lexer, statement, &filter))
 		return true;
 	if (form->scope != NULL && !scoped)
-		text_append(&filter, " AND schema_id = current_schema()::pg_catalog.regnamespace");
+		text_append(&filter, " AND schema_id OPERATOR(pg_catalog.=) " CURRENT_SCHEMA);
 
 	text_init(&sql, arena);
 	text_printf(&sql, "SELECT %s FROM (%s) show WHERE true%s ORDER BY %s", form->columns,
@@ -377,9 +382,28 @@ show_columns(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 }
 
 /*
- * SHOW CREATE kind name: the name in full and a statement that makes it. A
- * name of another kind gives no row.
+ * An error, raised when the query runs, if the relation is of another kind: there is no such
+ * one. It is that of a name that nothing can have.
  */
+static const char *
+show_missing(Arena *arena, const char *literal, const char *relkinds, SqlToken kind,
+             const char *name)
+{
+	Text missing;
+
+	text_init(&missing, arena);
+	text_append(&missing, " UNION ALL SELECT NULL, NULL WHERE CASE WHEN EXISTS (SELECT FROM"
+	                      " pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ");
+	text_printf(&missing,
+	            "%s::pg_catalog.regclass AND c.relkind IN (%s)) THEN false"
+	            " ELSE CAST(pg_catalog.concat(pg_catalog.quote_ident(",
+	            literal, relkinds);
+	text_literal(&missing, arena_printf(arena, "%.*s %s", (int) kind.length, kind.start, name));
+	text_append(&missing, ")) AS pg_catalog.regclass) IS NULL END");
+	return missing.data;
+}
+
+/* SHOW CREATE kind name: the name in full and a statement that makes it. */
 static bool
 show_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 {
@@ -437,8 +461,8 @@ show_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		            " quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS full_name"
 		            " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
 		            " ON n.oid = c.relnamespace WHERE c.oid = %s::pg_catalog.regclass"
-		            " AND c.relkind IN (%s)) show",
-		            create, literal, relkinds);
+		            " AND c.relkind IN (%s)) show%s",
+		            create, literal, relkinds, show_missing(arena, literal, relkinds, kind, name));
 	else if (sql_is(kind, "source"))
 	{
 		Text plain;
@@ -453,10 +477,18 @@ show_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		if (schema != NULL)
 			text_printf(&sql, "%s::pg_catalog.regnamespace", name_literal(arena, NULL, schema));
 		else
-			text_append(&sql, "current_schema()::pg_catalog.regnamespace");
+			text_append(&sql, CURRENT_SCHEMA);
 	}
+	else if (sql_is(kind, "cluster"))
+		text_append(&sql, "SELECT 'quickstart'::text AS name,"
+		                  " 'CREATE CLUSTER quickstart (SIZE = ''local'')'::text AS create_sql");
 	else
-		text_append(&sql, "SELECT NULL::text AS name, NULL::text AS create_sql WHERE false");
+	{
+		mz_error(
+		    statement, "42704",
+		    arena_printf(arena, "%.*s \"%s\" does not exist", (int) kind.length, kind.start, name));
+		return true;
+	}
 	statement->kind = MZ_REWRITTEN;
 	statement->rewritten = sql.data;
 	return true;
@@ -475,6 +507,8 @@ mz_parse_show(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 
 	if (sql_is(sql_peek(&look), "."))
 		return false;
+	if (mz_parse_show_setting(arena, lexer, statement))
+		return true;
 	if (sql_accept(lexer, "columns"))
 		return show_columns(arena, lexer, statement);
 	if (sql_accept_two(lexer, "redacted", "create") || sql_accept(lexer, "create"))
@@ -489,12 +523,6 @@ mz_parse_show(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		if (forms[i].second != NULL && !sql_accept(lexer, forms[i].second))
 			continue;
 		return show_form(arena, lexer, statement, &forms[i]);
-	}
-	if (sql_is(word, "cluster") && sql_peek(lexer).kind == SQL_END)
-	{
-		statement->kind = MZ_REWRITTEN;
-		statement->rewritten = "SELECT 'quickstart'::text AS cluster";
-		return true;
 	}
 	return false;
 }

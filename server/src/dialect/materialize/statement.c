@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session/scan.h"
+
 /*
  * A quick look without reading the text: most of what passes has none of
  * these words in it.
@@ -18,15 +20,9 @@
 bool
 mz_concerned(const char *text, size_t length)
 {
-	static const char *const words[] = {"subscribe", "tail",  "show",  "source",
-	                                    "cluster",   "fetch", "close", "retain"};
+	static const char *const words[] = {"FETCH", "CLOSE", MZ_WORDS, MZ_HEAD_WORDS, NULL};
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-	{
-		if (sql_mentions(text, length, words[i]))
-			return true;
-	}
-	return false;
+	return scan_has_word(text, length, words);
 }
 
 /* DECLARE and SUBSCRIBE in one text: a FETCH in it may be of that cursor. */
@@ -81,6 +77,24 @@ mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name)
 		token = sql_peek(lexer);
 	}
 	return false;
+}
+
+/* Read the name of a relation, quoted; PostgreSQL refuses one of another database. */
+static bool
+append_relation(Arena *arena, SqlLexer *lexer, Text *text)
+{
+	do
+	{
+		SqlToken token = sql_peek(lexer);
+
+		if (!sql_is_name(token))
+			return false;
+		sql_next(lexer);
+		if (text->length > 0)
+			text_append(text, ".");
+		text_identifier(text, sql_name(arena, token));
+	} while (sql_accept(lexer, "."));
+	return true;
 }
 
 /* Read "( name, … )". */
@@ -289,15 +303,12 @@ parse_subscribe(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	else
 	{
 		const char *start = sql_peek(lexer).start;
-		char *schema;
-		char *name;
 		Text text;
 
 		subscribe->position = (size_t) (start - statement->text.start) + 1;
-		if (!mz_qualified(arena, lexer, &schema, &name))
-			return false;
 		text_init(&text, arena);
-		text_qualified(&text, schema, name);
+		if (!append_relation(arena, lexer, &text))
+			return false;
 		subscribe->target = text.data;
 	}
 
@@ -599,7 +610,25 @@ drop_clauses(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 			SqlToken value;
 			SqlToken close;
 
-			if (!sql_accept(&look, "(") || !sql_accept_two(&look, "retain", "history"))
+			if (!sql_accept(&look, "("))
+				continue;
+			if (sql_accept_two(&look, "assert", "not"))
+			{
+				mz_error(statement, "0A000", "ASSERT NOT NULL is not supported");
+				statement->hint = "Leave it out, and look for NULL in the view instead.";
+				return;
+			}
+			if (sql_is(sql_peek(&look), "refresh"))
+			{
+				const char *end = sql_skip_parentheses(lexer);
+
+				if (end == NULL)
+					return;
+				statement->notice = "REFRESH is not needed: the view is always fresh";
+				cut_clause(arena, statement, lexer, token.start, end);
+				continue;
+			}
+			if (!sql_accept_two(&look, "retain", "history"))
 				continue;
 			if (!sql_accept(&look, "for"))
 				sql_accept(&look, "=");
@@ -675,6 +704,11 @@ mz_parse(Arena *arena, const char *whole, SqlStatement text, bool standard_strin
 		parse_create(arena, &lexer, statement);
 	else if (sql_is(token, "drop") && sql_accept(&lexer, "source"))
 		mz_parse_drop_source(arena, &lexer, statement);
+	if (statement->kind == MZ_OTHER)
+	{
+		sql_lexer_init(&lexer, text.start, text.length, standard_strings);
+		mz_parse_head(arena, lexer, statement);
+	}
 
 	place(whole, text, &statement->position);
 	place(whole, text, &statement->subscribe.position);

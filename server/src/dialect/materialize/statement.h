@@ -26,6 +26,8 @@ typedef enum MzKind
 	MZ_OTHER,         /* PostgreSQL's */
 	MZ_ERROR,         /* Materialize's, but wrong: error says how */
 	MZ_REWRITTEN,     /* PostgreSQL's once it reads as rewritten */
+	MZ_ACCEPTED,      /* does nothing here but say so */
+	MZ_SET_DATABASE,  /* SET database = tag */
 	MZ_SUBSCRIBE,     /* SUBSCRIBE … */
 	MZ_COPY,          /* COPY (SUBSCRIBE …) TO STDOUT … */
 	MZ_DECLARE,       /* DECLARE c CURSOR FOR SUBSCRIBE … */
@@ -127,6 +129,9 @@ typedef struct MzStatement
 
 	const char *rewritten;    /* MZ_REWRITTEN */
 	bool in_place;            /* … of which every character stands where it stood */
+	bool own_door;            /* … on Materialize's door only */
+	const char *tag;          /* MZ_ACCEPTED: of its CommandComplete */
+	const char *notice;       /* to the client first, or NULL */
 	const char *cursor;       /* MZ_DECLARE */
 	const char *copy_options; /* MZ_COPY: the WITH (…) text, or "" */
 	MzSubscribe subscribe;    /* MZ_SUBSCRIBE, MZ_COPY, MZ_DECLARE */
@@ -134,6 +139,16 @@ typedef struct MzStatement
 	MzSource source;
 	MzDropSource drop;
 } MzStatement;
+
+/* What statements of Materialize cannot do without … */
+#define MZ_WORDS                                                                                   \
+	"SUBSCRIBE", "TAIL", "SHOW", "SOURCE", "CLUSTER", "RETAIN", "REFRESH", "ASSERT", "TIMEOUT"
+/* … and what its scripts begin with, or is not supported: looked for on its own door only. */
+#define MZ_HEAD_WORDS                                                                              \
+	"CONNECTION", "SECRET", "SINK", "EXPLAIN", "MUTUALLY", "MZ_", "AS OF", "S3:", "DEFAULT INDEX", \
+	    "NETWORK", "REPLACEMENT", "DATABASE", "SCHEMA", "TRANSACTION_ISOLATION",                   \
+	    "REAL_TIME_RECENCY", "STATEMENT_LOGGING", "MAX_QUERY_RESULT_SIZE", "AUTO_ROUTE", "EMIT_",  \
+	    "RBAC", "RESTRICT_TO_USER", "WELCOME_MESSAGE", "OBJECT_MISSING", "WALL_TIME"
 
 /* whether the text could hold one of these statements at all */
 extern bool mz_concerned(const char *text, size_t length);
@@ -151,6 +166,8 @@ extern void mz_parse(Arena *arena, const char *whole, SqlStatement text, bool st
 extern bool mz_parse_show(Arena *arena, SqlLexer *lexer, MzStatement *statement);
 extern bool mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
 extern bool mz_parse_drop_source(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+extern bool mz_parse_show_setting(Arena *arena, SqlLexer *lexer, MzStatement *statement);
+extern void mz_parse_head(Arena *arena, SqlLexer lexer, MzStatement *statement);
 
 /* how many characters these bytes of UTF-8 are */
 extern size_t mz_characters(const char *bytes, size_t count);

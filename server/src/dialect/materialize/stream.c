@@ -99,6 +99,60 @@ stream_free(Materialize *mz, Stream *stream)
 	arena_reset(&arena);
 }
 
+/* Skip a call of now() or the like. */
+static bool
+accept_clock(SqlLexer *lexer)
+{
+	static const char *const functions[] = {"now", "mz_now", "transaction_timestamp"};
+
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+	{
+		SqlLexer look = *lexer;
+
+		if (sql_accept(&look, functions[i]) && sql_accept_two(&look, "(", ")"))
+		{
+			*lexer = look;
+			return true;
+		}
+	}
+	return sql_accept(lexer, "current_timestamp");
+}
+
+/* Is the expression just the time it is? AS OF that asks for nothing. */
+static bool
+is_clock(const char *expression)
+{
+	SqlLexer lexer;
+
+	if (expression == NULL)
+		return false;
+	sql_lexer_init(&lexer, expression, strlen(expression), true);
+	return accept_clock(&lexer) && sql_peek(&lexer).kind == SQL_END;
+}
+
+/* The expression, in which now() is the time it is: that of a block may be long ago. */
+static void
+append_clock(Text *sql, const char *expression)
+{
+	SqlLexer lexer;
+	SqlToken token;
+	const char *copied = expression;
+
+	sql_lexer_init(&lexer, expression, strlen(expression), true);
+	while ((token = sql_peek(&lexer)).kind != SQL_END && token.kind != SQL_BAD)
+	{
+		if (!accept_clock(&lexer))
+		{
+			sql_next(&lexer);
+			continue;
+		}
+		text_append_bytes(sql, copied, (size_t) (token.start - copied));
+		text_append(sql, "pg_catalog.clock_timestamp()");
+		copied = lexer.text + lexer.at;
+	}
+	text_append(sql, copied);
+}
+
 /* Append AS OF's or UP TO's value as milliseconds. */
 static void
 append_time(Text *sql, const char *expression)
@@ -108,11 +162,11 @@ append_time(Text *sql, const char *expression)
 		text_append(sql, "NULL");
 		return;
 	}
-	text_printf(sql,
-	            "(SELECT CASE WHEN v::text ~ '^-?[0-9]+([.][0-9]*)?$' THEN v::text::numeric"
-	            " ELSE floor(extract(epoch FROM v::text::timestamptz) * 1000) END"
-	            " FROM (SELECT (%s\n) AS v) t)",
-	            expression);
+	text_append(sql, "(SELECT CASE WHEN v::text ~ '^-?[0-9]+([.][0-9]*)?$' THEN v::text::numeric"
+	                 " ELSE floor(extract(epoch FROM v::text::timestamptz) * 1000) END"
+	                 " FROM (SELECT (");
+	append_clock(sql, expression);
+	text_append(sql, "\n) AS v) t)");
 }
 
 /* The query as the stream sends it; for a COPY its data is part of one COPY. */
@@ -232,7 +286,7 @@ open_subscribe(Materialize *mz)
 		text_append(&sql, " AS a) least)");
 	}
 	else
-		append_time(&sql, subscribe->as_of);
+		append_time(&sql, is_clock(subscribe->as_of) ? NULL : subscribe->as_of);
 	text_append(&sql, ", ");
 	append_time(&sql, subscribe->up_to);
 	text_append(&sql, "), current_setting('transaction_isolation'),"
@@ -304,6 +358,26 @@ stream_wait_ends(const Materialize *mz)
 	return mz->status == 'I' && mz->run.stream != NULL && flight_waiting(mz);
 }
 
+/* May what the run waits for never come? */
+bool
+stream_endless(const Materialize *mz)
+{
+	const Run *run = &mz->run;
+
+	return run->stream != NULL && !run->has_deadline && run->stream->subscribe.up_to == NULL;
+}
+
+/* Nothing more is there, and nobody may be there to wait for it. */
+void
+stream_end_without_client(Materialize *mz)
+{
+	const WireError error = {.severity = "FATAL",
+	                         .sqlstate = "08006",
+	                         .message = "the client has closed its end of the connection"};
+
+	session_end(mz->session, &error);
+}
+
 /* A round has ended: wait and changes, or only what was left of the changes. */
 static void
 batch_done(Materialize *mz)
@@ -332,7 +406,9 @@ batch_done(Materialize *mz)
 		if (flight->values[2] != NULL && flight->values[2][0] == 't' && flight->rows == 0)
 			stream->finished = true;
 	}
-	if (run->mode == RUN_FETCH && !run->has_deadline && flight->rows > 0)
+	if (mz->left && waited && flight->rows == 0 && !stream->finished && stream_endless(mz))
+		stream_end_without_client(mz);
+	else if (run->mode == RUN_FETCH && !run->has_deadline && flight->rows > 0)
 		run_over(mz);
 	else if (run->has_deadline && stream_clock() >= run->deadline)
 		run_over(mz);
@@ -375,7 +451,7 @@ progress_done(Materialize *mz)
 
 /* How long the next wait may take; -1: for ever. */
 static int64_t
-wait_time(const Run *run, uint64_t now, bool in_block)
+wait_time(const Run *run, uint64_t now, bool in_block, bool at_once)
 {
 	int64_t time = -1;
 
@@ -393,7 +469,7 @@ wait_time(const Run *run, uint64_t now, bool in_block)
 		if (time < 0 || left < time)
 			time = left;
 	}
-	if (run->mode == RUN_COPY && !run->stream->copy_begun)
+	if ((run->mode == RUN_COPY && !run->stream->copy_begun) || at_once)
 		time = 0;
 	if (in_block && run->mode == RUN_SUBSCRIBE && run->limit >= 0 &&
 	    (time < 0 || time > BLOCK_WAIT))
@@ -542,7 +618,7 @@ run_step(Materialize *mz)
 	/* a Sync has closed the client's portal; it lasts as long as rows are left */
 	if (rows > 0 && !in_block && run->stand_in.body != NULL)
 		flight_bind_of_client(mz, run->stand_in.body, run->stand_in.length, ANSWER_SILENT);
-	flight_wait(mz, stream->name, wait_time(run, now, in_block));
+	flight_wait(mz, stream->name, wait_time(run, now, in_block, mz->left && stream_endless(mz)));
 	if (run->mode == RUN_COPY)
 	{
 		stream_read(mz);

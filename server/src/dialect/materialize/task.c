@@ -81,7 +81,10 @@ query_over(Materialize *mz)
 	if (mz->implicit)
 		command = mz->failed ? "ROLLBACK" : "COMMIT";
 	else if (mz->at_once && !mz->failed && mz->status == 'T')
+	{
 		command = "COMMIT AND CHAIN";
+		commit_tell(mz);
+	}
 	mz->at_once = false;
 	if (command == NULL)
 	{
@@ -174,6 +177,14 @@ raise_block(Materialize *mz, const char *sqlstate, const char *message)
 void
 task_raise(Materialize *mz, const char *sqlstate, const char *message, const char *hint)
 {
+	/* a failed block says so of whatever can be read */
+	if (mz->status == 'E' && strcmp(sqlstate, "42601") != 0)
+	{
+		sqlstate = "25P02";
+		message = "current transaction is aborted, commands ignored until end of transaction block";
+		hint = NULL;
+		mz->error.position[0] = '\0';
+	}
 	snprintf(mz->error.sqlstate, sizeof(mz->error.sqlstate), "%s", sqlstate);
 	free(mz->error.message);
 	free(mz->error.detail);
@@ -237,6 +248,13 @@ task_notice(Materialize *mz, const WireError *notice)
 	buffer_free(&out);
 }
 
+/* A notice of a few words. */
+void
+task_notice_text(Materialize *mz, const char *message)
+{
+	task_notice(mz, &(WireError){.severity = "NOTICE", .sqlstate = "00000", .message = message});
+}
+
 /* Let PostgreSQL answer the statement that was parsed last. */
 static void
 query_pass(Materialize *mz)
@@ -245,6 +263,8 @@ query_pass(Materialize *mz)
 	SqlStatement text = statement->text;
 
 	flight_begin(mz);
+	if (statement->notice != NULL)
+		task_notice_text(mz, statement->notice);
 	if (statement->kind == MZ_REWRITTEN)
 		text = (SqlStatement){statement->rewritten, strlen(statement->rewritten)};
 	/* what is rewritten in its own place keeps its places */
@@ -445,6 +465,7 @@ task_query(Materialize *mz, MzReading *reading, bool at_once)
 	mz->implicit = false;
 	mz->failed = false;
 	mz->at_once = at_once;
+	mz->unnamed_due = true;
 	flight_forget_prepared(mz);
 	next_statement(mz);
 }
@@ -532,6 +553,20 @@ read_copy_options(Stream *stream, const char *options)
 	}
 }
 
+/* A statement that does nothing. */
+static void
+accepted(Materialize *mz, const MzStatement *statement)
+{
+	if (mz->status == 'E')
+	{
+		task_raise(mz, "25P02", "", NULL);
+		return;
+	}
+	if (statement->notice != NULL)
+		task_notice_text(mz, statement->notice);
+	task_done(mz, statement->tag);
+}
+
 /* Begin one statement of the dialect's. */
 void
 task_statement(Materialize *mz, const MzStatement *statement)
@@ -574,6 +609,17 @@ task_statement(Materialize *mz, const MzStatement *statement)
 			break;
 		case MZ_DROP_SOURCE:
 			source_drop(mz, &statement->drop);
+			break;
+		case MZ_ACCEPTED:
+			accepted(mz, statement);
+			break;
+		case MZ_SET_DATABASE:
+			if (strcmp(statement->tag, session_database(mz->session)) == 0)
+				task_done(mz, "SET");
+			else
+				task_raise(
+				    mz, "0A000", "a session cannot change its database",
+				    arena_printf(&mz->memory, "Connect to database \"%s\".", statement->tag));
 			break;
 		case MZ_OTHER:
 		case MZ_REWRITTEN:
