@@ -191,9 +191,10 @@ catalog_find(void)
 		if (OidIsValid(extension) && OidIsValid(place.schema) &&
 		    !(creating_extension && CurrentExtensionObject == extension))
 		{
-			place.view = catalog_table("view", Natts_view, place.schema, extension, &place.view_index);
-			place.error =
-			    catalog_table("view_error", Natts_error, place.schema, extension, &place.error_index);
+			place.view =
+			    catalog_table("view", Natts_view, place.schema, extension, &place.view_index);
+			place.error = catalog_table("view_error", Natts_error, place.schema, extension,
+			                            &place.error_index);
 			place.cut = catalog_table("cut", Natts_cut, place.schema, extension, NULL);
 			place.installed =
 			    OidIsValid(place.view) && OidIsValid(place.error) && OidIsValid(place.cut);
