@@ -47,6 +47,7 @@ class Run:
     def __init__(self, server, database):
         self.connect = lambda autocommit=True: server.psycopg2(database, autocommit)
         self.stopping = threading.Event()
+        self.written = threading.Event()   # nobody writes any more
         self.failures = []
         self.received = Counter()
 
@@ -110,12 +111,16 @@ class Run:
         columns = cursor.fetchone()[0]
         state = Counter()
         latest = 0
+        last = False
         while True:
             cursor.execute("CALL freshet.wait('s', 500, NULL, NULL, NULL)")
             pending, frontier, _ = cursor.fetchone()
             if not pending:
-                if self.stopping.is_set():
+                if last:
                     break
+                if self.written.is_set():
+                    cursor.execute("SELECT freshet.wait_fresh()")
+                    last = True
                 continue
             cursor.execute("SELECT * FROM freshet.changes('s') AS"
                            f" (mz_timestamp numeric, mz_diff bigint, {columns})")
@@ -142,7 +147,10 @@ def test_sum_of_changes(pg_shared, database, maintenance):
         writers.append(run.guard(run.maintain))
     time.sleep(SECONDS)
     run.stopping.set()
-    for thread in writers + readers:
+    for thread in writers:
+        thread.join()
+    run.written.set()
+    for thread in readers:
         thread.join()
     assert run.failures == []
     assert all(run.received[target] > 10 for target in TARGETS), run.received
