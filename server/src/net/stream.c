@@ -520,18 +520,21 @@ stream_network(const Stream *stream)
 	return network;
 }
 
-/* Has the peer closed, even though unread bytes stand before its end? */
-bool
-stream_hung_up(const Stream *stream)
+/* See stream.h. */
+StreamPeer
+stream_peer(const Stream *stream)
 {
 	struct pollfd poll_for = {.events = POLLRDHUP};
 	uv_os_fd_t fd;
 
 	if (uv_fileno(&stream->uv.handle, &fd) != 0)
-		return true;
+		return STREAM_PEER_GONE;
 	poll_for.fd = fd;
-	return poll(&poll_for, 1, 0) > 0 &&
-	       (poll_for.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+	if (poll(&poll_for, 1, 0) <= 0)
+		return STREAM_PEER_THERE;
+	if ((poll_for.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+		return STREAM_PEER_GONE;
+	return (poll_for.revents & POLLRDHUP) != 0 ? STREAM_PEER_ENDED : STREAM_PEER_THERE;
 }
 
 /* One of the two handles is closed; after both the stream is gone. */

@@ -60,7 +60,15 @@ extern bool stream_protocol_agreed(const Stream *stream);
 extern bool stream_from_loopback(const Stream *stream);
 /* The peer's IPv4 address, or the /64 of its IPv6 one. */
 extern uint64_t stream_network(const Stream *stream);
-extern bool stream_hung_up(const Stream *stream);
+/* What is known of the peer, even though unread bytes stand before its end. */
+typedef enum StreamPeer
+{
+	STREAM_PEER_THERE,
+	STREAM_PEER_ENDED, /* it sends nothing more */
+	STREAM_PEER_GONE   /* nor takes anything */
+} StreamPeer;
+
+extern StreamPeer stream_peer(const Stream *stream);
 extern void stream_close(Stream *stream);
 extern void stream_finish(Stream *stream);
 /* Send what waits, then nothing more: the peer sees the end, and is still read. */

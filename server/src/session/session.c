@@ -26,8 +26,8 @@ const StreamEvents session_backend_events = {backend_read, backend_ended, backen
                                              backend_connected};
 
 /*
- * Has the client of a session that is not being read gone away, while a dialect waits?
- * PostgreSQL comes to the end of what it was sent.
+ * Has the client of a session that is not being read gone away, or closed its end while a
+ * dialect waits? Otherwise PostgreSQL comes to the end of what it was sent.
  */
 static void
 sweep(uv_timer_t *timer)
@@ -39,8 +39,14 @@ sweep(uv_timer_t *timer)
 	{
 		Session *next = session->next;
 
-		if (session->client_paused && session->controlled && stream_hung_up(session->client))
-			session_close(session);
+		if (session->client_paused)
+		{
+			StreamPeer peer = stream_peer(session->client);
+
+			session->client_lost |= peer == STREAM_PEER_GONE;
+			if (session->client_lost || (peer == STREAM_PEER_ENDED && session->controlled))
+				session_close(session);
+		}
 		session = next;
 	}
 }
@@ -128,7 +134,8 @@ session_close(Session *session)
 	if (session->backend != NULL)
 	{
 		/* A backend whose answers nobody takes would not get to what waits. */
-		if (!controlled && stream_backlog(session->backend) > 0 && !stream_paused(session->backend))
+		if (!controlled && !session->client_lost && stream_backlog(session->backend) > 0 &&
+		    !stream_paused(session->backend))
 			stream_finish(session->backend);
 		else
 			stream_close(session->backend);
