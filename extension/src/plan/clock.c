@@ -396,6 +396,24 @@ plan_clock_with_row(const PlanClockLeaf *leaf, Node *row)
 	return clock_replace_mutator((Node *) leaf->comparison, &replace);
 }
 
+/* Does the comparison change when the clock comes to a row, and back when it goes on? */
+bool
+plan_clock_equality(const PlanClockLeaf *leaf)
+{
+	OpBtreeInterpretation *meaning = linitial(get_op_btree_interpretation(leaf->order));
+
+	return meaning->strategy == BTEqualStrategyNumber || meaning->strategy == ROWCOMPARE_NE;
+}
+
+/* Is a row ahead of the clock (or where it is)? Not for elapsed times. */
+Node *
+plan_clock_ahead(const PlanClockLeaf *leaf, Node *row, bool or_at)
+{
+	return clock_compare(
+	    clock_operator(leaf->order, or_at ? BTGreaterEqualStrategyNumber : BTGreaterStrategyNumber),
+	    row, copyObject(leaf->clock), leaf->collation);
+}
+
 /* The comparison for a row, as it is before the clock passes it; infinite moments cannot be. */
 static Node *
 clock_before(const PlanClockLeaf *leaf, Node *row)

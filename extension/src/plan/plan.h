@@ -305,6 +305,8 @@ extern bool plan_clock_comparisons(Node *node, List **comparisons);
 extern bool plan_clock_leaf(Query *query, OpExpr *comparison, PlanBlockLeaf *leaf);
 extern Node *plan_clock_range(const PlanClockLeaf *leaf);
 extern Node *plan_clock_with_row(const PlanClockLeaf *leaf, Node *row);
+extern bool plan_clock_equality(const PlanClockLeaf *leaf);
+extern Node *plan_clock_ahead(const PlanClockLeaf *leaf, Node *row, bool or_at);
 
 /* during.c */
 extern Query *plan_during(Query *query);

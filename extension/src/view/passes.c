@@ -167,7 +167,16 @@ passes_when(const PlanClockLeaf *leaf, PassesNext *next, EState *estate, int64 n
 	                         next->length, next->value, false, next->by_value);
 	PassesRow row = {.context = CreateExprContext(estate)};
 
-	row.state = ExecPrepareExpr((Expr *) plan_clock_with_row(leaf, (Node *) value), estate);
+	if (!plan_clock_equality(leaf))
+		row.state = ExecPrepareExpr((Expr *) plan_clock_with_row(leaf, (Node *) value), estate);
+	else
+	{
+		/* the search needs something that stays so; equality does not */
+		row.state = ExecPrepareExpr((Expr *) plan_clock_ahead(leaf, (Node *) value, false), estate);
+		if (!passes_holds(&row, now_ms))
+			row.state =
+			    ExecPrepareExpr((Expr *) plan_clock_ahead(leaf, (Node *) value, true), estate);
+	}
 	row.holds = passes_holds(&row, now_ms);
 	return passes_first(passes_row_passed, &row, now_ms, until);
 }
@@ -212,7 +221,10 @@ passes_leaf(MaintainedView *view, ViewCycle *cycle, PlanBlock *block, int number
 	if (step - now_ms >= PASSES_DEAR_MS)
 		return step;
 
-	planned = leaf->next == NULL ? NULL : view_block_query(view, cycle, 'p', block, number, 1, 1);
+	/* an elapsed time that is to be a certain one is so for a while only: that is not searched for */
+	planned = leaf->next == NULL || (leaf->elapsed && leaf->before == PLAN_CLOCK_TWICE)
+	              ? NULL
+	              : view_block_query(view, cycle, 'p', block, number, 1, 1);
 	if (planned == NULL || planned->planTree->total_cost > PASSES_DEAR_COST)
 	{
 		view->looked_for = true;
