@@ -155,13 +155,16 @@ def test_cuts_beside_a_transaction_of_many_subtransactions(database):  # noqa: F
         writer.execute(f"SAVEPOINT s; INSERT INTO many VALUES ({number}); {'ROLLBACK TO s' if number % 7 == 0 else 'RELEASE s'}")
     connection.execute("CALL burn(20000)")
     cuts(5)
-    time.sleep(1.5)  # what processes looked up is told once a second
-    before = looked_up()
-    cuts(50)
-    time.sleep(1.5)
-    cuts(1)
-    # 51 times 20,000 otherwise; sessions look up as many as they meet rows of
-    assert looked_up() - before < 200_000
+
+    def looked_up_by_cuts() -> int:
+        before = looked_up()
+        cuts(50)
+        time.sleep(1.5)  # what processes looked up is told once a second
+        cuts(1)
+        return looked_up() - before
+
+    # 51 times 20,000 otherwise; sessions look up as many as they meet rows of, and the first time also tells what was before
+    assert min(looked_up_by_cuts() for _ in range(2)) < 200_000
     for number in range(100, 150):
         writer.execute(f"SAVEPOINT s; INSERT INTO many VALUES ({number}); RELEASE s")
         if number % 10 == 0:
