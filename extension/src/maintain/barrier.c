@@ -88,8 +88,9 @@ static BarrierLevel *barrier_levels = NULL;
 static int barrier_level_room = 0;
 
 /*
- * Could a reader in this session have to wait at all? The common answers take
- * a few instructions: no shared memory entry and no extension, or no view.
+ * Could a reader in this session have to wait, or on a standby be told that it
+ * does not? The common answers take a few instructions: no shared memory entry and
+ * no extension, or no view.
  */
 bool
 barrier_needed(void)

@@ -34,9 +34,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -365,6 +363,26 @@ cycle_settle(Worker *worker)
 	cycle_publish_passes(worker);
 }
 
+/* How long the culprit has been worked on. */
+static int64
+cycle_took_us(const Worker *worker)
+{
+	instr_time took;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, worker->culprit_since);
+	return (int64) INSTR_TIME_GET_MICROSEC(took);
+}
+
+/* A view rests after it was computed, or could not be; until when. */
+static int64
+cycle_rest(MaintainedView *view, int64 took_us)
+{
+	view->rebuild_us = took_us;
+	view->rebuild_at_ms = cut_now_ms() + took_us * RECOMPUTE_REST / 1000;
+	return view->rebuild_at_ms;
+}
+
 /* Bring one view to the new cut. */
 static void
 cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle *cycle)
@@ -372,16 +390,14 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	MaintainedView *view = entry->view;
 	ViewOutcome outcome = {0};
 	bool rest = action == ACTION_FOLLOW && changed_follows_rest(view, cycle);
-	instr_time start;
-	instr_time end;
+	int64 took_us;
 
 	worker->culprit = entry;
-	worker->culprit_since = GetCurrentTimestamp();
+	INSTR_TIME_SET_CURRENT(worker->culprit_since);
 	worker->culprit_follows = action == ACTION_FOLLOW;
 	quarantine_enter(view->view);
 	if (view->plan->foreign)
 		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
-	INSTR_TIME_SET_CURRENT(start);
 	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))
 		action = ACTION_REBUILD;
 	else if (action == ACTION_FOLLOW && !(rest ? changed_follow_rest(view, cycle, &outcome)
@@ -405,30 +421,21 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 		view->loose = !view->loose;
 		catalog_view_set_adopted(view->view, true, view->loose ? 0 : entry->fingerprint);
 	}
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
+	took_us = cycle_took_us(worker);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (action == ACTION_FOLLOW)
-		worker->following_us += (int64) INSTR_TIME_GET_MICROSEC(end);
+		worker->following_us += took_us;
 	if (action == ACTION_REBUILD)
-	{
-		int64 now = cut_now_ms();
-
-		view->rebuild_us = (int64) INSTR_TIME_GET_MICROSEC(end);
-		view->rebuild_at_ms = now + view->rebuild_us * RECOMPUTE_REST / 1000;
-		view->clock_at_ms = now + Max(CLOCK_INTERVAL_MS, view->rebuild_us * RECOMPUTE_REST / 1000);
-	}
+		view->clock_at_ms = Max(cut_now_ms() + CLOCK_INTERVAL_MS, cycle_rest(view, took_us));
 	worker->culprit = NULL;
 	quarantine_done(view->view);
 	if (action == ACTION_FOLLOW)
 		view->unfollowed = 0;
-	if (view->given_up == NULL)
+	if (view->given_up == NULL && view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
 	{
 		/* planned again, it rests between its runs as others do */
-		if (view->ties >= MOST_TIES && view->ties_us > RECOMPUTE_CHEAP_US)
-			view->given_up = "LIMIT at whose end rows tie";
-		if (view->given_up != NULL)
-			load_view_again(view);
+		view->given_up = "LIMIT at whose end rows tie";
+		load_view_again(view);
 	}
 
 	view_publish(cycle, &outcome);
@@ -437,7 +444,7 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	pg_atomic_fetch_add_u64(&view->shared->rows_in, outcome.rows_in);
 	pg_atomic_fetch_add_u64(&view->shared->rows_out, outcome.rows_out);
 	pg_atomic_fetch_add_u64(&view->shared->cycles, 1);
-	pg_atomic_write_u64(&view->shared->last_cycle_us, (uint64) INSTR_TIME_GET_MICROSEC(end));
+	pg_atomic_write_u64(&view->shared->last_cycle_us, (uint64) took_us);
 }
 
 /*
@@ -650,17 +657,6 @@ cycle_retry_ms(int failures)
 	return Min((int64) RETRY_FIRST_MS << Min(failures, 16), RETRY_MOST_MS);
 }
 
-/* What the log calls a view; inside of a transaction. */
-static const char *
-cycle_view_name(Oid view)
-{
-	char *name = get_rel_name(view);
-
-	if (name == NULL)
-		return psprintf("%u", view);
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), name);
-}
-
 /* Show why a view is behind, outside of a transaction. */
 void
 cycle_record_error(Oid view, ErrorData *error)
@@ -670,7 +666,7 @@ cycle_record_error(Oid view, ErrorData *error)
 	if (ConditionalLockRelationOid(view, RowExclusiveLock))
 		catalog_view_set_error(view, unpack_sql_state(error->sqlerrcode), error->message);
 	ereport(LOG,
-	        (errmsg("materialized view %s falls behind: %s", cycle_view_name(view), error->message),
+	        (errmsg("materialized view %s falls behind: %s", catalog_name(view), error->message),
 	         error->detail ? errdetail_internal("%s", error->detail) : 0));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -811,10 +807,7 @@ cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 		cycle_view_unfollowed(worker, culprit, error);
 	else if (culprit != NULL)
 	{
-		/* it rests after a failure as after a success */
-		culprit->view->rebuild_us = GetCurrentTimestamp() - worker->culprit_since;
-		culprit->view->rebuild_at_ms =
-		    cut_now_ms() + culprit->view->rebuild_us * RECOMPUTE_REST / 1000;
+		(void) cycle_rest(culprit->view, cycle_took_us(worker));
 		cycle_view_failed(worker, culprit, error);
 	}
 }

@@ -407,10 +407,11 @@ load_find_unloaded(List *unloaded, Oid view)
 static const char *
 load_given_up(Worker *worker, const WorkerView *entry, Oid view)
 {
-	const UnloadedView *unloaded = load_find_unloaded(worker->unloaded, view);
+	const UnloadedView *unloaded;
 
 	if (entry != NULL)
 		return entry->view->given_up;
+	unloaded = load_find_unloaded(worker->unloaded, view);
 	return unloaded != NULL ? unloaded->given_up : NULL;
 }
 
@@ -431,6 +432,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	MemoryContext old;
 	ListCell *cell;
 	bool keep;
+	bool failed;
 	char strategy;
 
 	if (entry != NULL && !entry->view->invalid && entry->view->adopted == row->adopted &&
@@ -468,6 +470,8 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 	node = relation->rd_node;
 	relation_close(relation, AccessShareLock);
 
+	/* read now: while entry->view is replaced, an invalidation would meet a view that is gone */
+	failed = catalog_view_error(row->view) != NULL;
 	view->shared = shared;
 	fingerprint = load_fingerprint(view, node);
 	old = MemoryContextSwitchTo(worker->context);
@@ -492,7 +496,7 @@ load_view(Worker *worker, ViewRow *row, bool from_cut)
 		view_unload(entry->view);
 	}
 	/* a changed view gets another chance at once, and an error that is over is to be cleared */
-	if (row->error != NULL && (!keep || view->retry_at_ms == 0))
+	if (failed && (!keep || view->retry_at_ms == 0))
 		view->retry_at_ms = RETRY_AT_ONCE;
 	entry->view = view;
 	load_end(view);

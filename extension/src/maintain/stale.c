@@ -12,16 +12,13 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xlog.h"
-#include "catalog/pg_class.h"
 #include "commands/dbcommands.h"
 #include "maintain/stale.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "view/catalog.h"
 
 int stale_action = STALE_WARNING;
@@ -51,32 +48,17 @@ stale_tell_unmaintained(void)
 	         errhint("The server's log says why the freshet worker does not run.")));
 }
 
-/* May the user see why a view of this owner fails? */
-static bool
-stale_may_see(Oid view)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(view));
-	bool may;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	may = has_privs_of_role(GetUserId(), ((Form_pg_class) GETSTRUCT(tuple))->relowner);
-	ReleaseSysCache(tuple);
-	return may;
-}
-
 /* The view's query has failed. */
 static void
 stale_tell_failed(int level, Oid view)
 {
-	ViewRow *row = catalog_view(view);
-	bool known = row != NULL && row->error != NULL;
+	const char *why = pg_class_ownercheck(view, GetUserId()) ? catalog_view_error(view) : NULL;
 
 	ereport(level,
 	        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 	         errmsg("materialized view \"%s\" is stale: its query failed", get_rel_name(view)),
-	         known && stale_may_see(view) ? errdetail_internal("%s", row->error)
-	                                      : errdetail("Its owner sees why in freshet.views."),
+	         why != NULL ? errdetail_internal("%s", why)
+	                     : errdetail("Its owner sees why in freshet.views."),
 	         errhint("It is tried again when what it reads changes, and by REFRESH MATERIALIZED "
 	                 "VIEW.")));
 }
@@ -119,11 +101,12 @@ stale_tell(Oid view, FrontierWait outcome)
 void
 stale_refuse_failed(void)
 {
-	List *views = frontier_views_failed(MyDatabaseId);
+	List *views;
 	ListCell *cell;
 
 	if (stale_action == STALE_IGNORE)
 		return;
+	views = frontier_views_failed(MyDatabaseId);
 	list_sort(views, list_oid_cmp);
 	foreach (cell, views)
 		if (catalog_view_maintained(lfirst_oid(cell)))

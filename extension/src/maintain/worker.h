@@ -18,6 +18,7 @@
 #include "cut/capture.h"
 #include "cut/cut.h"
 #include "cut/frontier.h"
+#include "portability/instr_time.h"
 #include "storage/lock.h"
 #include "view/view.h"
 
@@ -95,10 +96,10 @@ typedef struct Worker
 	bool resuming;          /* views are loaded for the first time, from a cut */
 	bool persisted;         /* cut is the committed one */
 	int64 persisted_at_ms;
-	int64 saved_at_ms;         /* the slot */
-	WorkerView *culprit;       /* the view being worked on, for error handling */
-	TimestampTz culprit_since; /* since when */
-	bool culprit_follows;      /* by its delta queries */
+	int64 saved_at_ms;        /* the slot */
+	WorkerView *culprit;      /* the view being worked on, for error handling */
+	instr_time culprit_since; /* since when */
+	bool culprit_follows;     /* by its delta queries */
 } Worker;
 
 /* cycle.c */

@@ -260,6 +260,17 @@ catalog_is_view_table(Oid relation)
 	return catalog_installed() && relation == catalog_place.view;
 }
 
+/* A relation's name with its schema; its oid if it is gone. */
+char *
+catalog_name(Oid relation)
+{
+	char *name = get_rel_name(relation);
+
+	if (name == NULL)
+		return psprintf("%u", relation);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
 /*
  * Opens one of our tables, or returns NULL: the extension may have been dropped
  * while we waited for the lock.
@@ -322,37 +333,6 @@ catalog_array_of_list(List *list)
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Starts the scan for the error of a view. */
-static SysScanDesc
-catalog_error_scan(Relation relation, Oid view)
-{
-	ScanKeyData key[1];
-
-	ScanKeyInit(&key[0], Anum_error_view, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(view));
-	return systable_beginscan(relation, catalog_place.error_index, true, NULL, 1, key);
-}
-
-/* Why a view is behind, or NULL. */
-static char *
-catalog_view_error(Oid view)
-{
-	Relation relation = catalog_open(&catalog_place.error, AccessShareLock);
-	SysScanDesc scan = catalog_error_scan(relation, view);
-	HeapTuple tuple = systable_getnext(scan);
-	char *error = NULL;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		bool null;
-
-		error = TextDatumGetCString(
-		    heap_getattr(tuple, Anum_error_error, RelationGetDescr(relation), &null));
-	}
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return error;
-}
-
 /* A row of freshet.view in the current memory context. */
 static ViewRow *
 catalog_row(HeapTuple tuple, TupleDesc descriptor)
@@ -371,20 +351,40 @@ catalog_row(HeapTuple tuple, TupleDesc descriptor)
 		row->strategy = TextDatumGetCString(values[Anum_view_strategy - 1]);
 	if (!nulls[Anum_view_reason - 1])
 		row->reason = TextDatumGetCString(values[Anum_view_reason - 1]);
-	row->error = catalog_view_error(row->view);
 	return row;
 }
 
-/* Starts the scan for the row of a view, or for all rows (InvalidOid). */
+/* Starts the scan of a table whose first column is its key: for a view's row, or for all rows (InvalidOid). */
 static SysScanDesc
-catalog_scan(Relation relation, Oid view)
+catalog_scan(Relation relation, Oid index, Oid view)
 {
 	ScanKeyData key[1];
 
 	if (!OidIsValid(view))
 		return systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
-	ScanKeyInit(&key[0], Anum_view_view, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(view));
-	return systable_beginscan(relation, catalog_place.view_index, true, NULL, 1, key);
+	ScanKeyInit(&key[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(view));
+	return systable_beginscan(relation, index, true, NULL, 1, key);
+}
+
+/* Why a view is behind, or NULL. */
+char *
+catalog_view_error(Oid view)
+{
+	Relation relation = catalog_open(&catalog_place.error, AccessShareLock);
+	SysScanDesc scan = catalog_scan(relation, catalog_place.error_index, view);
+	HeapTuple tuple = systable_getnext(scan);
+	char *error = NULL;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		bool null;
+
+		error = TextDatumGetCString(
+		    heap_getattr(tuple, Anum_error_error, RelationGetDescr(relation), &null));
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return error;
 }
 
 /* All rows of freshet.view. */
@@ -398,7 +398,7 @@ catalog_views(void)
 
 	if (relation == NULL)
 		return NIL;
-	scan = catalog_scan(relation, InvalidOid);
+	scan = catalog_scan(relation, InvalidOid, InvalidOid);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		rows = lappend(rows, catalog_row(tuple, RelationGetDescr(relation)));
 	systable_endscan(scan);
@@ -417,7 +417,7 @@ catalog_view(Oid view)
 
 	if (relation == NULL)
 		return NULL;
-	scan = catalog_scan(relation, view);
+	scan = catalog_scan(relation, catalog_place.view_index, view);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		row = catalog_row(tuple, RelationGetDescr(relation));
@@ -497,7 +497,7 @@ static void
 catalog_view_update(Oid view, ViewUpdate *update)
 {
 	Relation relation = catalog_open(&catalog_place.view, RowExclusiveLock);
-	SysScanDesc scan = catalog_scan(relation, view);
+	SysScanDesc scan = catalog_scan(relation, catalog_place.view_index, view);
 	HeapTuple tuple = systable_getnext(scan);
 
 	if (HeapTupleIsValid(tuple))
@@ -592,7 +592,7 @@ void
 catalog_view_set_error(Oid view, const char *sqlstate, const char *error)
 {
 	Relation relation = catalog_open(&catalog_place.error, RowExclusiveLock);
-	SysScanDesc scan = catalog_error_scan(relation, view);
+	SysScanDesc scan = catalog_scan(relation, catalog_place.error_index, view);
 	HeapTuple tuple = systable_getnext(scan);
 
 	if (HeapTupleIsValid(tuple))
@@ -617,7 +617,7 @@ void
 catalog_view_delete(Oid view)
 {
 	Relation relation = catalog_open(&catalog_place.view, RowExclusiveLock);
-	SysScanDesc scan = catalog_scan(relation, view);
+	SysScanDesc scan = catalog_scan(relation, catalog_place.view_index, view);
 	HeapTuple tuple = systable_getnext(scan);
 	bool found = HeapTupleIsValid(tuple);
 

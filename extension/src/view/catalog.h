@@ -35,7 +35,6 @@ typedef struct ViewRow
 	List *settings;     /* of char *, "name=value" */
 	char *strategy;     /* "A", "B", "C", "none" or NULL: not planned yet */
 	char *reason;
-	char *error; /* NULL: none */
 } ViewRow;
 
 /* false while the extension is not (or not yet fully) there in this database */
@@ -44,6 +43,7 @@ extern bool catalog_foreign(void);
 extern void catalog_complain(int level);
 extern Oid catalog_schema(void);
 extern bool catalog_is_view_table(Oid relation); /* is it freshet.view? */
+extern char *catalog_name(Oid relation);
 
 extern List *catalog_views(void);              /* of ViewRow *, maintained or not */
 extern ViewRow *catalog_view(Oid view);        /* NULL: unknown */
@@ -52,6 +52,7 @@ extern void catalog_view_insert(Oid view, bool maintain, List *settings);
 extern void catalog_view_set_maintain(Oid view, bool maintain);
 extern void catalog_view_set_adopted(Oid view, bool adopted, uint64 fingerprint);
 extern void catalog_view_set_strategy(Oid view, const char *strategy, const char *reason);
+extern char *catalog_view_error(Oid view); /* NULL: none */
 extern void catalog_view_set_error(Oid view, const char *sqlstate, const char *error);
 extern void catalog_view_delete(Oid view);
 

@@ -89,14 +89,6 @@ explain_line(Explain *explain, int indent, const char *format, ...)
 	tuplestore_putvalues(explain->result->setResult, explain->result->setDesc, &value, &isnull);
 }
 
-/* A relation's name with its schema. */
-static char *
-explain_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-	                                  get_rel_name(relid));
-}
-
 /* Have a delta query name relations where it calls freshet.unchanged with oids. */
 static bool
 explain_unchanged_walker(Node *node, Oid *unchanged)
@@ -146,7 +138,7 @@ explain_names(List *relids)
 
 	initStringInfo(&names);
 	foreach (cell, relids)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", explain_name(lfirst_oid(cell)));
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", catalog_name(lfirst_oid(cell)));
 	return names.data;
 }
 
@@ -176,7 +168,7 @@ explain_missing(Explain *explain, int indent, Oid relid, List *attributes)
 	foreach (cell, attributes)
 		appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
 		                 quote_identifier(get_attname(relid, lfirst_int(cell), false)));
-	explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);", explain_name(relid),
+	explain_line(explain, indent, "missing index: CREATE INDEX ON %s (%s);", catalog_name(relid),
 	             columns.data);
 	if (explain->result == NULL || !auto_index_wanted(relid))
 		return;
@@ -275,7 +267,7 @@ explain_leaf(Explain *explain, const ViewPlan *terms, int leaf)
 {
 	Oid relid = ((PlanLeaf *) list_nth(terms->leaves, leaf))->relid;
 
-	explain_line(explain, 1, "delta query for changes of %s (table %d of %d):", explain_name(relid),
+	explain_line(explain, 1, "delta query for changes of %s (table %d of %d):", catalog_name(relid),
 	             leaf + 1, list_length(terms->leaves));
 	explain_term(explain, terms, leaf, plan_term(terms, leaf, 1, EXPLAIN_ROWS),
 	             psprintf("changed rows of %s", quote_identifier(get_rel_name(relid))));
@@ -433,7 +425,7 @@ explain_hidden(Explain *explain, Oid view)
 			continue;
 		size = DirectFunctionCall1(pg_total_relation_size, ObjectIdGetDatum(hidden));
 		explain_line(explain, 1, "hidden state: %s in %s, %s", tables[i].purpose,
-		             explain_name(hidden),
+		             catalog_name(hidden),
 		             TextDatumGetCString(DirectFunctionCall1(pg_size_pretty, size)));
 	}
 }
@@ -476,7 +468,7 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 	if (leaf->clock)
 	{
 		explain_line(explain, 1, "query for the rows%s that the clock passes:",
-		             OidIsValid(leaf->relid) ? psprintf(" of %s", explain_name(leaf->relid)) : "");
+		             OidIsValid(leaf->relid) ? psprintf(" of %s", catalog_name(leaf->relid)) : "");
 		explain_query(explain, query, explain_environment(PLAN_KEYS_NAME, descriptor), NULL);
 		if (leaf->clock->next != NULL)
 		{
@@ -488,7 +480,7 @@ explain_affected(Explain *explain, PlanBlock *block, PlanBlockLeaf *leaf)
 		return;
 	}
 	explain_line(explain, 1,
-	             "query for the rows that changes of %s can touch%s:", explain_name(leaf->relid),
+	             "query for the rows that changes of %s can touch%s:", catalog_name(leaf->relid),
 	             leaf->variant == 0 ? "" : psprintf(" (NULLs, %d)", leaf->variant));
 	explain_query(explain, query,
 	              explain_environment(plan_versions_name(leaf->relid, 1), descriptor),
@@ -577,7 +569,7 @@ explain_parts(Explain *explain)
 	{
 		PlanPart *part = lfirst(cell);
 
-		explain_line(explain, 0, "Part %s: strategy %c", explain_name(part->relid),
+		explain_line(explain, 0, "Part %s: strategy %c", catalog_name(part->relid),
 		             (char) part->plan->strategy);
 		explain_line(explain, 1, "reason: %s", part->plan->reason);
 		explain->plan = part->plan;
@@ -615,7 +607,7 @@ explain_following(Explain *explain)
 	bool algebraic = plan_strategy(explain->plan) == PLAN_ALGEBRAIC;
 
 	explain_line(explain, 0, "Materialized view %s: strategy %s",
-	             explain_name(RelationGetRelid(explain->view)),
+	             catalog_name(RelationGetRelid(explain->view)),
 	             algebraic ? "A, its changes are computed from those of its tables"
 	                       : "B, what its changes touch is computed anew");
 	explain_line(explain, 1, "reason: %s", explain->plan->reason);
@@ -646,7 +638,7 @@ explain_whole(Explain *explain)
 			watched = lappend_oid(watched, relation->relid);
 	}
 	explain_line(explain, 0, "Materialized view %s: strategy C, its query is run anew and compared",
-	             explain_name(RelationGetRelid(explain->view)));
+	             catalog_name(RelationGetRelid(explain->view)));
 	explain_line(explain, 1, "reason: %s", explain->plan->reason);
 	if (explain->plan->clock)
 		explain_line(explain, 1,
@@ -663,11 +655,13 @@ explain_whole(Explain *explain)
 static void
 explain_state(Explain *explain, ViewRow *row)
 {
+	const char *error = catalog_view_error(row->view);
+
 	if (!RelationIsPopulated(explain->view))
 		explain_line(explain, 1, "not populated: REFRESH MATERIALIZED VIEW fills it");
-	else if (row->error != NULL && has_privs_of_role(GetUserId(), explain->view->rd_rel->relowner))
-		explain_line(explain, 1, "in error: %s", row->error);
-	else if (row->error != NULL)
+	else if (error != NULL && pg_class_ownercheck(row->view, GetUserId()))
+		explain_line(explain, 1, "in error: %s", error);
+	else if (error != NULL)
 		explain_line(explain, 1, "in error: its owner sees why in freshet.views");
 	else if (!row->adopted)
 		explain_line(explain, 1, "not adopted yet: it is about to be computed");
@@ -717,7 +711,7 @@ explain_maintained(Explain *explain, ViewRow *row)
 			break;
 		case PLAN_NONE:
 			explain_line(explain, 0, "Materialized view %s: not maintained",
-			             explain_name(RelationGetRelid(explain->view)));
+			             catalog_name(RelationGetRelid(explain->view)));
 			explain_line(explain, 1, "reason: %s", explain->plan->reason);
 			break;
 	}
@@ -766,7 +760,7 @@ freshet_explain(PG_FUNCTION_ARGS)
 		explain_maintained(&explain, row);
 	else
 	{
-		explain_line(&explain, 0, "Materialized view %s: not maintained", explain_name(viewid));
+		explain_line(&explain, 0, "Materialized view %s: not maintained", catalog_name(viewid));
 		explain_line(&explain, 1, "reason: %s",
 		             row != NULL && row->reason ? row->reason : "not adopted; see freshet.adopt");
 	}

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -24,7 +25,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "view/view.h"
 
@@ -36,23 +36,6 @@ static char *
 part_prefix(int number)
 {
 	return psprintf("part%d", number);
-}
-
-/* A collation's name with its schema, as the command is run with another search_path. */
-static char *
-part_collation_name(Oid collation)
-{
-	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tuple);
-	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-	                                  NameStr(form->collname));
-	ReleaseSysCache(tuple);
-	return name;
 }
 
 /* The column list of a part's table. */
@@ -67,7 +50,8 @@ part_columns(const PlanPart *part)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 		Node *expression = (Node *) entry->expr;
-		Oid collation = exprCollation(expression);
+		ObjectAddress collation = {.classId = CollationRelationId,
+		                           .objectId = exprCollation(expression)};
 
 		if (entry->resjunk)
 			continue;
@@ -75,8 +59,9 @@ part_columns(const PlanPart *part)
 		    &columns, "%sc%d %s", columns.len > 0 ? ", " : "", entry->resno,
 		    format_type_extended(exprType(expression), exprTypmod(expression),
 		                         FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-		if (OidIsValid(collation))
-			appendStringInfo(&columns, " COLLATE %s", part_collation_name(collation));
+		/* with its schema: the command is run with another search_path */
+		if (OidIsValid(collation.objectId))
+			appendStringInfo(&columns, " COLLATE %s", getObjectIdentity(&collation, false));
 	}
 	return columns.data;
 }

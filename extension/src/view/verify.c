@@ -120,14 +120,14 @@ verify_compare(Relation view, List *settings, int64 at_ms)
 
 /* The view does not show the frontier's cut: say since when, and why, as far as the user may know. */
 static void
-verify_behind(Relation view, const ViewRow *row, FrontierView *state)
+verify_behind(Relation view, const ViewRow *row, const char *error, FrontierView *state)
 {
 	int64 at_ms = (int64) pg_atomic_read_u64(&state->at_ms);
 	const char *why;
 
-	if (row->error != NULL && has_privs_of_role(GetUserId(), view->rd_rel->relowner))
-		why = psprintf("its query failed: %s", row->error);
-	else if (row->error != NULL)
+	if (error != NULL && pg_class_ownercheck(RelationGetRelid(view), GetUserId()))
+		why = psprintf("its query failed: %s", error);
+	else if (error != NULL)
 		why = "its query failed; its owner sees why in freshet.views";
 	else if (row->adopted)
 		why = "it was not brought to the current cut in time";
@@ -178,8 +178,8 @@ verify_take_cut(FrontierDatabase *database, FrontierView *state, Oid view, volat
 			if (cut->behind[i] == view)
 				usable = false;
 		}
-		if (usable && row->adopted && row->error == NULL &&
-		    TransactionIdFollowsOrEquals(cut->snapshot->xmin, xmin))
+		if (usable && row->adopted && TransactionIdFollowsOrEquals(cut->snapshot->xmin, xmin) &&
+		    catalog_view_error(view) == NULL)
 		{
 			*settings = row->settings;
 			return cut;
@@ -199,6 +199,7 @@ verify_maintained(Relation view)
 	FrontierView *state = frontier_view(MyDatabaseId, viewid, true);
 	TimestampTz started = GetCurrentTimestamp();
 	ViewRow *row;
+	const char *error;
 	Cut *cut;
 	List *settings = NIL;
 	bool under_cut = cut_pushed();
@@ -227,16 +228,16 @@ verify_maintained(Relation view)
 			if (cut != NULL)
 				break;
 			row = catalog_view(viewid);
-			if (row != NULL &&
-			    TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
-			                               row->error != NULL
-			                                   ? Min(verify_patience_ms, VERIFY_WAIT_ERROR_MS)
-			                                   : verify_patience_ms))
-				verify_behind(view, row, state);
 			if (row == NULL)
 				ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				                errmsg("materialized view \"%s\" is no longer maintained",
 				                       RelationGetRelationName(view))));
+			error = catalog_view_error(viewid);
+			if (TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
+			                               error != NULL
+			                                   ? Min(verify_patience_ms, VERIFY_WAIT_ERROR_MS)
+			                                   : verify_patience_ms))
+				verify_behind(view, row, error, state);
 			pg_atomic_write_u32(&state->wanted, 1);
 			frontier_wake_worker(database);
 			ConditionVariableTimedSleep(&database->moved, 100, PG_WAIT_EXTENSION);
