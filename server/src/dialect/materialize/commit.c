@@ -48,8 +48,7 @@ is_begin(const char *text, size_t length, bool standard_strings)
 {
 	SqlLexer head = text_head(text, length, standard_strings);
 
-	return (sql_accept(&head, "begin") || sql_accept_two(&head, "start", "transaction")) &&
-	       is_single(text, length, standard_strings);
+	return mz_accept_begin(&head) && is_single(text, length, standard_strings);
 }
 
 /* DDL that Materialize has too. Temporary tables may end with their block. */

@@ -152,13 +152,6 @@ cursor_missing(Materialize *mz, const char *name)
 	task_raise(mz, "34000", arena_printf(&mz->memory, "cursor \"%s\" does not exist", name), NULL);
 }
 
-/* Is this value of the flight true? */
-static bool
-is_true(const Materialize *mz, int value)
-{
-	return mz->flight.values[value] != NULL && mz->flight.values[value][0] == 't';
-}
-
 /* Take the time FETCH may wait, as PostgreSQL has read it; false: an error was raised. */
 static bool
 take_timeout(Materialize *mz, const char *milliseconds)
@@ -200,12 +193,12 @@ fetch_looked(Materialize *mz)
 
 	if (flight->failed)
 		task_failed(mz);
-	else if (!is_true(mz, 0))
+	else if (!flight_true(mz, 0))
 	{
 		mz->run = (Run){0};
 		fetch_pass(mz, fetch);
 	}
-	else if (stream->portal_open && !is_true(mz, 1))
+	else if (stream->portal_open && !flight_true(mz, 1))
 	{
 		/* ROLLBACK TO a savepoint behind which the rest of a change was read */
 		stream->portal_open = false;

@@ -337,8 +337,7 @@ answered(Materialize *mz)
 	mz->run = (Run){0};
 	session_timer(mz->session, 0);
 	arena_reset(&mz->memory);
-	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
-	                               session_door(mz->session) == DOOR_MATERIALIZE);
+	task_watch(mz);
 	session_release(mz->session);
 	return DIALECT_TAKEN;
 }
@@ -745,7 +744,7 @@ portal_looked(Materialize *mz)
 
 	if (mz->flight.failed)
 		answered(mz);
-	else if (mz->flight.values[0] == NULL || mz->flight.values[0][0] != 't')
+	else if (!flight_true(mz, 0))
 		portal_leave(mz, mz->portal, extended_pass);
 	else
 		task_execute(mz, portal->stream != NULL && portal->stream->portal_open, execute);

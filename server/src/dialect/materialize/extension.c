@@ -65,7 +65,7 @@ static void
 extension_looked(Materialize *mz)
 {
 	const char *made = mz->flight.values[1];
-	bool found = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
+	bool found = flight_true(mz, 0);
 	char *conninfo;
 
 	if (mz->flight.failed)

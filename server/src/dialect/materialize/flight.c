@@ -258,6 +258,13 @@ flight_waiting(const Materialize *mz)
 	return flight->done != NULL && flight->waits && flight->value_count == 0 && !flight->failed;
 }
 
+/* Is this value, a boolean, true? */
+bool
+flight_true(const Materialize *mz, int value)
+{
+	return mz->flight.values[value] != NULL && mz->flight.values[value][0] == 't';
+}
+
 /*
  * Errors in `text`, which stands so many bytes behind the beginning of what is sent, are
  * the client's, in whose text it is at `at` (in characters from 1; 0: nowhere).

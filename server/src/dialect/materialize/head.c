@@ -80,42 +80,51 @@ refuse(MzStatement *statement, const char *error, const char *hint)
 	statement->hint = hint;
 }
 
+/* A value that is a name or a string; NULL: it is neither. */
+static char *
+read_value(Arena *arena, SqlLexer *lexer)
+{
+	SqlToken value = sql_next(lexer);
+
+	if (value.kind == SQL_STRING)
+		return sql_string(arena, value, lexer->standard_strings);
+	return sql_is_name(value) ? sql_name(arena, value) : NULL;
+}
+
 /* SET database = name: a session stays in the database it is in. */
 static void
 set_database(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 {
-	SqlToken value;
+	const char *name;
 
 	if (!sql_accept(lexer, "="))
 		sql_accept(lexer, "to");
-	value = sql_next(lexer);
-	if (!sql_is_name(value) && value.kind != SQL_STRING)
+	name = read_value(arena, lexer);
+	if (name == NULL)
 		return;
 	statement->kind = MZ_SET_DATABASE;
-	statement->tag = value.kind == SQL_STRING ? sql_string(arena, value, lexer->standard_strings)
-	                                          : sql_name(arena, value);
+	statement->tag = name;
 }
 
 /* SET schema = name, which is the first of search_path: PostgreSQL's SET SCHEMA 'name'. */
 static void
 set_schema(Arena *arena, SqlLexer *lexer, MzStatement *statement, bool local)
 {
-	SqlToken value;
+	bool standard;
+	const char *name = NULL;
 	Text sql;
 
 	if (!sql_accept(lexer, "=") && !sql_accept(lexer, "to"))
 		return;
-	value = sql_next(lexer);
-	if (!sql_is_name(value) && value.kind != SQL_STRING)
+	standard = sql_accept(lexer, "default");
+	if (!standard && (name = read_value(arena, lexer)) == NULL)
 		return;
 	text_init(&sql, arena);
 	text_append(&sql, local ? "SET LOCAL search_path TO " : "SET search_path TO ");
-	if (sql_is(value, "default"))
+	if (standard)
 		text_append(&sql, "DEFAULT");
 	else
-		text_identifier(&sql, value.kind == SQL_STRING
-		                          ? sql_string(arena, value, lexer->standard_strings)
-		                          : sql_name(arena, value));
+		text_identifier(&sql, name);
 	statement->kind = MZ_REWRITTEN;
 	statement->rewritten = sql.data;
 }
@@ -249,10 +258,6 @@ static const struct
     {{"drop", "secret", NULL}, NULL, "DROP SECRET is not supported", NULL},
     {{"drop", "sink", NULL}, NULL, "DROP SINK is not supported", NULL},
     {{"validate", "connection", NULL}, NULL, "VALIDATE CONNECTION is not supported", NULL},
-    {{"with", "mutually", "recursive"},
-     NULL,
-     "WITH MUTUALLY RECURSIVE is not supported",
-     "Use WITH RECURSIVE; it is kept fresh too."},
 };
 
 #define EXPLAIN_HINT                                                                               \

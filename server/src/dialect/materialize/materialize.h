@@ -142,6 +142,7 @@ extern void flight_send(Materialize *mz, FlightEnd end, void (*done)(Materialize
 extern void flight_query(Materialize *mz, const char *sql, size_t length, AnswerTo to,
                          void (*done)(Materialize *mz));
 extern bool flight_waiting(const Materialize *mz);
+extern bool flight_true(const Materialize *mz, int value);
 extern void flight_forget_prepared(Materialize *mz);
 extern BackendRoute flight_header(Materialize *mz, char type, uint32_t length);
 extern BackendRoute flight_answer(Materialize *mz, const WireMessage *message);
@@ -300,6 +301,7 @@ typedef enum TaskKind
 } TaskKind;
 
 extern void task_query(Materialize *mz, MzReading *reading, bool at_once);
+extern void task_watch(Materialize *mz);
 extern void task_execute(Materialize *mz, bool resume, void (*begin)(Materialize *mz));
 extern void task_statement(Materialize *mz, const MzStatement *statement);
 extern void task_pass(Materialize *mz);

@@ -58,14 +58,15 @@ MzReading *
 reading_query(Materialize *mz, const char *text)
 {
 	bool standard_strings = session_standard_strings(mz->session);
-	bool declares = mz_declares(text, strlen(text));
 	bool ddl = commit_may(mz, text, strlen(text));
 	MzReading *reading;
+	bool declares;
 	SqlStatement slice;
 	SqlLexer lexer;
 
 	if (!ddl && !mz_concerned(text, strlen(text)))
 		return NULL;
+	declares = mz_declares(text, strlen(text));
 	reading = calloc(1, sizeof(MzReading));
 	if (reading == NULL)
 		abort();

@@ -403,7 +403,7 @@ static void
 share_caught_up(Materialize *mz)
 {
 	ShareMember *member = &mz->share;
-	bool there = mz->flight.values[0] != NULL && mz->flight.values[0][0] == 't';
+	bool there = flight_true(mz, 0);
 
 	mz->run.rows += mz->flight.rows;
 	if (share_failed(mz))
@@ -447,8 +447,7 @@ share_told(Materialize *mz)
 		stream_run(mz);
 	else if (mz->share.place == SHARE_WAITING && mz->share.share->position != NULL)
 		share_catch_up(mz);
-	else if (mz->share.place == SHARE_WAITING && mz->flight.values[0] != NULL &&
-	         mz->flight.values[0][0] == 't')
+	else if (mz->share.place == SHARE_WAITING && flight_true(mz, 0))
 	{
 		/* the reader has read this change before it kept anything, and reads nothing now */
 		mz->share.place = SHARE_ALONE;

@@ -282,7 +282,7 @@ create_checked(Materialize *mz)
 		return;
 	}
 	schema = arena_copy(&mz->memory, mz->flight.values[0], strlen(mz->flight.values[0]));
-	if (mz->flight.values[1] != NULL && mz->flight.values[1][0] == 't')
+	if (flight_true(mz, 1))
 	{
 		if (source->if_not_exists)
 		{

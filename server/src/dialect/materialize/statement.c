@@ -25,6 +25,13 @@ mz_concerned(const char *text, size_t length)
 	return scan_has_word(text, length, words);
 }
 
+/* BEGIN or START TRANSACTION. */
+bool
+mz_accept_begin(SqlLexer *lexer)
+{
+	return sql_accept(lexer, "begin") || sql_accept_two(lexer, "start", "transaction");
+}
+
 /* DECLARE and SUBSCRIBE in one text: a FETCH in it may be of that cursor. */
 bool
 mz_declares(const char *text, size_t length)

@@ -154,6 +154,7 @@ typedef struct MzStatement
 extern bool mz_concerned(const char *text, size_t length);
 
 /* whether the text could declare a cursor over a subscription */
+extern bool mz_accept_begin(SqlLexer *lexer);
 extern bool mz_declares(const char *text, size_t length);
 
 /*

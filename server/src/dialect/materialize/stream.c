@@ -403,7 +403,7 @@ batch_done(Materialize *mz)
 	if (waited)
 	{
 		note_wait(mz);
-		if (flight->values[2] != NULL && flight->values[2][0] == 't' && flight->rows == 0)
+		if (flight_true(mz, 2) && flight->rows == 0)
 			stream->finished = true;
 	}
 	if (mz->left && waited && flight->rows == 0 && !stream->finished && stream_endless(mz))

@@ -32,6 +32,14 @@ task_send(Materialize *mz, char type, const void *body, size_t length)
 	buffer_free(&out);
 }
 
+/* Be shown every message of the client as long as something here depends on them. */
+void
+task_watch(Materialize *mz)
+{
+	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
+	                               session_door(mz->session) == DOOR_MATERIALIZE);
+}
+
 /* Give control back. */
 static void
 task_end(Materialize *mz)
@@ -47,8 +55,7 @@ task_end(Materialize *mz)
 	reading_free(mz->query);
 	mz->query = NULL;
 	arena_reset(&mz->memory);
-	session_watch(mz->session, extended_active(mz) || mz->cursors != NULL ||
-	                               session_door(mz->session) == DOOR_MATERIALIZE);
+	task_watch(mz);
 	session_release(mz->session);
 }
 
@@ -345,7 +352,7 @@ query_transaction(Materialize *mz)
 	const char *refused = NULL;
 
 	sql_lexer_init(&lexer, mz->statement.text.start, mz->statement.text.length, true);
-	if (sql_accept(&lexer, "begin") || sql_accept_two(&lexer, "start", "transaction"))
+	if (mz_accept_begin(&lexer))
 	{
 		query_begin(mz, lexer);
 		return true;
@@ -410,7 +417,7 @@ opens_block(SqlStatement statement)
 	SqlLexer lexer;
 
 	sql_lexer_init(&lexer, statement.start, statement.length, true);
-	return sql_accept(&lexer, "begin") || sql_accept_two(&lexer, "start", "transaction");
+	return mz_accept_begin(&lexer);
 }
 
 /* Go on with the Query's next statement. */
