@@ -343,11 +343,11 @@ def test_a_role_that_is_not_trusted_needs_its_password_on_loopback_too():
 
 def test_doors_that_are_not_built_are_named_only_when_asked_for(freshet):
     assert "not built" not in freshet.output.read_text()
-    server = Freshet(ports={"cratedb": system.free_port()})
+    server = Freshet(ports={"databend": system.free_port()})
     server.start()
     try:
         assert server.output.read_text().count("not built") == 1
-        assert system.port_is_free(server.ports["cratedb"])
+        assert system.port_is_free(server.ports["databend"])
     finally:
         server.stop()
         server.remove()

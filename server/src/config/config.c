@@ -48,7 +48,7 @@ static const Setting settings[] = {
     SETTING(listen, SETTING_TEXT, 0, "127.0.0.1", "addresses to listen on, commas between"),
     SETTING(postgres_port, SETTING_PORT, 0, "5432", "door for PostgreSQL's clients"),
     SETTING(materialize_port, SETTING_PORT, 0, "6875", "door for Materialize's clients"),
-    SETTING(cratedb_port, SETTING_PORT, SETTING_UNBUILT, "4200", "door for CrateDB's clients"),
+    SETTING(cratedb_port, SETTING_PORT, 0, "4200", "door for CrateDB's clients"),
     SETTING(databend_port, SETTING_PORT, SETTING_UNBUILT, "8000", "door for Databend's clients"),
     SETTING(console_port, SETTING_PORT, SETTING_UNBUILT, "6874", "door for browsers"),
     SETTING(native_port, SETTING_PORT, 0, "0", "PostgreSQL itself, without a hop"),
@@ -62,11 +62,12 @@ static const Setting settings[] = {
     SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),
     SETTING(trusted_roles, SETTING_TEXT, 0, "postgres,crate,root",
             "roles that enter from this machine without a password"),
-    SETTING(trusted_doors, SETTING_TEXT, 0, "postgres,materialize,native",
+    SETTING(trusted_doors, SETTING_TEXT, 0, "postgres,materialize,cratedb,native",
             "doors at which they do, commas between"),
     SETTING(database_aliases, SETTING_TEXT, 0, "doc:doc,public crate:doc,public admin default",
             "names[:search_path] that lead to the database " DEFAULT_DATABASE),
     SETTING(max_connections, SETTING_NUMBER, 0, "500", "sessions PostgreSQL takes at once"),
+    SETTING(http_body_megabytes, SETTING_NUMBER, 0, "100", "the largest body of an HTTP request"),
 };
 
 #define SETTING_COUNT (sizeof settings / sizeof settings[0])
@@ -289,8 +290,9 @@ read_number(const char *text, int least, int most, int *number)
 static bool
 settle_doors(Config *config, char *problem)
 {
-	static const char *const names[DOOR_COUNT] = {
-	    [DOOR_POSTGRES] = "postgres", [DOOR_MATERIALIZE] = "materialize"};
+	static const char *const names[DOOR_COUNT] = {[DOOR_POSTGRES] = "postgres",
+	                                              [DOOR_MATERIALIZE] = "materialize",
+	                                              [DOOR_CRATEDB] = "cratedb"};
 	char **doors = list_split(config->trusted_doors, ", ");
 	bool good = true;
 

@@ -42,6 +42,7 @@ typedef struct Config
 	char *trusted_doors;
 	char *database_aliases;
 	int max_connections;
+	int http_body_megabytes;
 
 	/* The same three as lists; NULL at the end. */
 	char **listen_list;

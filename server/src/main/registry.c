@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * registry.c
- *	  Which dialect each door speaks and which services the server runs.
+ *	  What each door speaks and which services the server runs.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,14 +9,15 @@
 
 #include <stddef.h>
 
+#include "dialect/cratedb/cratedb.h"
 #include "dialect/materialize/dialect.h"
+#include "http/http.h"
 #include "source/loadgen/loadgen.h"
 
-/* The dialect of a door, or NULL where nothing needs translation. */
-const Dialect *
-registry_dialect(SessionDoor door)
-{
-	return door == DOOR_MATERIALIZE ? &materialize_own_dialect : &materialize_dialect;
-}
+const RegistryDoor registry_doors[DOOR_COUNT] = {
+    [DOOR_POSTGRES] = {session_accept, &materialize_dialect},
+    [DOOR_MATERIALIZE] = {session_accept, &materialize_own_dialect},
+    [DOOR_CRATEDB] = {http_accept, &cratedb_handler},
+};
 
 const Service *const registry_services[] = {&loadgen_service, NULL};

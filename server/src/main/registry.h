@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * registry.h
- *	  Which dialect each door speaks and which services the server runs. A new
+ *	  What each door speaks and which services the server runs. A new
  *	  dialect or source is added in registry.c and nowhere else.
  *
  *-------------------------------------------------------------------------
@@ -10,9 +10,16 @@
 #define FRESHET_REGISTRY_H
 
 #include "main/service.h"
-#include "session/session.h"
+#include "session/server.h"
 
-extern const Dialect *registry_dialect(SessionDoor door);
+/* Who welcomes a client at a door, and what is spoken there. */
+typedef struct RegistryDoor
+{
+	Welcome welcome;
+	const void *speaks;
+} RegistryDoor;
+
+extern const RegistryDoor registry_doors[DOOR_COUNT];
 
 /* NULL at the end. */
 extern const Service *const registry_services[];

@@ -154,8 +154,8 @@ open_door(SessionDoor door, const char *host, int port, char *problem)
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on \"%s\": %s", host, why);
 		return false;
 	}
-	listener =
-	    door_open(server.loop, &server.sessions, door, registry_dialect(door), &address, &status);
+	listener = door_open(server.loop, &server.sessions, door, registry_doors[door].welcome,
+	                     registry_doors[door].speaks, &address, &status);
 	if (listener == NULL)
 	{
 		snprintf(problem, DIRECTORY_PROBLEM, "could not listen on %s port %d: %s", host, port,
@@ -170,13 +170,19 @@ open_door(SessionDoor door, const char *host, int port, char *problem)
 static bool
 open_doors(char *problem)
 {
+	const int ports[DOOR_COUNT] = {
+	    [DOOR_POSTGRES] = server.config->postgres_port,
+	    [DOOR_MATERIALIZE] = server.config->materialize_port,
+	    [DOOR_CRATEDB] = server.config->cratedb_port,
+	};
 	char *const *listen = server.config->listen_list;
 	size_t count;
 	size_t i;
+	int door;
 
 	for (count = 0; listen[count] != NULL; count++)
 		;
-	server.doors = calloc(count * 2, sizeof *server.doors);
+	server.doors = calloc(count * DOOR_COUNT, sizeof *server.doors);
 	if (server.doors == NULL)
 		abort();
 	for (i = 0; i < count; i++)
@@ -187,9 +193,9 @@ open_doors(char *problem)
 		if (address_tcp(&address, listen[i], 0, &why) &&
 		    !address_is_loopback((const struct sockaddr *) &address.remote))
 			server.beyond_loopback = true;
-		if (!open_door(DOOR_POSTGRES, listen[i], server.config->postgres_port, problem) ||
-		    !open_door(DOOR_MATERIALIZE, listen[i], server.config->materialize_port, problem))
-			return false;
+		for (door = 0; door < DOOR_COUNT; door++)
+			if (!open_door(door, listen[i], ports[door], problem))
+				return false;
 	}
 	return true;
 }
@@ -539,7 +545,7 @@ command_serve(const Config *config)
 	raise_descriptor_limit();
 	server.config = config;
 	if (config->unbuilt_door_asked_for)
-		log_line("the doors for CrateDB, Databend and the console are not built yet; "
+		log_line("the doors for Databend and the console are not built yet; "
 		         "their ports stay closed");
 	if (!directory_open(&server.directory, config->data, config->user, problem))
 	{
@@ -551,6 +557,7 @@ command_serve(const Config *config)
 	server.sessions.trusted_roles = config->trusted_role_list;
 	server.sessions.trusting = config->trusting;
 	server.sessions.max_connections = config->max_connections;
+	server.sessions.http_body_limit = (size_t) config->http_body_megabytes * 1024 * 1024;
 	server.sessions.aliases = config->alias_list;
 	server.sessions.alias_count = config->alias_count;
 	if (!prepare_tls(problem) || !open_doors(problem) || !begin_postgres(problem))

@@ -25,12 +25,13 @@ status_write(const Directory *directory, const Config *config, const char *versi
 	         "listen = %.256s\n"
 	         "postgres_port = %d\n"
 	         "materialize_port = %d\n"
+	         "cratedb_port = %d\n"
 	         "native_port = %d\n"
 	         "socket_directory = %s\n"
 	         "socket_port = %d\n",
 	         version, config->listen, config->postgres_port, config->materialize_port,
-	         config->postgres ? 0 : config->native_port, config->postgres ? "" : directory->sockets,
-	         socket_port);
+	         config->cratedb_port, config->postgres ? 0 : config->native_port,
+	         config->postgres ? "" : directory->sockets, socket_port);
 	return directory_write(directory->status, 0644, text);
 }
 
@@ -101,6 +102,7 @@ command_status(const Config *config)
 	printf("running, process %d\nPostgreSQL %s\ndoors:\n", server, version);
 	print_door(&directory, "postgres", "postgres_port", listen);
 	print_door(&directory, "materialize", "materialize_port", listen);
+	print_door(&directory, "cratedb", "cratedb_port", listen);
 	print_door(&directory, "native", "native_port", listen);
 	return 0;
 }

@@ -466,12 +466,13 @@ write_done(uv_write_t *request, int status)
 }
 
 /*
- * Speak TLS from now on. The bytes, if any, are what was already read of it.
+ * Speak TLS from now on, and that protocol in it. The bytes, if any, are what was already read of it.
  */
 bool
-stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t count)
+stream_start_tls(Stream *stream, TlsContext *context, const char *protocol, const char *bytes,
+                 size_t count)
 {
-	stream->tls = tls_open(context, &stream->queued);
+	stream->tls = tls_open(context, protocol, &stream->queued);
 	if (stream->tls == NULL)
 		return false;
 	if (count > 0)
@@ -479,7 +480,7 @@ stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t 
 	return true;
 }
 
-/* Did the client of a TLS connection name PostgreSQL's protocol? */
+/* Did the client of a TLS connection name its protocol? */
 bool
 stream_protocol_agreed(const Stream *stream)
 {

@@ -55,7 +55,8 @@ extern void stream_write(Stream *stream, const void *bytes, size_t count);
 extern void stream_cork(Stream *stream);
 extern void stream_uncork(Stream *stream);
 extern size_t stream_backlog(const Stream *stream);
-extern bool stream_start_tls(Stream *stream, TlsContext *context, const char *bytes, size_t count);
+extern bool stream_start_tls(Stream *stream, TlsContext *context, const char *protocol,
+                             const char *bytes, size_t count);
 extern bool stream_protocol_agreed(const Stream *stream);
 extern bool stream_from_loopback(const Stream *stream);
 /* The peer's IPv4 address, or the /64 of its IPv6 one. */

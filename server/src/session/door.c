@@ -16,7 +16,8 @@ struct DoorListener
 {
 	uv_tcp_t tcp;
 	SessionServer *server;
-	const Dialect *dialect;
+	Welcome welcome;
+	const void *speaks;
 	SessionDoor door;
 };
 
@@ -38,7 +39,7 @@ knock(uv_stream_t *stream, int status)
 	/* a handle cannot move to another loop, so what it stands for does */
 	if (uv_accept(stream, (uv_stream_t *) client) == 0 &&
 	    uv_fileno((uv_handle_t *) client, &fd) == 0 && (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
-		session_knock(listener->server, listener->door, listener->dialect, fd);
+		session_knock(listener->server, listener->door, listener->welcome, listener->speaks, fd);
 	uv_close((uv_handle_t *) client, (uv_close_cb) free);
 }
 
@@ -51,8 +52,8 @@ free_listener(uv_handle_t *handle)
 
 /* Open a door; NULL and libuv's reason if the address cannot be had. */
 DoorListener *
-door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, const Dialect *dialect,
-          const Address *address, int *status)
+door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, Welcome welcome,
+          const void *speaks, const Address *address, int *status)
 {
 	DoorListener *listener = calloc(1, sizeof *listener);
 
@@ -60,7 +61,8 @@ door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, const Dialec
 		abort();
 	listener->server = server;
 	listener->door = door;
-	listener->dialect = dialect;
+	listener->welcome = welcome;
+	listener->speaks = speaks;
 	uv_tcp_init(loop, &listener->tcp);
 	listener->tcp.data = listener;
 	*status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *) &address->remote,

@@ -50,6 +50,7 @@ struct SessionLoop
 	int processor;
 	Link *link;
 	Session *sessions;
+	Guest *guests;
 	size_t paused_clients;
 	uv_timer_t sweep;
 	Errand finishing;
@@ -127,7 +128,6 @@ struct Session
 };
 
 /* session.c */
-extern void session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int fd);
 extern const StreamEvents session_backend_events;
 extern void session_close(Session *session);
 extern void session_fail(Session *session, const char *sqlstate, const char *message);

@@ -27,7 +27,8 @@ typedef struct Arrival
 	Errand errand;
 	SessionLoop *loop;
 	SessionDoor door;
-	const Dialect *dialect;
+	Welcome welcome;
+	const void *speaks;
 	int fd;
 } Arrival;
 
@@ -95,6 +96,8 @@ finish_loop(Errand *errand)
 
 	while (loop->sessions != NULL)
 		session_close(loop->sessions);
+	while (loop->guests != NULL)
+		loop->guests->end(loop->guests);
 	uv_close((uv_handle_t *) &loop->sweep, NULL);
 	link_close(loop->link);
 	loop_finish(loop->loop);
@@ -124,13 +127,49 @@ session_server_stop(SessionServer *server)
 		loop_stop(server->loops[i].loop);
 }
 
+Loop *
+session_loop_of(const SessionLoop *loop)
+{
+	return loop->loop;
+}
+
+SessionServer *
+session_loop_server(const SessionLoop *loop)
+{
+	return loop->server;
+}
+
+/* Somebody lives on the loop from now on, and is ended with it. */
+void
+session_loop_enter(SessionLoop *loop, Guest *guest)
+{
+	guest->next = loop->guests;
+	guest->previous = NULL;
+	if (guest->next != NULL)
+		guest->next->previous = guest;
+	loop->guests = guest;
+}
+
+/* He is gone, and with him his part of the load. */
+void
+session_loop_leave(SessionLoop *loop, Guest *guest)
+{
+	if (guest->previous != NULL)
+		guest->previous->next = guest->next;
+	else
+		loop->guests = guest->next;
+	if (guest->next != NULL)
+		guest->next->previous = guest->previous;
+	loop->load--;
+}
+
 /* A client has arrived where it will live. */
 static void
 arrive(Errand *errand)
 {
 	Arrival *arrival = (Arrival *) errand;
 
-	session_accept(arrival->loop, arrival->door, arrival->dialect, arrival->fd);
+	arrival->welcome(arrival->loop, arrival->door, arrival->speaks, arrival->fd);
 	free(arrival);
 }
 
@@ -164,7 +203,7 @@ loop_for(const SessionServer *server, int fd)
 
 /* A client knocks at a door: hand it to a loop. */
 void
-session_knock(SessionServer *server, SessionDoor door, const Dialect *dialect, int fd)
+session_knock(SessionServer *server, SessionDoor door, Welcome welcome, const void *speaks, int fd)
 {
 	Arrival *arrival = calloc(1, sizeof *arrival);
 	SessionLoop *loop = loop_for(server, fd);
@@ -172,6 +211,6 @@ session_knock(SessionServer *server, SessionDoor door, const Dialect *dialect, i
 	if (arrival == NULL)
 		abort();
 	loop->load++;
-	*arrival = (Arrival){{arrive, NULL}, loop, door, dialect, fd};
+	*arrival = (Arrival){{arrive, NULL}, loop, door, welcome, speaks, fd};
 	loop_post(loop->loop, &arrival->errand);
 }

@@ -22,6 +22,7 @@
 #include <uv.h>
 
 #include "net/address.h"
+#include "net/loop.h"
 #include "session/session.h"
 #include "tls/tls.h"
 
@@ -34,6 +35,18 @@ typedef struct DatabaseAlias
 
 /* The sessions of one thread; internal.h. */
 typedef struct SessionLoop SessionLoop;
+
+/* Who lives on such a thread and is no session; the first member of it. */
+typedef struct Guest Guest;
+struct Guest
+{
+	void (*end)(Guest *guest); /* the server stops: leave */
+	Guest *previous;
+	Guest *next;
+};
+
+/* Somebody has come in by a door: on the thread he will live on. `speaks` is the door's, see below. */
+typedef void (*Welcome)(SessionLoop *loop, SessionDoor door, const void *speaks, int fd);
 
 typedef struct SessionServer
 {
@@ -48,6 +61,7 @@ typedef struct SessionServer
 	DatabaseAlias *aliases;
 	size_t alias_count;
 	char *conninfo; /* for questions of the server's own */
+	size_t http_body_limit;
 	_Atomic(const char *) unavailable;
 
 	SessionLoop *loops;
@@ -64,9 +78,19 @@ typedef struct DoorListener DoorListener;
 extern void session_server_start(SessionServer *server);
 extern void session_server_finish(SessionServer *server, void (*ended)(void));
 extern void session_server_stop(SessionServer *server);
-extern DoorListener *door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door,
-                               const Dialect *dialect, const Address *address, int *status);
+extern DoorListener *
+door_open(uv_loop_t *loop, SessionServer *server, SessionDoor door, Welcome welcome,
+          const void *speaks, const Address *address, int *status);
 extern void door_close(DoorListener *listener);
-extern void session_knock(SessionServer *server, SessionDoor door, const Dialect *dialect, int fd);
+extern void
+session_knock(SessionServer *server, SessionDoor door, Welcome welcome, const void *speaks, int fd);
+
+/* A session at a door; `dialect` is a Dialect. */
+extern void session_accept(SessionLoop *loop, SessionDoor door, const void *dialect, int fd);
+
+extern Loop *session_loop_of(const SessionLoop *loop);
+extern SessionServer *session_loop_server(const SessionLoop *loop);
+extern void session_loop_enter(SessionLoop *loop, Guest *guest);
+extern void session_loop_leave(SessionLoop *loop, Guest *guest);
 
 #endif /* FRESHET_SESSION_SERVER_H */

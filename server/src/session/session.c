@@ -53,7 +53,7 @@ sweep(uv_timer_t *timer)
 
 /* A client comes in, on the loop it will live on. */
 void
-session_accept(SessionLoop *loop, SessionDoor door, const Dialect *dialect, int fd)
+session_accept(SessionLoop *loop, SessionDoor door, const void *dialect, int fd)
 {
 	uv_loop_t *uv = loop_uv(loop->loop);
 	Session *session = calloc(1, sizeof *session);

@@ -38,6 +38,7 @@ typedef enum SessionDoor
 {
 	DOOR_POSTGRES,
 	DOOR_MATERIALIZE,
+	DOOR_CRATEDB,
 	DOOR_COUNT
 } SessionDoor;
 

@@ -424,7 +424,7 @@ answer_encryption(Session *session, uint32_t code, bool more)
 	}
 	session->encryption_settled = true;
 	stream_write(session->client, "S", 1);
-	if (!stream_start_tls(session->client, session->loop->server->tls, NULL, 0))
+	if (!stream_start_tls(session->client, session->loop->server->tls, TLS_POSTGRESQL, NULL, 0))
 	{
 		session_close(session);
 		return false;
@@ -499,7 +499,8 @@ startup_read(Session *session, const char *bytes, size_t count)
 	{
 		session->encryption_settled = true;
 		session->direct_tls = true;
-		if (!stream_start_tls(session->client, session->loop->server->tls, bytes, count))
+		if (!stream_start_tls(session->client, session->loop->server->tls, TLS_POSTGRESQL, bytes,
+		                      count))
 			session_close(session);
 		return;
 	}

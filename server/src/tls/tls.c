@@ -29,13 +29,11 @@ struct TlsContext
 struct Tls
 {
 	SSL *openssl;
+	const char *protocol;
 	const char *received;
 	size_t received_count;
 	Buffer *out;
 };
-
-/* What the protocol is called in a direct TLS connection. */
-static const unsigned char protocol_name[] = "\012postgresql";
 
 /* Give OpenSSL what the network brought. */
 static int
@@ -107,16 +105,21 @@ describe_failure(const char *what, const char *file, char *problem, size_t probl
 	ERR_clear_error();
 }
 
-/* Agree only to PostgreSQL's own protocol when a client names protocols. */
+/* Agree only to the door's own protocol when a client names protocols. */
 static int
 choose_protocol(SSL *openssl, const unsigned char **chosen, unsigned char *chosen_length,
                 const unsigned char *offered, unsigned int offered_length, void *argument)
 {
-	(void) openssl;
+	const Tls *tls = SSL_get_app_data(openssl);
+	unsigned char wanted[32];
+	size_t length = strlen(tls->protocol);
+
 	(void) argument;
-	if (SSL_select_next_proto((unsigned char **) chosen, chosen_length, protocol_name,
-	                          sizeof protocol_name - 1, offered,
-	                          offered_length) != OPENSSL_NPN_NEGOTIATED)
+	wanted[0] = (unsigned char) length;
+	memcpy(wanted + 1, tls->protocol, length);
+	/* what is chosen is a piece of what was offered, which lives on */
+	if (SSL_select_next_proto((unsigned char **) chosen, chosen_length, offered, offered_length,
+	                          wanted, (unsigned int) length + 1) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -192,7 +195,7 @@ tls_context_replace(TlsContext *context, const char *certificate, const char *ke
 
 /* Begin as the server's end; the client speaks first. */
 Tls *
-tls_open(TlsContext *context, Buffer *out)
+tls_open(TlsContext *context, const char *protocol, Buffer *out)
 {
 	Tls *tls = calloc(1, sizeof *tls);
 	BIO *bio = BIO_new(bio_method());
@@ -209,7 +212,9 @@ tls_open(TlsContext *context, Buffer *out)
 		free(tls);
 		return NULL;
 	}
+	tls->protocol = protocol;
 	tls->out = out;
+	SSL_set_app_data(tls->openssl, tls);
 	BIO_set_data(bio, tls);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(tls->openssl, bio, bio);
@@ -275,7 +280,7 @@ tls_write(Tls *tls, const void *plain, size_t count)
 	return true;
 }
 
-/* Did the client name PostgreSQL's protocol when it began? */
+/* Did the client name the protocol when it began? */
 bool
 tls_protocol_agreed(const Tls *tls)
 {

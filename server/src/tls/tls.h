@@ -25,6 +25,10 @@
 /* Of TLS 1.2: forward secrecy, and no CBC. */
 #define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+/* What a client may call the protocol it means to speak (ALPN). */
+#define TLS_POSTGRESQL "postgresql"
+#define TLS_HTTP "http/1.1"
+
 typedef struct TlsContext TlsContext;
 typedef struct Tls Tls;
 
@@ -34,8 +38,8 @@ tls_context_open(const char *certificate, const char *key, char *problem, size_t
 extern bool tls_context_replace(TlsContext *context, const char *certificate, const char *key,
                                 char *problem, size_t problem_size);
 
-/* A server's end. `out` gets what must go to the network. */
-extern Tls *tls_open(TlsContext *context, Buffer *out);
+/* A server's end, for that protocol. `out` gets what must go to the network. */
+extern Tls *tls_open(TlsContext *context, const char *protocol, Buffer *out);
 extern void tls_close(Tls *tls);
 
 typedef enum TlsStatus
