@@ -65,7 +65,7 @@ arena_copy(Arena *arena, const char *data, size_t length)
 }
 
 /* vprintf into the arena. */
-static char *
+char *
 arena_vprintf(Arena *arena, const char *format, va_list arguments)
 {
 	va_list again;

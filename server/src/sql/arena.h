@@ -29,6 +29,7 @@ extern void *arena_alloc(Arena *arena, size_t size);
 extern char *arena_copy(Arena *arena, const char *data, size_t length);
 extern char *
 arena_printf(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern char *arena_vprintf(Arena *arena, const char *format, va_list arguments);
 extern void arena_reset(Arena *arena);
 
 /* SQL text under construction. */

@@ -53,6 +53,7 @@ sql_lexer_init(SqlLexer *lexer, const char *text, size_t length, bool standard_s
 	lexer->length = length;
 	lexer->at = 0;
 	lexer->standard_strings = standard_strings;
+	lexer->backticks = false;
 }
 
 /* Skip blanks and comments; false if a comment does not end. */
@@ -225,9 +226,9 @@ sql_next(SqlLexer *lexer)
 			token.kind = SQL_WORD;
 		}
 	}
-	else if (c == '"')
+	else if (c == '"' || (c == '`' && lexer->backticks))
 	{
-		complete = lex_quoted(lexer, '"', false);
+		complete = lex_quoted(lexer, (char) c, false);
 		token.kind = SQL_QUOTED;
 	}
 	else if (c == '\'')
@@ -333,7 +334,8 @@ sql_skip_parentheses(SqlLexer *lexer)
 bool
 sql_is_name(SqlToken token)
 {
-	return token.kind == SQL_WORD || (token.kind == SQL_QUOTED && token.start[0] == '"');
+	return token.kind == SQL_WORD ||
+	       (token.kind == SQL_QUOTED && lex_lower((unsigned char) token.start[0]) != 'u');
 }
 
 /* The name a token stands for: folded to lower case unless quoted. */
@@ -348,7 +350,7 @@ sql_name(Arena *arena, SqlToken token)
 		for (size_t i = 1; i + 1 < token.length; i++)
 		{
 			name[length++] = token.start[i];
-			if (token.start[i] == '"')
+			if (token.start[i] == token.start[0])
 				i++;
 		}
 	}

@@ -25,7 +25,7 @@ typedef enum SqlTokenKind
 {
 	SQL_END,
 	SQL_WORD,        /* keyword or plain identifier */
-	SQL_QUOTED,      /* "identifier" */
+	SQL_QUOTED,      /* "identifier", or `identifier` where backticks quote */
 	SQL_STRING,      /* '', E'', $$ $$, B'', X'', N'' */
 	SQL_NUMBER,      /* 12, 1.5, 1e9 */
 	SQL_PARAMETER,   /* $1 */
@@ -46,6 +46,7 @@ typedef struct SqlLexer
 	size_t length;
 	size_t at;
 	bool standard_strings; /* standard_conforming_strings */
+	bool backticks;        /* quote names, as double quotes do */
 } SqlLexer;
 
 extern void sql_lexer_init(SqlLexer *lexer, const char *text, size_t length, bool standard_strings);

@@ -1,0 +1,1126 @@
+/*-------------------------------------------------------------------------
+ *
+ * expression.c
+ *	  The one grammar of expressions. Operators bind as PostgreSQL's do; what a
+ *	  dialect has of its own is switched on by its rules.
+ *
+ * parser->value says of what was read last whether it is a literal, a plain column
+ * or jsonb. That is all that is known of types here: jsonb is what dialects call an
+ * object, and PostgreSQL compares and adds nothing of it without being told how.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "translate/parser.h"
+
+/* How tightly an operator binds: PostgreSQL's table of precedences. */
+typedef enum Level
+{
+	LEVEL_NONE,
+	LEVEL_OR,
+	LEVEL_AND,
+	LEVEL_NOT,
+	LEVEL_IS,
+	LEVEL_COMPARE,
+	LEVEL_BETWEEN, /* and IN, LIKE, … */
+	LEVEL_OTHER,
+	LEVEL_ADD,
+	LEVEL_MULTIPLY,
+	LEVEL_POWER,
+	LEVEL_AT, /* AT TIME ZONE */
+	LEVEL_COLLATE,
+	LEVEL_SIGN
+} Level;
+
+typedef struct OperatorRule
+{
+	const char *text; /* longer ones first */
+	Level level;
+} OperatorRule;
+
+static const OperatorRule operators[] = {
+    {"->>", LEVEL_OTHER},  {"!~*", LEVEL_OTHER},  {"||", LEVEL_OTHER},   {"->", LEVEL_OTHER},
+    {"<=", LEVEL_COMPARE}, {">=", LEVEL_COMPARE}, {"<>", LEVEL_COMPARE}, {"!=", LEVEL_COMPARE},
+    {"<<", LEVEL_OTHER},   {">>", LEVEL_OTHER},   {"@>", LEVEL_OTHER},   {"<@", LEVEL_OTHER},
+    {"&&", LEVEL_OTHER},   {"!~", LEVEL_OTHER},   {"~*", LEVEL_OTHER},   {"//", LEVEL_MULTIPLY},
+    {"<", LEVEL_COMPARE},  {">", LEVEL_COMPARE},  {"=", LEVEL_COMPARE},  {"+", LEVEL_ADD},
+    {"-", LEVEL_ADD},      {"*", LEVEL_MULTIPLY}, {"/", LEVEL_MULTIPLY}, {"%", LEVEL_MULTIPLY},
+    {"^", LEVEL_POWER},    {"&", LEVEL_OTHER},    {"|", LEVEL_OTHER},    {"#", LEVEL_OTHER},
+    {"~", LEVEL_OTHER},
+};
+
+static void parse_level(Parser *parser, Level least);
+
+/* Characters of which operators are made. */
+static bool
+is_operator_character(const Parser *parser, const char *at)
+{
+	return at < parser->text + parser->length && strchr("+-*/<>=~!@#%^&|", *at) != NULL;
+}
+
+/* The operator that comes next, or NULL; what is none that is known is an error. */
+static const OperatorRule *
+find_operator(Parser *parser)
+{
+	const char *at = parser->token.start;
+	size_t length = 0;
+
+	if (parser->token.kind != SQL_PUNCTUATION || *at == '?' || !is_operator_character(parser, at))
+		return NULL;
+	while (is_operator_character(parser, at + length))
+		length++;
+	for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
+	{
+		size_t own = strlen(operators[i].text);
+
+		/* a sign may follow at once, and then a comment cannot */
+		if (own <= length && memcmp(at, operators[i].text, own) == 0 &&
+		    (own == length || strchr("+-~", at[own]) != NULL || strncmp(at + own, "/*", 2) == 0))
+			return &operators[i];
+	}
+	parser_fail(parser, "42883", parser_at(parser), "operator %.*s does not exist",
+	            length > 16 ? 16 : (int) length, at);
+}
+
+/* Read an operator: all its characters are one piece. */
+static void
+parse_operator(Parser *parser, const OperatorRule *operator)
+{
+	size_t length = strlen(operator->text);
+
+	replace(parser, operator->text);
+	while (--length > 0)
+		parser_skip(parser);
+}
+
+/* expression, … */
+void
+parse_expressions(Parser *parser)
+{
+	do
+		parse_expression(parser);
+	while (take(parser, ","));
+}
+
+/* ORDER BY's items */
+void
+parse_order(Parser *parser)
+{
+	do
+	{
+		bool nulls = false;
+
+		parse_expression(parser);
+		if (!take(parser, "asc"))
+			take(parser, "desc");
+		if (take(parser, "nulls"))
+		{
+			nulls = true;
+			if (!take(parser, "first"))
+				take_expected(parser, "last");
+		}
+		if (!nulls && parser->rules->nulls_last)
+			emit(parser, " NULLS LAST");
+	} while (take(parser, ","));
+}
+
+/* UNBOUNDED PRECEDING, 3 FOLLOWING, … : how far from the frame's start it is */
+static int
+parse_bound(Parser *parser)
+{
+	bool unbounded = take(parser, "unbounded");
+
+	if (!unbounded && take(parser, "current"))
+	{
+		take_expected(parser, "row");
+		return 2;
+	}
+	if (!unbounded)
+		parse_expression(parser);
+	if (take(parser, "preceding"))
+		return unbounded ? 0 : 1;
+	take_expected(parser, "following");
+	return unbounded ? 4 : 3;
+}
+
+/* ROWS BETWEEN … */
+static void
+parse_frame(Parser *parser)
+{
+	size_t at = parser_at(parser);
+	int first;
+	int last = 2;
+
+	if (!take(parser, "rows") && !take(parser, "range") && !take(parser, "groups"))
+		return;
+	if (take(parser, "between"))
+	{
+		first = parse_bound(parser);
+		take_expected(parser, "and");
+		last = parse_bound(parser);
+	}
+	else
+		first = parse_bound(parser);
+	if (first == 4 || last == 0 || last < first)
+		parser_fail(parser, "42P20", at, "the window frame ends before it starts");
+}
+
+/* ( [name] [PARTITION BY …] [ORDER BY …] [frame] ) */
+void
+parse_window(Parser *parser)
+{
+	static const char *const parts[] = {"partition", "order", "rows", "range", "groups", NULL};
+
+	take_expected(parser, "(");
+	if (!parser_is(parser, ")") && !parser_is_any(parser, parts))
+		parse_name(parser);
+	if (take(parser, "partition by"))
+		parse_expressions(parser);
+	if (take(parser, "order by"))
+		parse_order(parser);
+	parse_frame(parser);
+	take_expected(parser, ")");
+}
+
+/* What may stand behind a function's parentheses. */
+static void
+parse_function_tail(Parser *parser)
+{
+	if (take(parser, "within"))
+	{
+		take_expected(parser, "group");
+		take_expected(parser, "(");
+		take_expected(parser, "order");
+		take_expected(parser, "by");
+		parse_order(parser);
+		take_expected(parser, ")");
+	}
+	if (parser_is_two(parser, "filter", "(") && take(parser, "filter"))
+	{
+		take_expected(parser, "(");
+		take_expected(parser, "where");
+		parse_expression(parser);
+		take_expected(parser, ")");
+	}
+	if (parser_is(parser, "over") &&
+	    (sql_is(parser_peek(parser, 1), "(") || sql_is_name(parser_peek(parser, 1))))
+	{
+		take(parser, "over");
+		if (parser_is(parser, "("))
+			parse_window(parser);
+		else
+			parse_name(parser);
+	}
+}
+
+/* What is between a function's parentheses, and they. */
+static void
+parse_arguments(Parser *parser)
+{
+	take_expected(parser, "(");
+	if (take(parser, "*"))
+	{
+		take_expected(parser, ")");
+		return;
+	}
+	if (!parser_is(parser, ")"))
+	{
+		if (!take(parser, "distinct"))
+			take(parser, "all");
+		parse_expressions(parser);
+		if (take(parser, "order by"))
+			parse_order(parser);
+	}
+	take_expected(parser, ")");
+}
+
+/* (query): a part of an expression that is a query of its own. */
+static void
+parse_subquery(Parser *parser)
+{
+	take_expected(parser, "(");
+	parse_query(parser);
+	take_expected(parser, ")");
+}
+
+/* CASE … END */
+static void
+parse_case(Parser *parser)
+{
+	take_expected(parser, "case");
+	if (!parser_is(parser, "when"))
+		parse_expression(parser);
+	do
+	{
+		take_expected(parser, "when");
+		parse_expression(parser);
+		take_expected(parser, "then");
+		parse_expression(parser);
+	} while (parser_is(parser, "when"));
+	if (take(parser, "else"))
+		parse_expression(parser);
+	take_expected(parser, "end");
+}
+
+/* CAST(x AS type); TRY_CAST is a function of its own dialect. */
+static void
+parse_cast(Parser *parser)
+{
+	take_expected(parser, "cast");
+	take_expected(parser, "(");
+	parse_expression(parser);
+	take_expected(parser, "as");
+	parse_type(parser);
+	take_expected(parser, ")");
+}
+
+/* EXTRACT(unit FROM x) */
+static void
+parse_extract(Parser *parser)
+{
+	take_expected(parser, "extract");
+	take_expected(parser, "(");
+	if (parser->token.kind == SQL_STRING)
+		parse_string(parser);
+	else
+		parse_label(parser);
+	take_expected(parser, "from");
+	parse_expression(parser);
+	take_expected(parser, ")");
+}
+
+/* SUBSTRING(x FROM a FOR b), or with commas */
+static void
+parse_substring(Parser *parser)
+{
+	emit_token(parser);
+	take_expected(parser, "(");
+	parse_expression(parser);
+	if (take(parser, "from"))
+	{
+		parse_expression(parser);
+		if (take(parser, "for"))
+			parse_expression(parser);
+	}
+	else if (take(parser, "for"))
+		parse_expression(parser);
+	else
+		while (take(parser, ","))
+			parse_expression(parser);
+	take_expected(parser, ")");
+}
+
+/* TRIM([BOTH] [x FROM] y) */
+static void
+parse_trim(Parser *parser)
+{
+	take_expected(parser, "trim");
+	take_expected(parser, "(");
+	if (!take(parser, "both") && !take(parser, "leading"))
+		take(parser, "trailing");
+	if (!take(parser, "from"))
+	{
+		parse_expression(parser);
+		if (!take(parser, "from"))
+		{
+			while (take(parser, ","))
+				parse_expression(parser);
+			take_expected(parser, ")");
+			return;
+		}
+	}
+	parse_expressions(parser);
+	take_expected(parser, ")");
+}
+
+/* POSITION(x IN y) */
+static void
+parse_position(Parser *parser)
+{
+	take_expected(parser, "position");
+	take_expected(parser, "(");
+	parse_level(parser, LEVEL_OTHER);
+	if (take(parser, ","))
+	{
+		parse_level(parser, LEVEL_OTHER);
+		parser_refuse(parser, parser_at(parser), "position without IN");
+	}
+	take_expected(parser, "in");
+	parse_level(parser, LEVEL_OTHER);
+	take_expected(parser, ")");
+}
+
+/* EXISTS (query) */
+static void
+parse_exists(Parser *parser)
+{
+	take_expected(parser, "exists");
+	parse_subquery(parser);
+}
+
+/* INTERVAL '1 day', INTERVAL '1' DAY */
+static void
+parse_interval(Parser *parser)
+{
+	static const char *const units[] = {"year", "month", "day", "hour", "minute", "second", NULL};
+
+	take_expected(parser, "interval");
+	if (parser->token.kind == SQL_NUMBER)
+	{
+		/* INTERVAL 1 DAY: its number is a string to PostgreSQL */
+		replace(parser, arena_printf(parser->arena, "'%.*s'", (int) parser->token.length,
+		                             parser->token.start));
+		if (!parser_is_any(parser, units))
+			parser_syntax(parser);
+	}
+	else
+		parse_string(parser);
+	if (!parser_is_any(parser, units))
+		return;
+	emit_token(parser);
+	if (take(parser, "to"))
+	{
+		if (!parser_is_any(parser, units))
+			parser_syntax(parser);
+		emit_token(parser);
+	}
+}
+
+/* Words that begin an expression of their own form. */
+static const struct
+{
+	const char *word;
+	const char *next; /* what must follow it; NULL: anything */
+	void (*parse)(Parser *parser);
+} forms[] = {
+    {"case", NULL, parse_case},      {"cast", "(", parse_cast},
+    {"extract", "(", parse_extract}, {"substring", "(", parse_substring},
+    {"trim", "(", parse_trim},       {"position", "(", parse_position},
+    {"exists", "(", parse_exists},
+};
+
+/* Words that are a function without parentheses. */
+static const char *const bare_functions[] = {
+    "current_date",   "current_time",   "current_timestamp", "localtime",
+    "localtimestamp", "current_user",   "current_role",      "session_user",
+    "user",           "current_schema", "current_catalog",   NULL};
+
+static const char *const constants[] = {"null", "true", "false", NULL};
+
+/* Functions whose names are PostgreSQL's keywords: they have plain arguments only. */
+static const char *const keyword_functions[] = {"coalesce", "greatest", "least",
+                                                "nullif",   "grouping", NULL};
+
+/* How the dialect's function is called here. */
+static const FunctionRule *
+find_function(const Parser *parser)
+{
+	for (const FunctionRule *rule = parser->rules->functions; rule->name != NULL; rule++)
+		if (parser_is(parser, rule->name))
+			return rule;
+	return NULL;
+}
+
+/* A function's name has been read up to its parenthesis. */
+static void
+parse_call_behind_name(Parser *parser)
+{
+	parse_arguments(parser);
+	parse_function_tail(parser);
+	parser->value = VALUE_OTHER;
+}
+
+/* A function of the dialect's table. */
+static void
+parse_known_function(Parser *parser, const FunctionRule *rule)
+{
+	if (rule->parse != NULL)
+	{
+		rule->parse(parser);
+		parser->value = rule->json ? VALUE_JSON : VALUE_OTHER;
+		return;
+	}
+	replace(parser, rule->to);
+	parse_call_behind_name(parser);
+	if (rule->json)
+		parser->value = VALUE_JSON;
+}
+
+/* name, a.name, a.b.name, a.*, f(…), schema.f(…) */
+static void
+parse_name_expression(Parser *parser)
+{
+	SqlToken next = parser_peek(parser, 1);
+	const FunctionRule *rule =
+	    parser_is_word(parser) && sql_is(next, "(") ? find_function(parser) : NULL;
+	int parts = 1;
+
+	if (rule != NULL)
+	{
+		parse_known_function(parser, rule);
+		return;
+	}
+	parse_name(parser);
+	for (; parser_is(parser, "."); parts++)
+	{
+		if (parts == 3)
+			parser_refuse(parser, parser_at(parser), "a name of four parts");
+		emit_token(parser);
+		if (take(parser, "*"))
+		{
+			parser->value = VALUE_COLUMN;
+			return;
+		}
+		parse_label(parser);
+	}
+	if (parser_is(parser, "("))
+		parse_call_behind_name(parser);
+	else
+		parser->value = VALUE_COLUMN;
+}
+
+/* f(…) or schema.f(…) as a relation */
+void
+parse_table_function(Parser *parser)
+{
+	const FunctionRule *rule = find_function(parser);
+
+	if (rule != NULL && rule->parse != NULL)
+		rule->parse(parser);
+	else
+	{
+		if (rule != NULL)
+			replace(parser, rule->to);
+		else
+			parse_name(parser);
+		if (take(parser, "."))
+			parse_label(parser);
+		parse_arguments(parser);
+	}
+}
+
+/* Read the closing character of a literal and put this in its place. */
+static void
+close_literal(Parser *parser, const char *character, const char *text)
+{
+	if (!parser_is(parser, character))
+		parser_syntax(parser);
+	replace(parser, text);
+}
+
+/* [a, b]: an array, or, inside of an object, one of JSON */
+static void
+parse_array(Parser *parser)
+{
+	Mark mark = parser_mark(parser);
+	bool json = parser->in_object;
+
+	if (parser_is_two(parser, "[", "]"))
+	{
+		replace(parser, json ? "'[]'::jsonb" : "'{}'");
+		parser_skip(parser);
+		parser->value = json ? VALUE_JSON : VALUE_STRING;
+		return;
+	}
+	replace(parser, "ARRAY[");
+	do
+	{
+		parse_expression(parser);
+		json = json || parser->value == VALUE_JSON;
+	} while (take(parser, ","));
+	if (json)
+	{
+		mark->next->text = "jsonb_build_array(";
+		mark->next->length = strlen(mark->next->text);
+	}
+	close_literal(parser, "]", json ? ")" : "]");
+	parser->value = json ? VALUE_JSON : VALUE_ARRAY;
+}
+
+/* The key of a member of an object, as a string. */
+static void
+parse_key(Parser *parser)
+{
+	Text text;
+
+	if (parser->token.kind == SQL_STRING)
+	{
+		parse_string(parser);
+		return;
+	}
+	if (parser->rules->brace_colon || (!parser_is_word(parser) && !parser_is_name(parser)))
+		parser_syntax(parser);
+	text_init(&text, parser->arena);
+	text_literal(&text, sql_name(parser->arena, parser->token));
+	replace(parser, text.data);
+}
+
+/* {a = 1, b = 'x'}, or {'a': 1} */
+static void
+parse_object(Parser *parser)
+{
+	bool in_object = parser->in_object;
+	const char *between = parser->rules->brace_colon ? ":" : "=";
+
+	parser->value = VALUE_JSON;
+	if (parser_is_two(parser, "{", "}"))
+	{
+		replace(parser, "'{}'::jsonb");
+		parser_skip(parser);
+		return;
+	}
+	replace(parser, "jsonb_build_object(");
+	parser->in_object = true;
+	do
+	{
+		parse_key(parser);
+		if (!parser_is(parser, between))
+			parser_syntax(parser);
+		parser_skip(parser);
+		emit(parser, ",");
+		parse_expression(parser);
+	} while (take(parser, ","));
+	close_literal(parser, "}", ")");
+	parser->in_object = in_object;
+	parser->value = VALUE_JSON;
+}
+
+/* (query), (expression), (a, b) */
+static void
+parse_parenthesis(Parser *parser)
+{
+	SqlToken next = parser_peek(parser, 1);
+
+	if (sql_is(next, "select") || sql_is(next, "with") || sql_is(next, "values"))
+	{
+		parse_subquery(parser);
+		parser->value = VALUE_OTHER;
+		return;
+	}
+	take_expected(parser, "(");
+	parse_expression(parser);
+	if (parser_is(parser, ","))
+	{
+		while (take(parser, ","))
+			parse_expression(parser);
+		parser->value = VALUE_OTHER;
+	}
+	take_expected(parser, ")");
+	if (parser->value != VALUE_JSON)
+		parser->value = VALUE_OTHER;
+}
+
+/* DATE '…' and the like: a type and a string. */
+static bool
+parse_typed_literal(Parser *parser)
+{
+	static const char *const types[] = {"date",        "time",     "timestamp",
+	                                    "timestamptz", "datetime", NULL};
+	Mark mark = parser_mark(parser);
+	Fragment type;
+
+	if (!parser_is_any(parser, types) || parser_peek(parser, 1).kind != SQL_STRING)
+		return false;
+	parse_type(parser);
+	type = emit_cut(parser, mark);
+	emit(parser, " ");
+	parse_string(parser);
+	emit(parser, "::");
+	type.first->space = false;
+	emit_fragment(parser, type);
+	return true;
+}
+
+/* coalesce(a, b) and the like */
+static void
+parse_keyword_function(Parser *parser)
+{
+	bool two = parser_is(parser, "nullif");
+
+	emit_token(parser);
+	take_expected(parser, "(");
+	if (two)
+	{
+		parse_expression(parser);
+		take_expected(parser, ",");
+		parse_expression(parser);
+	}
+	else
+		parse_expressions(parser);
+	take_expected(parser, ")");
+	parser->value = VALUE_OTHER;
+}
+
+/* ARRAY[…], ARRAY(query) */
+static void
+parse_array_word(Parser *parser)
+{
+	if (sql_is(parser_peek(parser, 1), "["))
+	{
+		parser_skip(parser);
+		parse_array(parser);
+		return;
+	}
+	emit_token(parser);
+	parse_subquery(parser);
+	parser->value = VALUE_OTHER;
+}
+
+/* A word that begins an expression. */
+static void
+parse_word_expression(Parser *parser)
+{
+	bool call = sql_is(parser_peek(parser, 1), "(");
+
+	parser->value = VALUE_OTHER;
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+	{
+		if (parser_is(parser, forms[i].word) && (forms[i].next == NULL || call))
+		{
+			forms[i].parse(parser);
+			parser->value = VALUE_OTHER;
+			return;
+		}
+	}
+	if (parser_is_any(parser, constants))
+	{
+		parser->value = parser_is(parser, "null") ? VALUE_NULL : VALUE_CONSTANT;
+		emit_token(parser);
+		return;
+	}
+	if (call && parser_is_any(parser, keyword_functions))
+	{
+		parse_keyword_function(parser);
+		return;
+	}
+	if (parser_is(parser, "interval") &&
+	    (parser_peek(parser, 1).kind == SQL_STRING || parser_peek(parser, 1).kind == SQL_NUMBER))
+	{
+		parse_interval(parser);
+		return;
+	}
+	if (parser_is_two(parser, "array", "[") || parser_is_two(parser, "array", "("))
+	{
+		parse_array_word(parser);
+		return;
+	}
+	if (parse_typed_literal(parser))
+		return;
+	if (parser_is_any(parser, bare_functions) && !sql_is(parser_peek(parser, 1), "."))
+	{
+		emit_token(parser);
+		if (call)
+		{
+			/* current_schema() is a function like any other, the others have no parentheses */
+			parser_skip(parser);
+			parser_expect(parser, ")");
+		}
+		return;
+	}
+	parse_name_expression(parser);
+}
+
+/* B'0101' */
+static bool
+is_bit_string(const Parser *parser)
+{
+	const char *text = parser->token.start;
+
+	return (*text == 'b' || *text == 'B') && !parser->rules->escapes &&
+	       strspn(text + 2, "01") == parser->token.length - 3;
+}
+
+/* What an expression begins with, signs aside. */
+static void
+parse_primary(Parser *parser)
+{
+	switch (parser->token.kind)
+	{
+		case SQL_NUMBER:
+			if (memchr(parser->token.start, '.', parser->token.length) !=
+			    memrchr(parser->token.start, '.', parser->token.length))
+				parser_syntax(parser);
+			emit_token(parser);
+			parser->value = VALUE_NUMBER;
+			return;
+		case SQL_STRING:
+			if (is_bit_string(parser))
+				emit_token(parser);
+			else
+				parse_string(parser);
+			parser->value = VALUE_STRING;
+			return;
+		case SQL_PARAMETER:
+			parse_parameter(parser);
+			parser->value = VALUE_PARAMETER;
+			return;
+		case SQL_WORD:
+			parse_word_expression(parser);
+			return;
+		case SQL_QUOTED:
+			parse_name_expression(parser);
+			return;
+		default:
+			break;
+	}
+	if (parser_is(parser, "?") || parser_is(parser, ":"))
+	{
+		parse_parameter(parser);
+		parser->value = VALUE_PARAMETER;
+	}
+	else if (parser_is(parser, "["))
+		parse_array(parser);
+	else if (parser_is(parser, "{"))
+		parse_object(parser);
+	else if (parser_is(parser, "("))
+		parse_parenthesis(parser);
+	else
+		parser_syntax(parser);
+}
+
+/* x['key'], x[1], x[1:2] */
+static void
+parse_subscript(Parser *parser)
+{
+	bool key = false;
+	bool in_object = parser->in_object;
+
+	parser->in_object = false;
+	take_expected(parser, "[");
+	if (!parser_is(parser, ":"))
+	{
+		key = parser->token.kind == SQL_STRING;
+		parse_expression(parser);
+	}
+	if (take(parser, ":") && !parser_is(parser, "]"))
+		parse_expression(parser);
+	take_expected(parser, "]");
+	parser->in_object = in_object;
+	if (key || parser->value == VALUE_JSON)
+		parser->value = VALUE_JSON;
+}
+
+/* What follows a primary expression and binds tightest: [ ], ::, .name */
+static void
+parse_postfix(Parser *parser, Mark mark)
+{
+	bool simple = parser->value == VALUE_COLUMN || parser->value == VALUE_PARAMETER;
+
+	for (;;)
+	{
+		if (parser_is(parser, "["))
+		{
+			ValueKind kind = parser->value;
+
+			if (!simple)
+			{
+				emit_after(parser, mark, "(");
+				emit(parser, ")");
+				simple = true;
+			}
+			parser->value = kind;
+			parse_subscript(parser);
+			if (kind == VALUE_JSON)
+				parser->value = VALUE_JSON;
+			else if (parser->value != VALUE_JSON)
+				parser->value = VALUE_OTHER;
+		}
+		else if (parser_is_two(parser, ":", ":"))
+		{
+			replace(parser, "::");
+			parser_skip(parser);
+			parse_type(parser);
+			simple = false;
+			parser->value = VALUE_OTHER;
+		}
+		else
+			break;
+	}
+}
+
+/* Make what stands behind the mark a number if it is jsonb. */
+static void
+json_to_number(Parser *parser, Mark mark, ValueKind kind)
+{
+	if (kind != VALUE_JSON)
+		return;
+	emit_after(parser, mark, "(");
+	emit(parser, ")::numeric");
+}
+
+/* Signs, NOT, and what they stand before. */
+static void
+parse_unary(Parser *parser)
+{
+	Mark mark = parser_mark(parser);
+
+	parser_enter(parser);
+	if (take(parser, "not"))
+	{
+		parse_level(parser, LEVEL_NOT);
+		parser->value = VALUE_OTHER;
+	}
+	else if (parser_is(parser, "-") || parser_is(parser, "+"))
+	{
+		emit_token(parser);
+		mark = parser_mark(parser);
+		parse_level(parser, LEVEL_SIGN);
+		json_to_number(parser, mark, parser->value);
+		if (parser->value != VALUE_NUMBER)
+			parser->value = VALUE_OTHER;
+	}
+	else if (parser_is(parser, "~"))
+	{
+		emit_token(parser);
+		parse_level(parser, LEVEL_ADD);
+		parser->value = VALUE_OTHER;
+	}
+	else
+	{
+		parse_primary(parser);
+		parse_postfix(parser, mark);
+	}
+	parser_leave(parser);
+}
+
+/* Make what stands behind the mark jsonb, as what it is compared with or stored in. */
+void
+value_to_json(Parser *parser, Mark mark, ValueKind kind)
+{
+	/* a parameter is jsonb by itself, and so is NULL */
+	if (kind == VALUE_JSON || kind == VALUE_PARAMETER || kind == VALUE_NULL)
+		return;
+	emit_after(parser, mark, "to_jsonb(");
+	emit(parser, kind == VALUE_STRING ? "::text)" : ")");
+}
+
+/* ANY (array), ALL (query): an array inside of an object is the list of its elements. */
+static void
+parse_quantified(Parser *parser)
+{
+	Mark mark;
+
+	emit_token(parser);
+	take_expected(parser, "(");
+	mark = parser_mark(parser);
+	if (parser_is_query(parser))
+	{
+		parse_query(parser);
+		parser->value = VALUE_OTHER;
+	}
+	else
+		parse_expression(parser);
+	if (parser->value == VALUE_JSON)
+	{
+		emit_after(parser, mark, "ARRAY(SELECT jsonb_array_elements(");
+		emit(parser, "))");
+	}
+	take_expected(parser, ")");
+}
+
+/* a < b and the like: with jsonb on one side the other has to be it too. */
+static void
+parse_comparison(Parser *parser, const OperatorRule *operator, Mark left)
+{
+	ValueKind left_kind = parser->value;
+	Fragment rest;
+	Mark begin = parser_mark(parser);
+	Mark right;
+
+	parse_operator(parser, operator);
+	right = parser_mark(parser);
+	if (parser_is(parser, "any") || parser_is(parser, "all") || parser_is(parser, "some"))
+		parse_quantified(parser);
+	else
+	{
+		parse_level(parser, LEVEL_COMPARE + 1);
+		if (left_kind == VALUE_JSON)
+			value_to_json(parser, right, parser->value);
+	}
+	if (parser->value != VALUE_JSON)
+		return;
+	rest = emit_cut(parser, begin);
+	value_to_json(parser, left, left_kind);
+	emit_fragment(parser, rest);
+}
+
+/* a + b and the like */
+static void
+parse_arithmetic(Parser *parser, const OperatorRule *operator, Mark left)
+{
+	bool divide = strcmp(operator->text, "/") == 0 && parser->rules->float_division;
+	bool whole = strcmp(operator->text, "//") == 0;
+	ValueKind left_kind = parser->value;
+	Mark mark;
+
+	if (whole && !parser->rules->float_division)
+		parser_syntax(parser);
+	if (operator->level == LEVEL_ADD || operator->level == LEVEL_MULTIPLY)
+		json_to_number(parser, left, left_kind);
+	if (divide || whole)
+	{
+		emit_after(parser, left, divide ? "databend.divide(" : "databend.div(");
+		parse_operator(parser, &(OperatorRule){whole ? "//" : "/", LEVEL_MULTIPLY});
+		parser->last->text = ",";
+		parser->last->length = 1;
+		parser->last->space = false;
+		parser->last->verbatim = false;
+	}
+	else
+		parse_operator(parser, operator);
+	mark = parser_mark(parser);
+	parse_level(parser, operator->level + 1);
+	if (operator->level == LEVEL_ADD || operator->level == LEVEL_MULTIPLY)
+		json_to_number(parser, mark, parser->value);
+	if (divide || whole)
+		emit(parser, ")");
+}
+
+/* IS [NOT] NULL, TRUE, DISTINCT FROM … */
+static void
+parse_is(Parser *parser)
+{
+	take_expected(parser, "is");
+	take(parser, "not");
+	if (take(parser, "distinct"))
+	{
+		take_expected(parser, "from");
+		parse_level(parser, LEVEL_IS + 1);
+	}
+	else if (parser_is_any(parser, constants) || parser_is(parser, "unknown"))
+		emit_token(parser);
+	else
+		parser_syntax(parser);
+}
+
+/* [NOT] BETWEEN, IN, LIKE, ILIKE */
+static bool
+parse_predicate(Parser *parser)
+{
+	static const char *const words[] = {"between", "in", "like", "ilike", NULL};
+	bool negated = parser_is(parser, "not");
+	SqlToken word = negated ? parser_peek(parser, 1) : parser->token;
+	bool known = false;
+
+	for (size_t i = 0; words[i] != NULL; i++)
+		known = known || sql_is(word, words[i]);
+	if (!known)
+		return false;
+	take(parser, "not");
+	if (take(parser, "between"))
+	{
+		parse_level(parser, LEVEL_OTHER);
+		take_expected(parser, "and");
+		parse_level(parser, LEVEL_OTHER);
+	}
+	else if (take(parser, "in"))
+	{
+		take_expected(parser, "(");
+		if (parser_is_query(parser))
+			parse_query(parser);
+		else
+			parse_expressions(parser);
+		take_expected(parser, ")");
+	}
+	else
+	{
+		emit_token(parser);
+		parse_level(parser, LEVEL_OTHER);
+		if (take(parser, "escape"))
+			parse_level(parser, LEVEL_OTHER);
+	}
+	return true;
+}
+
+/* The level of what comes next, if it goes on with an expression. */
+static Level
+next_level(Parser *parser)
+{
+	static const char *const predicates[] = {"between", "in", "like", "ilike", "not", NULL};
+	const OperatorRule *operator;
+
+	if (parser->token.kind != SQL_WORD)
+	{
+		operator= find_operator(parser);
+		return operator!= NULL ? operator->level : LEVEL_NONE;
+	}
+	if (parser_is(parser, "or"))
+		return LEVEL_OR;
+	if (parser_is(parser, "and"))
+		return LEVEL_AND;
+	if (parser_is(parser, "is"))
+		return LEVEL_IS;
+	if (parser_is_any(parser, predicates))
+		return LEVEL_BETWEEN;
+	if (parser_is_two(parser, "at", "time"))
+		return LEVEL_AT;
+	if (parser_is(parser, "div") && parser->rules->float_division)
+		return LEVEL_MULTIPLY;
+	return LEVEL_NONE;
+}
+
+/* Go on with an expression by what comes next; false: it was none of these. */
+static bool
+parse_infix(Parser *parser, Level level, Mark left)
+{
+	switch (level)
+	{
+		case LEVEL_OR:
+		case LEVEL_AND:
+			emit_token(parser);
+			parse_level(parser, level + 1);
+			break;
+		case LEVEL_IS:
+			parse_is(parser);
+			break;
+		case LEVEL_BETWEEN:
+			if (!parse_predicate(parser))
+				return false;
+			break;
+		case LEVEL_AT:
+			take(parser, "at time");
+			take_expected(parser, "zone");
+			parse_level(parser, LEVEL_AT + 1);
+			break;
+		case LEVEL_COMPARE:
+			parse_comparison(parser, find_operator(parser), left);
+			break;
+		default:
+			parse_arithmetic(parser, find_operator(parser), left);
+	}
+	return true;
+}
+
+/* An expression whose operators bind at least so tightly. */
+static void
+parse_level(Parser *parser, Level least)
+{
+	Mark left = parser_mark(parser);
+	Level last = LEVEL_NONE;
+
+	parser_enter(parser);
+	parse_unary(parser);
+	for (;;)
+	{
+		Level level = next_level(parser);
+
+		if (level == LEVEL_NONE || level < least)
+			break;
+		/* a < b < c is no expression */
+		if (level == last && (level == LEVEL_COMPARE || level == LEVEL_BETWEEN))
+			parser_syntax(parser);
+		if (!parse_infix(parser, level, left))
+			break;
+		parser->value = VALUE_OTHER;
+		last = level;
+	}
+	parser_leave(parser);
+}
+
+/* An expression. */
+void
+parse_expression(Parser *parser)
+{
+	parse_level(parser, LEVEL_OR);
+}

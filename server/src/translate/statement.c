@@ -1,0 +1,394 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *	  Statements that the dialects share, and which words begin which.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "translate/parser.h"
+
+/* A value to store: an expression or DEFAULT. */
+static void
+parse_value(Parser *parser)
+{
+	if (!take(parser, "default"))
+		parse_expression(parser);
+}
+
+/* VALUES (…), …; in here a value may be DEFAULT. */
+static void
+parse_insert_values(Parser *parser)
+{
+	take_expected(parser, "values");
+	do
+	{
+		take_expected(parser, "(");
+		do
+			parse_value(parser);
+		while (take(parser, ","));
+		take_expected(parser, ")");
+	} while (take(parser, ","));
+}
+
+/* a = 1, o['k'] = 2, … */
+static void
+parse_assignments(Parser *parser)
+{
+	do
+	{
+		bool json = false;
+
+		parse_name(parser);
+		while (take(parser, "["))
+		{
+			json = json || parser->token.kind == SQL_STRING;
+			parse_expression(parser);
+			take_expected(parser, "]");
+		}
+		take_expected(parser, "=");
+		if (json && !parser_is(parser, "default"))
+		{
+			Mark mark = parser_mark(parser);
+
+			parse_expression(parser);
+			value_to_json(parser, mark, parser->value);
+		}
+		else
+			parse_value(parser);
+	} while (take(parser, ","));
+}
+
+/* RETURNING … */
+static void
+parse_returning(Parser *parser)
+{
+	if (!take(parser, "returning"))
+		return;
+	parser->statement->returning = true;
+	parse_targets(parser);
+}
+
+/* ON CONFLICT … */
+static void
+parse_conflict(Parser *parser)
+{
+	if (!take(parser, "on"))
+		return;
+	take_expected(parser, "conflict");
+	if (parser_is(parser, "("))
+		parse_names(parser);
+	take_expected(parser, "do");
+	if (take(parser, "nothing"))
+		return;
+	take_expected(parser, "update");
+	take_expected(parser, "set");
+	parse_assignments(parser);
+	if (take(parser, "where"))
+		parse_expression(parser);
+}
+
+/* INSERT INTO t [(names)] … */
+void
+parse_insert(Parser *parser)
+{
+	emit(parser, "INSERT INTO");
+	parser->statement->relation = parse_relation(parser);
+	if (parser_is(parser, "(") && !parser_is_query(parser))
+		parse_names(parser);
+	if (take(parser, "default"))
+		take_expected(parser, "values");
+	else if (parser_is(parser, "values"))
+		parse_insert_values(parser);
+	else
+		parse_query(parser);
+	parse_conflict(parser);
+	parse_returning(parser);
+}
+
+/* UPDATE t SET … */
+void
+parse_update(Parser *parser)
+{
+	emit(parser, "UPDATE");
+	parser->statement->relation = parse_relation(parser);
+	parse_alias(parser);
+	take_expected(parser, "set");
+	parse_assignments(parser);
+	if (take(parser, "from"))
+		parse_from_items(parser);
+	if (take(parser, "where"))
+		parse_expression(parser);
+	parse_returning(parser);
+}
+
+/* DELETE FROM t … */
+void
+parse_delete(Parser *parser)
+{
+	emit(parser, "DELETE FROM");
+	parser->statement->relation = parse_relation(parser);
+	parse_alias(parser);
+	if (take(parser, "using"))
+		parse_from_items(parser);
+	if (take(parser, "where"))
+		parse_expression(parser);
+	parse_returning(parser);
+}
+
+/* EXPLAIN [ANALYZE] query */
+void
+parse_explain(Parser *parser)
+{
+	emit(parser, "EXPLAIN");
+	take(parser, "analyze");
+	if (!parser_is_query(parser))
+		parser_refuse(parser, parser_at(parser), "EXPLAIN of what is no query");
+	parse_named_query(parser);
+}
+
+/* [IF NOT EXISTS] */
+bool
+parse_if_not_exists(Parser *parser)
+{
+	if (!take(parser, "if"))
+		return false;
+	take_expected(parser, "not");
+	take_expected(parser, "exists");
+	return true;
+}
+
+/* PRIMARY KEY, UNIQUE, CHECK (…) behind a column or for itself; false: none of them. */
+static bool
+parse_constraint(Parser *parser, bool of_table)
+{
+	if (take(parser, "primary"))
+		take_expected(parser, "key");
+	else if (take(parser, "check"))
+	{
+		take_expected(parser, "(");
+		parse_expression(parser);
+		take_expected(parser, ")");
+		return true;
+	}
+	else if (!take(parser, "unique"))
+		return false;
+	if (of_table)
+		parse_names(parser);
+	return true;
+}
+
+/* What may stand behind a column's type. */
+static bool
+parse_column_constraint(Parser *parser)
+{
+	if (take(parser, "not"))
+		take_expected(parser, "null");
+	else if (take(parser, "null"))
+		return true;
+	else if (take(parser, "default"))
+		parse_expression(parser);
+	else if (parser_is(parser, "constraint"))
+	{
+		emit_token(parser);
+		parse_name(parser);
+		if (!parse_constraint(parser, false))
+			parser_syntax(parser);
+	}
+	else
+		return parse_constraint(parser, false);
+	return true;
+}
+
+/* ( column type …, constraint, … ); `constraint` reads what a dialect adds behind a column. */
+void
+parse_table_elements(Parser *parser, bool (*constraint)(Parser *parser))
+{
+	take_expected(parser, "(");
+	do
+	{
+		bool named = parser_is(parser, "constraint");
+
+		if (named)
+		{
+			emit_token(parser);
+			parse_name(parser);
+		}
+		if ((parser_is_two(parser, "primary", "key") || parser_is_two(parser, "unique", "(") ||
+		     parser_is_two(parser, "check", "(") || named))
+		{
+			if (!parse_constraint(parser, true))
+				parser_syntax(parser);
+			continue;
+		}
+		if (parser_is_two(parser, "foreign", "key"))
+			parser_refuse(parser, parser_at(parser), "FOREIGN KEY");
+		parse_name(parser);
+		parse_type(parser);
+		while (parse_column_constraint(parser) || constraint(parser))
+			;
+	} while (take(parser, ","));
+	take_expected(parser, ")");
+}
+
+/* CREATE … : which modifiers, and of what */
+void
+parse_create(Parser *parser)
+{
+	size_t at = parser_at(parser);
+	const ObjectRule *rule = parser->rules->objects;
+
+	parser->or_replace = parser_accept(parser, "or replace");
+	parser_accept(parser, "transient");
+	parser->temporary = parser_accept(parser, "temp") || parser_accept(parser, "temporary");
+	for (; rule->words != NULL; rule++)
+		if (parser_accept(parser, rule->words))
+			break;
+	if (rule->words == NULL || rule->create == NULL)
+	{
+		if (!parser_is_word(parser) && rule->words == NULL)
+			parser_syntax(parser);
+		parser_refuse(
+		    parser, at,
+		    arena_printf(parser->arena, "CREATE %.*s",
+		                 (int) (rule->words != NULL ? strlen(rule->words) : parser->token.length),
+		                 rule->words != NULL ? rule->words : parser->token.start));
+	}
+	parser->statement->head = arena_printf(parser->arena, "CREATE %s", rule->words);
+	rule->create(parser);
+}
+
+/* DROP … [IF EXISTS] a, b [CASCADE] */
+void
+parse_drop(Parser *parser)
+{
+	size_t at = parser_at(parser);
+	const ObjectRule *rule = parser->rules->objects;
+
+	for (; rule->words != NULL; rule++)
+		if (parser_accept(parser, rule->words))
+			break;
+	if (rule->words == NULL || rule->drop == NULL)
+	{
+		if (!parser_is_word(parser) && rule->words == NULL)
+			parser_syntax(parser);
+		parser_refuse(
+		    parser, at,
+		    arena_printf(parser->arena, "DROP %.*s",
+		                 (int) (rule->words != NULL ? strlen(rule->words) : parser->token.length),
+		                 rule->words != NULL ? rule->words : parser->token.start));
+	}
+	parser->statement->head = arena_printf(parser->arena, "DROP %s", rule->words);
+	emit_printf(parser, "DROP %s", rule->drop);
+	if (take(parser, "if"))
+		take_expected(parser, "exists");
+	do
+	{
+		if (rule->schema_like)
+			parser->statement->relation.name = parse_name(parser);
+		else
+			parser->statement->relation = parse_relation(parser);
+	} while (take(parser, ","));
+	if (rule->schema_like)
+	{
+		parser_accept(parser, "cascade");
+		if (strcmp(rule->drop, "SCHEMA") == 0)
+			emit(parser, " CASCADE");
+	}
+	else if (!take(parser, "cascade"))
+		take(parser, "restrict");
+}
+
+/* [IF NOT EXISTS] v [(names)] AS query */
+static void
+parse_view_body(Parser *parser, const char *kind)
+{
+	emit_printf(parser, "CREATE %s", kind);
+	if (parse_if_not_exists(parser) && strcmp(kind, "VIEW") == 0)
+		parser_refuse(parser, parser_at(parser), "CREATE VIEW IF NOT EXISTS");
+	parser->statement->relation = parse_relation(parser);
+	if (parser_is(parser, "("))
+		parse_names(parser);
+	take_expected(parser, "as");
+	parse_named_query(parser);
+}
+
+/* CREATE VIEW */
+void
+parse_view(Parser *parser)
+{
+	parse_view_body(parser, parser->or_replace ? "OR REPLACE VIEW" : "VIEW");
+}
+
+/* CREATE MATERIALIZED VIEW: with OR REPLACE the old one goes first. */
+void
+parse_materialized_view(Parser *parser)
+{
+	const TranslateName *relation = &parser->statement->relation;
+	Text drop;
+
+	parse_view_body(parser, "MATERIALIZED VIEW");
+	if (!parser->or_replace)
+		return;
+	text_init(&drop, parser->arena);
+	text_append(&drop, "DROP MATERIALIZED VIEW IF EXISTS ");
+	text_qualified(&drop, relation->schema, relation->name);
+	parser_add_before(parser, drop.data);
+}
+
+/* Nothing more is read. */
+void
+parse_nothing(Parser *parser)
+{
+	(void) parser;
+}
+
+/* A statement of the dialect that is not here. */
+void
+parse_refused(Parser *parser)
+{
+	parser_refuse(parser, parser->statement->at, parser->statement->head);
+}
+
+/* Everything of one statement but its end. */
+static void
+parse_statement_body(Parser *parser)
+{
+	const StatementRule *rule = parser->rules->statements;
+
+	if (parser_is_query(parser))
+	{
+		parser->statement->kind = STATEMENT_QUERY;
+		parser->statement->head = "SELECT";
+		parse_named_query(parser);
+		return;
+	}
+	for (; rule->words != NULL; rule++)
+		if (parser_accept(parser, rule->words))
+			break;
+	if (rule->words == NULL)
+	{
+		if (!parser_is_word(parser))
+			parser_syntax(parser);
+		parser_refuse(parser, parser_at(parser),
+		              arena_printf(parser->arena, "%.*s",
+		                           parser->token.length > 32 ? 32 : (int) parser->token.length,
+		                           parser->token.start));
+	}
+	parser->statement->kind = rule->kind;
+	parser->statement->head = rule->words;
+	rule->parse(parser);
+}
+
+/* One statement. */
+void
+parse_statement(Parser *parser)
+{
+	parser->statement->at = parser_at(parser);
+	parse_statement_body(parser);
+	if (!parser_ended(parser))
+		parser_syntax(parser);
+	parser->statement->end = parser->previous;
+	parser_finish_sql(parser);
+}
