@@ -69,6 +69,38 @@ def test_data_the_query_cannot_take(connect, query):
     connection.close()
 
 
+@pytest.fixture
+def brief_recursion(pg_shared):
+    with pg_shared.psycopg("postgres") as connection:
+        connection.execute("ALTER SYSTEM SET freshet.recursion_timeout = '200ms'")
+        connection.execute("SELECT pg_reload_conf()")
+        yield
+        connection.execute("ALTER SYSTEM RESET freshet.recursion_timeout")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("union", ["UNION ALL", "UNION"])
+def test_a_recursion_that_a_row_makes_endless(connect, brief_recursion, union):
+    connection = connect()
+    connection.execute("""
+        CREATE TABLE edge (a int, b int);
+        INSERT INTO edge VALUES (1, 2), (2, 3)""")
+    connection.execute(f"""
+        CREATE MATERIALIZED VIEW poor AS WITH RECURSIVE r (a, b, d) AS (
+            SELECT a, b, 1 FROM edge WHERE a = 1 {union}
+            SELECT r.a, e.b, r.d + 1 FROM r JOIN edge e ON e.a = r.b) SELECT a, b FROM r""")
+    assert connection.execute("SELECT count(*) FROM poor").fetchone() == (2,)
+    connection.execute("UPDATE edge SET b = 1 WHERE a = 2")
+    in_trouble(connection, "poor", "57014")
+    assert connection.execute("SELECT error FROM freshet.views WHERE view = 'poor'::regclass").fetchone() == \
+        ("its recursion did not end within 200 ms",)
+    connection.execute("UPDATE edge SET b = 3 WHERE a = 2")
+    connection.execute("REFRESH MATERIALIZED VIEW poor")
+    assert connection.execute("SELECT count(*) FROM poor").fetchone() == (2,)
+    healed(connection, "poor")
+    connection.close()
+
+
 def test_data_a_unique_index_forbids(connect):
     connection = connect()
     connection.execute("CREATE MATERIALIZED VIEW poor AS SELECT amount, id FROM t")

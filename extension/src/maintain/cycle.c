@@ -60,6 +60,10 @@
 
 /* Another server has this long to answer before the view falls behind. */
 #define FOREIGN_PATIENCE_MS 1000
+/* A recursion, which a row may have made endless, has this long, doubling each time it fails. */
+#define RECURSION_PATIENCE_MS 5000
+/* A view that took this long to fail is not tried again at once when its tables change. */
+#define RETRY_COSTLY_US 1000000
 
 /* A view that is locked is tried again after this long, doubling each time. */
 #define LOCK_RETRY_FIRST_MS 10
@@ -72,6 +76,8 @@
 #define MOST_UNFOLLOWED 3
 /* A cycle waits at most this long for the locks of a view. */
 #define LOCK_PATIENCE_MS 20
+
+int cycle_recursion_timeout = 60000;
 
 /* Why it is (MaintainedView.given_up). */
 static const char unfollowed[] = "an expression that failed when its changes were computed";
@@ -113,8 +119,8 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		entry->dirty = true;
 	if (!entry->dirty)
 		return ACTION_NONE;
-	/* what made it fail may be gone; readers wait to see */
-	if (changed && view->failures > 0)
+	/* what made it fail may be gone; readers wait to see, unless that costs others too much */
+	if (changed && view->failures > 0 && view->rebuild_us < RETRY_COSTLY_US)
 		view->retry_at_ms = RETRY_AT_ONCE;
 	if (entry->sits_out)
 		return ACTION_WAIT;
@@ -383,6 +389,18 @@ cycle_rest(MaintainedView *view, int64 took_us)
 	return view->rebuild_at_ms;
 }
 
+/* How long a view may take before it falls behind; 0: as long as it takes. */
+static int
+cycle_patience_ms(const MaintainedView *view)
+{
+	if (view->plan->foreign)
+		return FOREIGN_PATIENCE_MS;
+	if (view->plan->recursive)
+		return Min((int64) RECURSION_PATIENCE_MS << Min(view->failures, 16),
+		           cycle_recursion_timeout);
+	return 0;
+}
+
 /* Bring one view to the new cut. */
 static void
 cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle *cycle)
@@ -390,14 +408,15 @@ cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle 
 	MaintainedView *view = entry->view;
 	ViewOutcome outcome = {0};
 	bool rest = action == ACTION_FOLLOW && changed_follows_rest(view, cycle);
+	int patience_ms = cycle_patience_ms(view);
 	int64 took_us;
 
 	worker->culprit = entry;
 	INSTR_TIME_SET_CURRENT(worker->culprit_since);
 	worker->culprit_follows = action == ACTION_FOLLOW;
 	quarantine_enter(view->view);
-	if (view->plan->foreign)
-		enable_timeout_after(STATEMENT_TIMEOUT, FOREIGN_PATIENCE_MS);
+	if (patience_ms > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, patience_ms);
 	if (action == ACTION_FOLLOW && !rest && !view_can_follow(view, cycle))
 		action = ACTION_REBUILD;
 	else if (action == ACTION_FOLLOW && !(rest ? changed_follow_rest(view, cycle, &outcome)
@@ -695,7 +714,8 @@ cycle_view_failed(Worker *worker, WorkerView *entry, ErrorData *error)
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		view->retry_at_ms = cut_now_ms() + LOCK_TIMEOUT_RETRY_MS;
 	else
-		view->retry_at_ms = cut_now_ms() + cycle_retry_ms(view->failures++);
+		view->retry_at_ms =
+		    Max(cut_now_ms() + cycle_retry_ms(view->failures++), view->rebuild_at_ms);
 	entry->sits_out = true;
 	cycle_forget_queries(view);
 	cycle_record_error(view->view, error);
@@ -807,7 +827,16 @@ cycle_failed(Worker *worker, ErrorData *error, bool yielded)
 		cycle_view_unfollowed(worker, culprit, error);
 	else if (culprit != NULL)
 	{
-		(void) cycle_rest(culprit->view, cycle_took_us(worker));
+		int patience_ms = cycle_patience_ms(culprit->view);
+		int64 took_us = cycle_took_us(worker);
+
+		(void) cycle_rest(culprit->view, took_us);
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && patience_ms > 0 &&
+		    took_us >= patience_ms * INT64CONST(1000))
+			error->message =
+			    psprintf(culprit->view->plan->foreign ? "another server did not answer within %d ms"
+			                                          : "its recursion did not end within %d ms",
+			             patience_ms);
 		cycle_view_failed(worker, culprit, error);
 	}
 }

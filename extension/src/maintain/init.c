@@ -108,6 +108,11 @@ init_define_settings(void)
 	DefineCustomIntVariable(
 	    "freshet.cycle_delay", "Sets how long commits may gather while nobody waits for a view.",
 	    NULL, &worker_cycle_delay, 20, 1, 1000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+	    "freshet.recursion_timeout",
+	    "Sets how long a WITH RECURSIVE of a view may take to be computed.",
+	    "A row may have made it endless: the view is then tried again later and later.",
+	    &cycle_recursion_timeout, 60000, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("freshet.worker_nice",
 	                        "Sets the nice value of the processes that keep views fresh.",
 	                        "Below 0, if the server's processes may.", &worker_nice, -5, -20, 19,

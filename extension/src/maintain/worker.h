@@ -152,6 +152,7 @@ extern void worker_configure_planning(void);
 /* priority.c */
 extern void priority_apply(int64 following_us, bool awaited);
 
+extern int cycle_recursion_timeout; /* ms */
 extern int worker_max_cut_age;
 extern int worker_cycle_delay;
 extern int worker_nice;

@@ -315,6 +315,7 @@ plan_reset_block(ViewPlan *plan)
 	plan->view = kept.view;
 	plan->owner = kept.owner;
 	plan->clock = kept.clock;
+	plan->recursive = kept.recursive;
 	plan->definitions = kept.definitions;
 	plan->query = kept.query;
 	plan->relations = kept.relations;
@@ -577,6 +578,7 @@ plan_view(Relation view, List *settings)
 	plan->view = RelationGetRelid(view);
 	plan->owner = view->rd_rel->relowner;
 	plan->query = plan->block = query;
+	plan->recursive = plan_recursive((Node *) query, NULL);
 	if (query == NULL)
 	{
 		plan->strategy = PLAN_NONE;

@@ -193,11 +193,12 @@ typedef struct ViewPlan
 	Oid owner;
 	PlanStrategy strategy;
 	char *reason;
-	bool clock;   /* reads the clock or other things no cut sees:
+	bool clock;     /* reads the clock or other things no cut sees:
 								 * recomputed on a timer as well */
-	bool blind;   /* reads tables whose changes are not in the WAL: any
+	bool blind;     /* reads tables whose changes are not in the WAL: any
 								 * transaction may have changed something */
-	bool foreign; /* likewise, and asks another server */
+	bool foreign;   /* likewise, and asks another server */
+	bool recursive; /* has WITH RECURSIVE, which may not end */
 	Definitions definitions;
 	Query *query;         /* rewritten, as REFRESH would run it */
 	List *relations;      /* of PlanRelation *, each once */
@@ -316,6 +317,7 @@ extern bool plan_elapsed_number(Node *expression, double *value);
 extern bool plan_elapsed(OpExpr *comparison, PlanClockLeaf *leaf);
 
 /* recursion.c */
+extern bool plan_recursive(Node *node, void *context);
 extern bool plan_check_recursion(ViewPlan *plan);
 extern Query *plan_recursion_step(const PlanRecursion *recursion, int sign, double rows);
 extern Query *

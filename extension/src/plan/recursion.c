@@ -77,6 +77,19 @@ alone_walker(Node *node, AloneContext *context)
 	return expression_tree_walker(node, alone_walker, context);
 }
 
+/* Is there a WITH RECURSIVE in a query? */
+bool
+plan_recursive(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr) && ((CommonTableExpr *) node)->cterecursive)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, plan_recursive, context, 0);
+	return expression_tree_walker(node, plan_recursive, context);
+}
+
 /* Does a recursive WITH query stand by itself? */
 bool
 recursion_alone(const CommonTableExpr *cte)

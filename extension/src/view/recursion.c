@@ -37,6 +37,7 @@ typedef struct RecursionRun
 	int sign;
 	Merge *merge; /* of rows that go, with UNION ALL */
 	TupleTableSlot *row;
+	MemoryContext context; /* of one step */
 
 	/* with UNION: rows that went; [1]: those with a NULL */
 	Tuplestorestate *gone[2];
@@ -141,12 +142,15 @@ static Tuplestorestate *
 recursion_step(RecursionRun *run, Tuplestorestate *working, int64 count)
 {
 	Tuplestorestate *found = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContext old = MemoryContextSwitchTo(run->context);
 	QueryEnvironment *environment = create_queryEnv();
 
 	delta_register(environment, plan_relation_name(run->view->view, run->sign),
 	               RelationGetDescr(run->target->relation), working, count);
 	delta_execute(view_query(run->view, run->cycle, 'w', -1, run->sign, count), recursion_cut(run),
 	              environment, recursion_store_row, found);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(run->context);
 	tuplestore_end(working);
 	return found;
 }
@@ -262,6 +266,8 @@ recursion_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	RecursionRun run = {.view = view, .cycle = cycle, .target = target};
 
 	run.row = MakeSingleTupleTableSlot(RelationGetDescr(target->relation), &TTSOpsMinimalTuple);
+	run.context =
+	    AllocSetContextCreate(CurrentMemoryContext, "freshet recursion", ALLOCSET_DEFAULT_SIZES);
 	if (recursion_shrinks(view))
 		recursion_follow_gone(&run);
 	run.sign = 1;
@@ -270,5 +276,6 @@ recursion_follow(MaintainedView *view, ViewCycle *cycle, ViewTarget *target)
 	for (int i = 0; i < 2; i++)
 		if (run.gone[i] != NULL)
 			tuplestore_end(run.gone[i]);
+	MemoryContextDelete(run.context);
 	ExecDropSingleTupleTableSlot(run.row);
 }
