@@ -1,10 +1,14 @@
 """SUBSCRIBE in all its forms, through drivers."""
 
+import asyncio
 import time
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.types.range import Range
 
 NOW = "(SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
 
@@ -78,6 +82,81 @@ def test_query_with_parameters(t):
     connection = t.psycopg()
     query = f"SUBSCRIBE (SELECT v FROM t WHERE k = %s AND v <> %s) UP TO {NOW} + 3000"
     assert [row[1:] for row in connection.cursor().stream(query, (2, "it's"))] == [(1, "b")]
+
+
+def soon(seconds=0.3):
+    return int((time.time() + seconds) * 1000)
+
+
+MOMENTS = {
+    "int8": soon,
+    "numeric": lambda: Decimal(soon()),
+    "float8": lambda: float(soon()),
+    "text": lambda: str(soon()),
+    "timestamptz": lambda: datetime.fromtimestamp(soon() / 1000, timezone.utc),
+    "text of a timestamptz": lambda: datetime.fromtimestamp(soon() / 1000, timezone.utc).isoformat(),
+}
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_times_as_parameters(t, kind, binary):
+    cursor = t.psycopg().cursor()
+    place = "%b" if binary else "%s"
+    query = f"SUBSCRIBE t AS OF AT LEAST {place} UP TO {place}"
+    assert len(cursor.execute(query, (1, MOMENTS[kind]())).fetchall()) == 2
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="UP TO 5 is in the past"):
+        cursor.execute(f"SUBSCRIBE t UP TO {place}", (5,))
+    later = f"SUBSCRIBE t UP TO mz_now() + {place}::interval"
+    assert len(cursor.execute(later, (timedelta(milliseconds=100),)).fetchall()) == 2
+
+
+def test_times_whose_type_is_asked_for(t):
+    """A driver that asks is told numeric, as mz_timestamp is; others cast."""
+    async def run():
+        connection = await t.asyncpg()
+        for cast, kind in (("", "int8"), ("", "numeric"), ("::int8", "int8"), ("::text", "text"),
+                           ("::timestamptz", "timestamptz")):
+            assert len(await connection.fetch(f"SUBSCRIBE t UP TO $1{cast}", MOMENTS[kind]())) == 2
+        await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_parameters_of_every_type(t, binary):
+    values = [1.1, -0.0, float("nan"), "it's \\ \n ä", True, date(2026, 2, 3), timedelta(1, 2, 3), UUID(int=5), [1, None, 3],
+              ["a,b", 'c"d'], b"\0\xff'", Decimal("1.50"), datetime(2026, 1, 2, 3, 4, 5, 6), Range(1, 5), 2 ** 40]
+    place = "%b" if binary else "%s"
+    casts = {9: "::text[]", 13: "::int4range", 14: "::int8"}
+    columns = ", ".join(f"{place}{casts.get(i, '')} AS c{i}" for i in range(len(values)))
+    with t.psycopg() as connection:
+        connection.execute("SET bytea_output = 'escape'")
+        query = f"SUBSCRIBE (SELECT {columns} FROM t WHERE k = 1) UP TO {NOW} + 500"
+        found = connection.cursor(binary=binary).execute(query, values).fetchone()[2:]
+        assert repr(list(found)) == repr(values)
+
+
+def test_cursors_with_parameters(t):
+    async def run():
+        connection = await t.asyncpg()
+        async with connection.transaction():
+            await connection.fetch("DECLARE c CURSOR FOR SUBSCRIBE (SELECT * FROM t WHERE k > $1 AND v <> $2)", 1, "x")
+            rows = await connection.fetch("FETCH ALL c WITH (TIMEOUT $1)", timedelta(milliseconds=50))
+            assert [row["k"] for row in rows] == [2]
+        assert [row["name"] for row in await connection.fetch("SHOW TABLES WHERE name = $1", "t")] == ["t"]
+        await connection.close()
+
+    asyncio.run(run())
+    connection = t.psycopg(autocommit=False)
+    for timeout in ("50ms", 0.05, Decimal("0.05"), timedelta(milliseconds=50), 0):
+        for place in ("%s", "%b"):
+            connection.execute(f"DECLARE c CURSOR FOR SUBSCRIBE (SELECT * FROM t WHERE v <> {place})", ("b",))
+            assert len(connection.execute(f"FETCH ALL c WITH (TIMEOUT {place})", (timeout,)).fetchall()) == 1
+            connection.rollback()
+    with t.psycopg().cursor().copy("COPY (SUBSCRIBE (SELECT v FROM t WHERE k = %s) UP TO %s) TO STDOUT",
+                                   (2, soon())) as copy:
+        assert [row[2] for row in copy.rows()] == ["b"]
 
 
 def test_up_to_ends_it(t):

@@ -367,6 +367,35 @@ def test_a_subscription_with_a_large_parameter_is_refused(t, wire):
     assert kinds(wire.until("Z")) == "TDCZ"
 
 
+@pytest.mark.parametrize("door", ["materialize", "postgres"])
+def test_a_large_statement_of_materializes_is_refused(t, door):
+    with Wire(t.server.ports[door]) as wire:
+        wire.log_in(options=f"-csearch_path={t.schema}")
+        for text in (f"SUBSCRIBE (SELECT '{LARGE}')", f"SELECT 1; SHOW TABLES LIKE '{LARGE}'"):
+            wire.send(query(text))
+            answers = wire.until("Z")
+            assert kinds(answers) == "EZ" and fields(answers[0][1])["C"] == "54000"
+        wire.send(parse(f"SUBSCRIBE (SELECT '{LARGE}')"), bind(), execute(), SYNC)
+        assert fields([body for kind, body in wire.until("Z") if kind == "E"][0])["C"] == "54000"
+        wire.send(query(f"SELECT length('{LARGE}') -- no SUBSCRIBE"))
+        assert kinds(wire.until("Z")) == "TDCZ"
+
+
+def test_what_stands_for_a_statement_cannot_be_run(wire):
+    """By SQL: it has no rows of its own, which would be taken for an answer."""
+    wire.send(parse("SUBSCRIBE t", "s"), parse("DECLARE c CURSOR FOR SUBSCRIBE t", "d"), SYNC)
+    wire.until("Z")
+    for text in ("EXECUTE s", "EXECUTE d", "CREATE TABLE made AS EXECUTE s", "DO $$BEGIN EXECUTE 'EXECUTE s'; END$$",
+                 "EXPLAIN ANALYZE EXECUTE s"):
+        wire.send(query(text))
+        answers = wire.until("Z")
+        assert kinds(answers[-2:]) == "EZ" and "protocol's Execute alone" in fields(answers[-2][1])["M"], text
+    wire.send(query("PREPARE p AS SUBSCRIBE t"))
+    assert fields(wire.until("Z")[0][1])["C"] == "0A000"
+    wire.send(bind("", "s"), execute("", 5), SYNC)
+    assert kinds(wire.until("Z")) == "2DDDDDsZ"
+
+
 def test_a_message_without_a_type(wire):
     wire.send(query("BEGIN"))
     wire.until("Z")

@@ -5,12 +5,13 @@
  *
  * A session relays bytes between a client and a backend of its own. It shows
  * a message of the client to its dialect if
- *	- it is a Query (Q) or a Parse (P) of at most SESSION_SCAN_MAX bytes whose
- *	  text contains one of the dialect's words, in any case; or
+ *	- it is a Query (Q) or a Parse (P) whose text contains one of the dialect's words,
+ *	  in any case; or
  *	- the dialect is watching (session_watch): then every message is shown, whatever
- *	  its type. Of one with more than SESSION_SCAN_MAX bytes the first SESSION_HEAD are
- *	  shown, and how many are missing. Only what the backend does not act on is not
- *	  shown: what it skips after an error, and the data of a COPY.
+ *	  its type. Only what the backend does not act on is not shown: what it skips after
+ *	  an error, and the data of a COPY.
+ * Of a message with more than SESSION_SCAN_MAX bytes the first SESSION_HEAD are looked at
+ * and shown, and how many are missing.
  *
  * Invariants a dialect may rely on:
  *	- All of a session runs on one thread, sessions of a dialect on several: it

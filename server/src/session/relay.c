@@ -38,12 +38,12 @@ read_length(const char *bytes)
 
 /* Is the dialect shown a message of this type? See dialect.h. */
 static inline bool
-is_shown(const Session *session, char type, size_t length)
+is_shown(const Session *session, char type)
 {
 	if (session->dialect == NULL || session->phase != SESSION_RELAYING ||
 	    (session->pipeline.skipping && type != 'S') || session->pipeline.copying_in)
 		return false;
-	return session->watching || ((type == 'Q' || type == 'P') && length <= SESSION_SCAN_MAX);
+	return session->watching || type == 'Q' || type == 'P';
 }
 
 /* What the dialect makes of this message; NULL: it passes. */
@@ -162,7 +162,7 @@ walk_client(Session *session, const char *bytes, size_t count)
 		}
 		session->dropping = false;
 
-		shown = is_shown(session, message.type, message.length);
+		shown = is_shown(session, message.type);
 		if (!shown)
 			relay_forget_reading(session);
 		else

@@ -247,9 +247,10 @@ cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int forma
 		Text sql;
 
 		text_init(&sql, &mz->flight.memory);
-		text_append(&sql, "SELECT pg_catalog.date_part('epoch', ");
-		text_literal(&sql, fetch->timeout);
-		text_append(&sql, "::pg_catalog.interval) OPERATOR(pg_catalog.*) 1000::pg_catalog.float8");
+		text_printf(&sql,
+		            "SELECT pg_catalog.date_part('epoch', %s::pg_catalog.text::pg_catalog.interval)"
+		            " OPERATOR(pg_catalog.*) 1000::pg_catalog.float8",
+		            fetch->timeout);
 		flight_statement(mz, sql.data, ANSWER_VALUES);
 	}
 	flight_send(mz, FLIGHT_SYNC, fetch_looked);

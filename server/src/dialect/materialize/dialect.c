@@ -68,7 +68,7 @@ materialize_read(void *self, const WireMessage *message)
 	if (message->type != 'Q')
 		return extended_read(mz, message);
 	if (message->missing > 0)
-		return NULL;
+		return reading_large(mz, message->body, message->length);
 	wire_read(&reader, message);
 	text = wire_read_string(&reader);
 	return reader.failed ? NULL : reading_query(mz, text);

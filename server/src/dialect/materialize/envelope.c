@@ -340,17 +340,22 @@ mz_cursor_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *colum
 	return text.data;
 }
 
-/* A query of the same columns that gives no rows. */
+/* What a query that is only described has for a LIMIT: an error for whoever runs it. */
+#define NEVER_RUN                                                                                  \
+	"('a prepared SUBSCRIBE is run by the protocol''s Execute alone' OPERATOR(pg_catalog.||)"      \
+	" pg_catalog.substr(pg_catalog.random()::pg_catalog.text, 1, 0))::pg_catalog.int8"
+
+/* A query of the same columns that cannot be run; see envelope.h. */
 char *
 mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
-                const char *from)
+                const char *clause)
 {
 	EmitNull emit = {true, columns};
 	Text text;
 
 	text_init(&text, arena);
 	text_append(&text, "SELECT ");
-	if (from != NULL && columns->count == 0)
+	if (columns->count == 0)
 	{
 		MzSubscribe head = *subscribe;
 
@@ -360,8 +365,6 @@ mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *col
 	}
 	else
 		each_column(subscribe, columns, &text, emit_null, &emit);
-	if (from != NULL)
-		text_printf(&text, " FROM %s q", from);
-	text_append(&text, from != NULL ? " LIMIT 0" : " WHERE false");
+	text_printf(&text, " FROM %s q LIMIT " NEVER_RUN "%s", subscribe->target, clause);
 	return text.data;
 }

@@ -41,8 +41,8 @@ extern char *mz_progress_sql(Arena *arena, const MzSubscribe *subscribe, const M
 /* The same columns, and an error for whoever reads them: PostgreSQL's cursor over a subscription. */
 extern char *mz_cursor_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns);
 
-/* No rows, but the same columns. Types may be missing where from says where they are. */
+/* The same columns from the target, to be described and never run. Types of columns may be missing. */
 extern char *mz_describe_sql(Arena *arena, const MzSubscribe *subscribe, const MzColumns *columns,
-                             const char *from);
+                             const char *clause);
 
 #endif /* FRESHET_MATERIALIZE_ENVELOPE_H */

@@ -16,8 +16,8 @@
  *	- What is known of a portal changes with the backend's answer to its Bind.
  *	- A portal lives no longer than its transaction: outside a block, until Sync.
  *	- What was read or described of a statement is in the statement's own arena.
- *	- Parameters are put into the text when the portal is executed, as literals
- *	  of the type the client gave, for the extension takes a text.
+ *	- Parameters are put into the text when the portal is executed (parameter.c).
+ *	- Whoever runs what stands for a statement of ours, by SQL's EXECUTE say, gets an error.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,6 +42,8 @@ struct Prepared
 	MzStatement statement;
 	int types;
 	uint32_t *type; /* as Parse gave them, or as PostgreSQL found them */
+	int loose_count;
+	bool *loose; /* its type was chosen here: as text any value will do */
 	Described described;
 };
 
@@ -55,10 +57,17 @@ struct Portal
 	int formats;
 	int16_t *format;
 	int values;
-	char **value; /* literals; NULL: a format that cannot be written */
+	Bind arguments; /* formats and values, as the client sent them */
+	bool *is_text;
+	char **value; /* literals; NULL: PostgreSQL was not asked for them yet */
 	Stream *stream;
 	bool finished;
 };
+
+/* Of PostgreSQL's pg_type. */
+#define TYPE_TEXT 25
+#define TYPE_INTERVAL 1186
+#define TYPE_NUMERIC 1700
 
 static void execute(Materialize *mz);
 
@@ -221,11 +230,67 @@ parse_one(Materialize *mz, Arena *arena, const char *text, MzStatement *statemen
 		return;
 	mz_parse(arena, text, slice, standard_strings, statement);
 	statement->at = mz_characters(text, (size_t) (slice.start - text)) + 1;
-	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) &&
-	    !cursor_concerned(mz, &statement->fetch))
-		statement->kind = MZ_OTHER;
-	if (statement->own_door && session_door(mz->session) != DOOR_MATERIALIZE)
-		statement->kind = MZ_OTHER;
+	(void) reading_statement_is_ours(mz, statement, false);
+}
+
+/* A parameter that is all of a text, and of which the client does not say the type, has this one. */
+static void
+declare_parameter(Arena *arena, Prepared *prepared, const char *text, uint32_t type)
+{
+	int number = parameter_alone(text);
+
+	if (number == 0 || (number <= prepared->types && prepared->type[number - 1] != 0))
+		return;
+	if (number > prepared->types)
+	{
+		uint32_t *grown = arena_alloc(arena, (size_t) number * sizeof(uint32_t));
+
+		memset(grown, 0, (size_t) number * sizeof(uint32_t));
+		memcpy(grown, prepared->type, (size_t) prepared->types * sizeof(uint32_t));
+		prepared->type = grown;
+		prepared->types = number;
+	}
+	if (number > prepared->loose_count)
+	{
+		bool *grown = arena_alloc(arena, (size_t) number * sizeof(bool));
+
+		memset(grown, 0, (size_t) number * sizeof(bool));
+		if (prepared->loose_count > 0)
+			memcpy(grown, prepared->loose, (size_t) prepared->loose_count * sizeof(bool));
+		prepared->loose = grown;
+		prepared->loose_count = number;
+	}
+	prepared->type[number - 1] = type;
+	prepared->loose[number - 1] = true;
+}
+
+/* A Parse of which only the beginning is there: it is refused, if it is ours; else NULL. */
+static Prepared *
+read_large_parse(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	Prepared *prepared;
+	Arena arena = {0};
+
+	wire_read(&reader, message);
+	name = wire_read_string(&reader);
+	if (reader.failed || strlen(name) > NAME_MAX_LENGTH)
+		return NULL;
+	if (!reading_is_ours(mz, &arena, reader.at, (size_t) (reader.end - reader.at)))
+	{
+		arena_reset(&arena);
+		return NULL;
+	}
+	prepared = calloc(1, sizeof(Prepared));
+	if (prepared == NULL)
+		abort();
+	prepared->name = arena_copy(&arena, name, strlen(name));
+	prepared->text = "";
+	mz_too_long(&prepared->statement);
+	prepared->arena = arena;
+	prepared->uses = 1;
+	return prepared;
 }
 
 /* A Parse as a statement of ours, or what it replaces; NULL: neither, or not well formed. */
@@ -254,6 +319,9 @@ read_parse(Materialize *mz, const WireMessage *message)
 	prepared->type = arena_alloc(&arena, ((size_t) prepared->types + 1) * sizeof(uint32_t));
 	for (int i = 0; i < prepared->types; i++)
 		prepared->type[i] = wire_read_int32(&reader);
+	declare_parameter(&arena, prepared, prepared->statement.subscribe.as_of, TYPE_NUMERIC);
+	declare_parameter(&arena, prepared, prepared->statement.subscribe.up_to, TYPE_NUMERIC);
+	declare_parameter(&arena, prepared, prepared->statement.fetch.timeout, TYPE_INTERVAL);
 	prepared->arena = arena;
 	prepared->uses = 1;
 	if (!reader.failed && (prepared->statement.kind != MZ_OTHER || prepared_find(mz, name) != NULL))
@@ -301,8 +369,8 @@ extended_read(Materialize *mz, const WireMessage *message)
 	Prepared *prepared = NULL;
 	MzReading *reading;
 
-	if (message->type == 'P' && message->missing == 0)
-		prepared = read_parse(mz, message);
+	if (message->type == 'P')
+		prepared = message->missing > 0 ? read_large_parse(mz, message) : read_parse(mz, message);
 	if (prepared == NULL && !names_ours(mz, message))
 		return NULL;
 	reading = calloc(1, sizeof(MzReading));
@@ -312,20 +380,15 @@ extended_read(Materialize *mz, const WireMessage *message)
 	return reading;
 }
 
-/* Does the text have a parameter? */
+/* Does a SUBSCRIBE have parameters? */
 static bool
-has_parameter(const char *text, bool standard_strings)
+has_parameter(Materialize *mz, const MzSubscribe *subscribe)
 {
-	SqlLexer lexer;
-	SqlToken token;
+	bool standard_strings = session_standard_strings(mz->session);
 
-	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
-	while ((token = sql_next(&lexer)).kind != SQL_END)
-	{
-		if (token.kind == SQL_PARAMETER)
-			return true;
-	}
-	return false;
+	return parameter_in(subscribe->target, standard_strings) ||
+	       parameter_in(subscribe->as_of, standard_strings) ||
+	       parameter_in(subscribe->up_to, standard_strings);
 }
 
 /* Let go of control; the backend's answers are the client's. */
@@ -395,8 +458,9 @@ send_subscribe(Materialize *mz)
 {
 	Prepared *prepared = mz->parsing;
 	const MzSubscribe *subscribe = &prepared->statement.subscribe;
-	const char *sql = mz_describe_sql(&mz->flight.memory, subscribe, &prepared->described.columns,
-	                                  subscribe->target);
+	const char *sql = mz_describe_sql(
+	    &mz->flight.memory, subscribe, &prepared->described.columns,
+	    moment_clause(&mz->flight.memory, subscribe, session_standard_strings(mz->session)));
 	const char *from =
 	    strstr(sql, arena_printf(&mz->flight.memory, " FROM %s q", subscribe->target));
 
@@ -404,6 +468,14 @@ send_subscribe(Materialize *mz)
 		flight_place(mz, sql, (size_t) (from - sql) + strlen(" FROM "), subscribe->target,
 		             subscribe->position);
 	send_stand_in(mz, sql);
+}
+
+/* Send what stands for a statement without rows. */
+static void
+send_rowless(Materialize *mz)
+{
+	send_stand_in(
+	    mz, task_raise_sql(mz, "0A000", "this statement is run by the protocol's Execute alone"));
 }
 
 /* The target's columns and the types of parameters are known now. */
@@ -431,7 +503,9 @@ target_described(Materialize *mz)
 		described->columns.count = 0;
 	missing = mz_envelope_missing(subscribe, &described->columns);
 	flight_begin(mz);
-	if (missing == NULL)
+	if (prepared->statement.kind != MZ_SUBSCRIBE)
+		send_rowless(mz);
+	else if (missing == NULL)
 		send_subscribe(mz);
 	else
 	{
@@ -460,7 +534,9 @@ describe_target(Materialize *mz)
 	flight_place(mz, head, strlen(head), subscribe->target, subscribe->position);
 	flight_close(mz, 'S', name);
 	flight_parse_typed(mz, name,
-	                   arena_printf(&mz->flight.memory, "%s%s q", head, subscribe->target),
+	                   arena_printf(&mz->flight.memory, "%s%s q%s", head, subscribe->target,
+	                                moment_clause(&mz->flight.memory, subscribe,
+	                                              session_standard_strings(mz->session))),
 	                   prepared->types, prepared->type, ANSWER_SILENT);
 	flight_describe(mz, name, ANSWER_COLUMNS);
 	flight_close(mz, 'S', name);
@@ -493,19 +569,25 @@ take_parse(Materialize *mz, Prepared *prepared)
 			send_parse(mz, statement->rewritten);
 			break;
 		case MZ_SUBSCRIBE:
-			if (statement->subscribe.key.count > 0 ||
-			    has_parameter(statement->subscribe.target, session_standard_strings(mz->session)))
+			if (statement->subscribe.key.count > 0 || has_parameter(mz, &statement->subscribe))
 				describe_target(mz);
 			else
 				send_subscribe(mz);
+			break;
+		case MZ_COPY:
+		case MZ_DECLARE:
+			if (has_parameter(mz, &statement->subscribe))
+				describe_target(mz);
+			else
+				send_rowless(mz);
 			break;
 		case MZ_FETCH:
 			/* its columns are those of the cursor's stand-in */
 			send_stand_in(mz, statement->fetch.plain);
 			break;
 		default:
-			/* of MZ_ERROR too: Execute raises it. A failed block refuses a SELECT, and not this */
-			send_stand_in(mz, session_transaction(mz->session) == 'E' ? "SELECT" : "");
+			/* of MZ_ERROR too: Execute raises it */
+			send_rowless(mz);
 			break;
 	}
 }
@@ -562,33 +644,76 @@ too_large(Materialize *mz)
 	           arena_printf(&mz->memory, "They may have %d bytes.", SESSION_SCAN_MAX));
 }
 
-/* Read a Bind's formats and parameters; false: it is not well formed. */
+/* Read a Bind's formats and parameters, behind the names; false: it is not well formed. */
 static bool
 read_bind(WireReader *reader, Portal *portal)
 {
-	const Prepared *prepared = portal->prepared;
+	const char *start = reader->at;
 	int formats = wire_read_int16(reader);
-	int16_t *format = arena_alloc(&portal->arena, ((size_t) formats + 1) * sizeof(int16_t));
+	bool text = true;
+	bool *is_text = arena_alloc(&portal->arena, ((size_t) formats + 1) * sizeof(bool));
 
 	for (int i = 0; i < formats; i++)
-		format[i] = (int16_t) wire_read_int16(reader);
+		is_text[i] = text = wire_read_int16(reader) == 0;
 	portal->values = wire_read_int16(reader);
-	portal->value = arena_alloc(&portal->arena, ((size_t) portal->values + 1) * sizeof(char *));
+	portal->is_text = arena_alloc(&portal->arena, ((size_t) portal->values + 1) * sizeof(bool));
 	for (int i = 0; i < portal->values && !reader->failed; i++)
 	{
 		uint32_t length = wire_read_int32(reader);
-		const char *bytes = length == UINT32_MAX ? NULL : wire_read_bytes(reader, length);
-		bool binary = formats == 1 ? format[0] == 1 : (i < formats && format[i] == 1);
 
-		if (!reader->failed)
-			portal->value[i] = parameter_literal(
-			    &portal->arena, i < prepared->types ? prepared->type[i] : 0, binary, bytes, length);
+		if (length != UINT32_MAX)
+			wire_read_bytes(reader, length);
+		/* one format is that of all, none means text */
+		portal->is_text[i] = formats <= 1 ? text : (i < formats && is_text[i]);
 	}
+	if (reader->failed)
+		return false;
+	portal->arguments = (Bind){start, (size_t) (reader->at - start)};
 	portal->formats = wire_read_int16(reader);
 	portal->format = arena_alloc(&portal->arena, ((size_t) portal->formats + 1) * sizeof(int16_t));
 	for (int i = 0; i < portal->formats; i++)
 		portal->format[i] = (int16_t) wire_read_int16(reader);
 	return !reader->failed;
+}
+
+/* Is the parameter's value a text of any type? */
+static bool
+is_loose(const Portal *portal, int i)
+{
+	return i < portal->prepared->loose_count && portal->prepared->loose[i] && portal->is_text[i];
+}
+
+/* Let the Bind that the backend gets have NULL where it would not take the value. */
+static void
+leave_out_loose(Portal *portal)
+{
+	size_t before = (size_t) (portal->arguments.body - portal->bind.body);
+	const char *end = portal->bind.body + portal->bind.length;
+	WireReader reader = {.at = portal->arguments.body, .end = end};
+	Buffer out = {0};
+	bool any = false;
+	int formats = wire_read_int16(&reader);
+
+	wire_read_bytes(&reader, 2 * (size_t) formats + 2);
+	wire_add_bytes(&out, portal->bind.body, before + 2 * (size_t) formats + 4);
+	for (int i = 0; i < portal->values; i++)
+	{
+		const char *start = reader.at;
+		uint32_t length = wire_read_int32(&reader);
+
+		if (length != UINT32_MAX)
+			wire_read_bytes(&reader, length);
+		if (is_loose(portal, i))
+			wire_add_int32(&out, UINT32_MAX);
+		else
+			wire_add_bytes(&out, start, (size_t) (reader.at - start));
+		any |= is_loose(portal, i);
+	}
+	wire_add_bytes(&out, reader.at, (size_t) (end - reader.at));
+	if (any)
+		portal->bind =
+		    (Bind){arena_copy(&portal->arena, buffer_data(&out), out.length), out.length};
+	buffer_free(&out);
 }
 
 /* Bind: remember formats and parameters; the backend binds its own portal. */
@@ -598,6 +723,8 @@ take_bind(Materialize *mz, const WireMessage *message)
 	WireReader reader;
 	const char *name;
 	Portal *portal;
+
+	WireMessage copy = *message;
 
 	wire_read(&reader, message);
 	name = wire_read_string(&reader);
@@ -610,9 +737,11 @@ take_bind(Materialize *mz, const WireMessage *message)
 	portal = calloc(1, sizeof(Portal));
 	if (portal == NULL)
 		abort();
-	portal->bind =
-	    (Bind){arena_copy(&portal->arena, message->body, message->length), message->length};
+	copy.body = arena_copy(&portal->arena, message->body, message->length);
+	portal->bind = (Bind){copy.body, copy.length};
+	wire_read(&reader, &copy);
 	portal->name = arena_copy(&portal->arena, name, strlen(name));
+	(void) wire_read_string(&reader);
 	portal->prepared = prepared_find(mz, wire_read_string(&reader));
 	portal->prepared->uses++;
 	if (!read_bind(&reader, portal))
@@ -620,9 +749,10 @@ take_bind(Materialize *mz, const WireMessage *message)
 		portal_free(mz, portal);
 		return DIALECT_PASS;
 	}
+	leave_out_loose(portal);
 	mz->binding = portal;
 	flight_begin(mz);
-	flight_bind_of_client(mz, message->body, message->length, ANSWER_CLIENT);
+	flight_bind_of_client(mz, portal->bind.body, portal->bind.length, ANSWER_CLIENT);
 	flight_send(mz, FLIGHT_FLUSH, bound);
 	return DIALECT_TAKEN;
 }
@@ -667,40 +797,97 @@ portal_opened(Materialize *mz)
 	stream_run(mz);
 }
 
+/* PostgreSQL has written the parameters as literals. */
+static void
+values_known(Materialize *mz)
+{
+	Portal *portal = executed(mz);
+	char **value = arena_alloc(&portal->arena, (size_t) portal->values * sizeof(char *));
+
+	if (mz->flight.failed)
+		task_failed(mz);
+	else if (mz->flight.values[0] == NULL ||
+	         !parameter_cut(&portal->arena, mz->flight.values[0], value, portal->values))
+		task_raise(mz, "XX000", "the parameters could not be read", NULL);
+	else
+	{
+		portal->value = value;
+		execute(mz);
+	}
+}
+
+/* Ask PostgreSQL for the portal's parameters as literals. */
+static void
+ask_values(Materialize *mz, const Portal *portal)
+{
+	static const char names[] = "freshet once\0freshet once";
+	const Prepared *prepared = portal->prepared;
+	uint32_t *type;
+	Buffer bind = {0};
+
+	flight_begin(mz);
+	type = arena_alloc(&mz->flight.memory, (size_t) portal->values * sizeof(uint32_t));
+	for (int i = 0; i < portal->values; i++)
+		type[i] = i < prepared->types && !is_loose(portal, i) ? prepared->type[i] : TYPE_TEXT;
+	flight_close(mz, 'P', "freshet once");
+	flight_close(mz, 'S', "freshet once");
+	flight_parse_typed(mz, "freshet once",
+	                   parameter_query(&mz->flight.memory, portal->values, type), portal->values,
+	                   type, ANSWER_SILENT);
+	wire_add_bytes(&bind, names, sizeof(names));
+	wire_add_bytes(&bind, portal->arguments.body, portal->arguments.length);
+	wire_add_int16(&bind, 0);
+	flight_bind_of_client(mz, buffer_data(&bind), bind.length, ANSWER_SILENT);
+	buffer_free(&bind);
+	flight_execute(mz, "freshet once", 0, ANSWER_VALUES);
+	flight_close(mz, 'P', "freshet once");
+	flight_close(mz, 'S', "freshet once");
+	flight_send(mz, FLIGHT_SYNC, values_known);
+}
+
+/* Put the portal's parameters into the statement; false: it has one more. */
+static bool
+put_values(Materialize *mz, const Portal *portal)
+{
+	MzSubscribe *subscribe = &mz->statement.subscribe;
+	const char **texts[] = {&subscribe->target, &subscribe->as_of, &subscribe->up_to,
+	                        &mz->statement.fetch.timeout};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	{
+		const char *text =
+		    parameter_replace(&mz->memory, *texts[i], session_standard_strings(mz->session),
+		                      portal->value, portal->values);
+
+		if (text == NULL && *texts[i] != NULL)
+			return false;
+		*texts[i] = text;
+	}
+	return true;
+}
+
 /* Execute, with everything before it settled. */
 static void
 execute(Materialize *mz)
 {
 	Portal *portal = executed(mz);
 	const MzStatement *statement = &portal->prepared->statement;
-	MzSubscribe subscribe = statement->subscribe;
 
+	if (portal->values > 0 && portal->value == NULL)
+	{
+		ask_values(mz, portal);
+		return;
+	}
 	mz->statement = *statement;
+	if (!put_values(mz, portal))
+	{
+		task_raise(mz, "42P02", "the statement has more parameters than were bound", NULL);
+		return;
+	}
 	if (statement->kind == MZ_FETCH)
 	{
 		cursor_fetch(mz, &mz->statement.fetch, false, portal->formats, portal->format);
 		return;
-	}
-	if (statement->kind == MZ_SUBSCRIBE || statement->kind == MZ_COPY ||
-	    statement->kind == MZ_DECLARE)
-	{
-		const char **texts[] = {&subscribe.target, &subscribe.as_of, &subscribe.up_to};
-
-		for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		{
-			const char *text =
-			    parameter_replace(&mz->memory, *texts[i], session_standard_strings(mz->session),
-			                      portal->value, portal->values);
-
-			if (text == NULL && *texts[i] != NULL)
-			{
-				task_raise(mz, "0A000", "this parameter of SUBSCRIBE cannot be taken in binary",
-				           "Send it as text.");
-				return;
-			}
-			*texts[i] = text;
-		}
-		mz->statement.subscribe = subscribe;
 	}
 	if (statement->kind != MZ_SUBSCRIBE)
 	{
@@ -723,7 +910,7 @@ execute(Materialize *mz)
 	if (portal->stream != NULL)
 		stream_run(mz);
 	else
-		stream_open(mz, stream_create(mz, &subscribe), portal_opened);
+		stream_open(mz, stream_create(mz, &mz->statement.subscribe), portal_opened);
 }
 
 /* The client's Execute as it was goes to the backend, and so do its answers to the client. */

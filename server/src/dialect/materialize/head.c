@@ -267,8 +267,9 @@ static const struct
 static bool
 parse_explain(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 {
-	static const char *const forms[] = {"raw",  "decorrelated", "locally", "optimized", "physical",
-	                                    "plan", "timestamp",    "filter",  "key",       "replan"};
+	static const char *const forms[] = {"raw",      "decorrelated", "locally",   "optimized",
+	                                    "physical", "plan",         "timestamp", "filter",
+	                                    "key",      "replan",       "subscribe"};
 	SqlToken token = sql_next(lexer);
 	bool found = false;
 
@@ -395,6 +396,17 @@ parse_grant(SqlLexer *lexer, MzStatement *statement, const char *tag)
 	}
 }
 
+/* PREPARE name [(types)] AS SUBSCRIBE …. */
+static void
+parse_prepare(SqlLexer lexer, MzStatement *statement)
+{
+	sql_next(&lexer);
+	(void) sql_skip_parentheses(&lexer);
+	if (sql_accept(&lexer, "as") && (sql_accept(&lexer, "subscribe") || sql_accept(&lexer, "tail")))
+		refuse(statement, "PREPARE of SUBSCRIBE is not supported",
+		       "Prepare it by the protocol, as drivers do with parameters.");
+}
+
 /* The statement is none that other files read; see the top of this one. */
 void
 mz_parse_head(Arena *arena, SqlLexer lexer, MzStatement *statement)
@@ -417,7 +429,9 @@ mz_parse_head(Arena *arena, SqlLexer lexer, MzStatement *statement)
 		return;
 	}
 	token = sql_next(&head);
-	if (sql_is(token, "set") || sql_is(token, "reset"))
+	if (sql_is(token, "prepare"))
+		parse_prepare(head, statement);
+	else if (sql_is(token, "set") || sql_is(token, "reset"))
 		parse_set(arena, &head, statement, sql_is(token, "reset"));
 	else if (sql_is(token, "alter") && (sql_accept(&head, "role") || sql_accept(&head, "user")))
 		parse_alter_role(arena, &head, statement);

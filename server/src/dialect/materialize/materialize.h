@@ -289,6 +289,9 @@ typedef struct MzReading
 } MzReading;
 
 extern MzReading *reading_query(Materialize *mz, const char *text);
+extern MzReading *reading_large(Materialize *mz, const char *head, size_t length);
+extern bool reading_is_ours(Materialize *mz, Arena *arena, const char *head, size_t length);
+extern bool reading_statement_is_ours(Materialize *mz, MzStatement *statement, bool declares);
 extern void reading_free(void *reading);
 
 /* ---- tasks: task.c ---- */
@@ -312,6 +315,7 @@ extern void task_failed(Materialize *mz);
 extern void
 task_raise(Materialize *mz, const char *sqlstate, const char *message, const char *hint);
 extern void task_raise_cancelled(Materialize *mz);
+extern char *task_raise_sql(Materialize *mz, const char *sqlstate, const char *message);
 extern void task_send(Materialize *mz, char type, const void *body, size_t length);
 
 /* ---- the extended protocol: extended.c ---- */
@@ -331,10 +335,18 @@ extern bool extended_active(const Materialize *mz);
 
 /* ---- parameters as literals: parameter.c ---- */
 
-extern char *
-parameter_literal(Arena *arena, uint32_t type, bool binary, const char *bytes, uint32_t length);
+extern int parameter_alone(const char *text);
+extern bool parameter_in(const char *text, bool standard_strings);
+extern char *parameter_query(Arena *arena, int count, const uint32_t *type);
+extern bool parameter_cut(Arena *arena, const char *list, char **values, int count);
 extern const char *parameter_replace(Arena *arena, const char *text, bool standard_strings,
                                      char *const *values, int count);
+
+/* ---- times of AS OF and UP TO: moment.c ---- */
+
+extern bool moment_is_now(const char *expression);
+extern void moment_append(Text *sql, const char *expression);
+extern const char *moment_clause(Arena *arena, const MzSubscribe *subscribe, bool standard_strings);
 
 /* ---- cursors: cursor.c ---- */
 

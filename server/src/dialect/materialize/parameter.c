@@ -3,6 +3,9 @@
  * parameter.c
  *	  Parameters of Bind as literals in a statement's text.
  *
+ * The extension takes a text. So PostgreSQL is asked to read the parameters, in whatever
+ * format and type they come, and to write them as literals.
+ *
  *-------------------------------------------------------------------------
  */
 #include "dialect/materialize/materialize.h"
@@ -11,69 +14,88 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The type's name for a cast of a literal; NULL: the literal finds its own. */
-static const char *
-type_name(uint32_t oid)
-{
-	static const struct
-	{
-		uint32_t oid;
-		const char *name;
-	} types[] = {{16, "boolean"},    {20, "bigint"},      {21, "smallint"},
-	             {23, "integer"},    {25, "text"},        {700, "real"},
-	             {701, "float8"},    {1042, "bpchar"},    {1043, "varchar"},
-	             {1082, "date"},     {1114, "timestamp"}, {1184, "timestamptz"},
-	             {1700, "numeric"},  {2950, "uuid"},      {3802, "jsonb"},
-	             {1009, "text[]"},   {1007, "integer[]"}, {1016, "bigint[]"},
-	             {1186, "interval"}, {1083, "time"},      {17, "bytea"}};
+/* Not in any text that is asked for. */
+#define PARAMETER_MAX 65535
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-	{
-		if (types[i].oid == oid)
-			return types[i].name;
-	}
-	return NULL;
+/* The number of a parameter; 0: no Bind can have it. */
+static int
+parameter_number(SqlToken token)
+{
+	long number = strtol(token.start + 1, NULL, 10);
+
+	return number > 0 && number <= PARAMETER_MAX ? (int) number : 0;
 }
 
-/* A parameter of Bind as a literal; NULL if its binary form is not known here. */
+/* The parameter that is all of a text, or 0. */
+int
+parameter_alone(const char *text)
+{
+	SqlLexer lexer;
+	SqlToken token;
+
+	if (text == NULL)
+		return 0;
+	sql_lexer_init(&lexer, text, strlen(text), true);
+	token = sql_next(&lexer);
+	return token.kind == SQL_PARAMETER && sql_peek(&lexer).kind == SQL_END ? parameter_number(token)
+	                                                                       : 0;
+}
+
+/* Does a text have a parameter? */
+bool
+parameter_in(const char *text, bool standard_strings)
+{
+	SqlLexer lexer;
+	SqlToken token;
+
+	if (text == NULL)
+		return false;
+	sql_lexer_init(&lexer, text, strlen(text), standard_strings);
+	while ((token = sql_next(&lexer)).kind != SQL_END && token.kind != SQL_BAD)
+	{
+		if (token.kind == SQL_PARAMETER)
+			return true;
+	}
+	return false;
+}
+
+/* The query whose one value is a list of literals, each in parentheses with its type. */
 char *
-parameter_literal(Arena *arena, uint32_t type, bool binary, const char *bytes, uint32_t length)
+parameter_query(Arena *arena, int count, const uint32_t *type)
 {
-	Text literal;
-	const char *name = type_name(type);
-	uint64_t number = 0;
+	Text sql;
 
-	text_init(&literal, arena);
-	if (bytes == NULL)
-	{
-		text_append(&literal, "NULL");
-		return literal.data;
-	}
-	if (!binary || type == 25 || type == 1043 || type == 1042)
-	{
-		text_append(&literal, "(");
-		text_literal(&literal, arena_copy(arena, bytes, length));
-		if (name != NULL)
-			text_printf(&literal, "::%s", name);
-		text_append(&literal, ")");
-		return literal.data;
-	}
-	if (length > 8 || (type != 16 && type != 20 && type != 21 && type != 23))
-		return NULL;
-	for (uint32_t i = 0; i < length; i++)
-		number = number << 8 | (unsigned char) bytes[i];
-	if (type == 16)
-		text_append(&literal, number != 0 ? "true" : "false");
-	else
-		text_printf(&literal, "('%" PRId64 "'::%s)",
-		            length == 2   ? (int64_t) (int16_t) number
-		            : length == 4 ? (int64_t) (int32_t) number
-		                          : (int64_t) number,
-		            name);
-	return literal.data;
+	text_init(&sql, arena);
+	text_append(&sql, "SELECT pg_catalog.array_to_string(ARRAY[");
+	for (int i = 0; i < count; i++)
+		text_printf(
+		    &sql, "%spg_catalog.format('(%%L::%%s)', $%d, pg_catalog.format_type(%" PRIu32 ", -1))",
+		    i > 0 ? ", " : "", i + 1, type[i]);
+	text_append(&sql, "], ', ')");
+	return sql.data;
 }
 
-/* The text with $1 … replaced by literals; NULL: not possible. */
+/* Cut such a list into its literals; false: it has not so many. */
+bool
+parameter_cut(Arena *arena, const char *list, char **values, int count)
+{
+	SqlLexer lexer;
+
+	sql_lexer_init(&lexer, list, strlen(list), true);
+	for (int i = 0; i < count; i++)
+	{
+		const char *start = sql_peek(&lexer).start;
+		const char *end = sql_skip_parentheses(&lexer);
+
+		if (end == NULL)
+			return false;
+		values[i] = arena_copy(arena, start, (size_t) (end - start));
+		sql_accept(&lexer, ",");
+	}
+	return true;
+}
+
+/* The text with $1 … replaced by literals; NULL: there are not so many. */
 const char *
 parameter_replace(Arena *arena, const char *text, bool standard_strings, char *const *values,
                   int count)
@@ -89,19 +111,18 @@ parameter_replace(Arena *arena, const char *text, bool standard_strings, char *c
 	for (;;)
 	{
 		SqlToken token = sql_next(&lexer);
+		int number;
 
 		if (token.kind == SQL_END || token.kind == SQL_BAD)
 			break;
-		if (token.kind == SQL_PARAMETER)
-		{
-			long number = strtol(token.start + 1, NULL, 10);
-
-			if (number < 1 || number > count || values[number - 1] == NULL)
-				return NULL;
-			text_append_bytes(&result, copied, (size_t) (token.start - copied));
-			text_append(&result, values[number - 1]);
-			copied = token.start + token.length;
-		}
+		if (token.kind != SQL_PARAMETER)
+			continue;
+		number = parameter_number(token);
+		if (number == 0 || number > count)
+			return NULL;
+		text_append_bytes(&result, copied, (size_t) (token.start - copied));
+		text_append(&result, values[number - 1]);
+		copied = token.start + token.length;
 	}
 	text_append(&result, copied);
 	return result.data;

@@ -27,6 +27,21 @@ reading_free(void *reading)
 	arena_reset(&arena);
 }
 
+/*
+ * Is the statement for the dialect after all? Otherwise it is PostgreSQL's. declares: a
+ * cursor that is not known yet may be declared before it.
+ */
+bool
+reading_statement_is_ours(Materialize *mz, MzStatement *statement, bool declares)
+{
+	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) && !declares &&
+	    !cursor_concerned(mz, &statement->fetch))
+		statement->kind = MZ_OTHER;
+	if (statement->own_door && session_door(mz->session) != DOOR_MATERIALIZE)
+		statement->kind = MZ_OTHER;
+	return statement->kind != MZ_OTHER;
+}
+
 /* Add a statement. */
 static void
 reading_add(MzReading *reading, SqlStatement text, const MzStatement *statement)
@@ -53,6 +68,54 @@ reading_add(MzReading *reading, SqlStatement text, const MzStatement *statement)
 	}
 }
 
+/*
+ * Does such a beginning of a text have a statement of Materialize's in it? What would be a
+ * syntax error is one that goes on behind it.
+ */
+bool
+reading_is_ours(Materialize *mz, Arena *arena, const char *head, size_t length)
+{
+	bool standard_strings = session_standard_strings(mz->session);
+	SqlStatement slice;
+	SqlLexer lexer;
+
+	if (!mz_concerned(head, length))
+		return false;
+	sql_lexer_init(&lexer, head, length, standard_strings);
+	while (sql_next_statement(&lexer, &slice))
+	{
+		MzStatement statement;
+
+		mz_parse(arena, NULL, slice, standard_strings, &statement);
+		if (reading_statement_is_ours(mz, &statement, false))
+			return true;
+	}
+	return false;
+}
+
+/* A Query of which only the beginning is there; NULL: there is nothing of Materialize's in that. */
+MzReading *
+reading_large(Materialize *mz, const char *head, size_t length)
+{
+	MzReading *reading;
+	MzStatement statement = {0};
+	Arena arena = {0};
+	bool ours = reading_is_ours(mz, &arena, head, length);
+
+	arena_reset(&arena);
+	if (!ours)
+		return NULL;
+	reading = calloc(1, sizeof(MzReading));
+	if (reading == NULL)
+		abort();
+	mz_too_long(&statement);
+	reading->text = "";
+	statement.text = (SqlStatement){reading->text, 0};
+	reading->concerned = true;
+	reading_add(reading, statement.text, &statement);
+	return reading;
+}
+
 /* Read a Query's text as a whole; NULL: there is nothing of Materialize's in it. */
 MzReading *
 reading_query(Materialize *mz, const char *text)
@@ -77,13 +140,8 @@ reading_query(Materialize *mz, const char *text)
 		MzStatement statement;
 
 		mz_parse(&reading->arena, reading->text, slice, standard_strings, &statement);
-		/* a cursor that is declared in the same text is not known yet */
-		if ((statement.kind == MZ_FETCH || statement.kind == MZ_CLOSE) && !declares &&
-		    !cursor_concerned(mz, &statement.fetch))
-			statement.kind = MZ_OTHER;
-		if (statement.own_door && session_door(mz->session) != DOOR_MATERIALIZE)
-			statement.kind = MZ_OTHER;
-		reading->concerned |= statement.kind != MZ_OTHER;
+		if (reading_statement_is_ours(mz, &statement, declares))
+			reading->concerned = true;
 		reading_add(reading, slice, statement.kind != MZ_OTHER ? &statement : NULL);
 	}
 	reading->ddl = ddl;

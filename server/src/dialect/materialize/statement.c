@@ -50,6 +50,14 @@ mz_error(MzStatement *statement, const char *sqlstate, const char *message)
 	statement->position = 0;
 }
 
+/* Make the statement an error because it is longer than what is kept of a message. */
+void
+mz_too_long(MzStatement *statement)
+{
+	mz_error(statement, "54000", "a statement of Materialize's is too long");
+	statement->hint = "With all that is sent together with it, it may have a megabyte.";
+}
+
 /* Make the statement PostgreSQL's syntax error at a token. */
 void
 mz_syntax_error(Arena *arena, MzStatement *statement, SqlToken token)
@@ -426,6 +434,17 @@ parse_count(Arena *arena, SqlLexer *lexer, MzFetch *fetch)
 	return true;
 }
 
+/* The value as an SQL literal. */
+static char *
+literal(Arena *arena, const char *value)
+{
+	Text text;
+
+	text_init(&text, arena);
+	text_literal(&text, value);
+	return text.data;
+}
+
 /* FETCH [direction] [FROM | IN] name [WITH (TIMEOUT [=] interval)]. */
 static void
 parse_fetch(Arena *arena, SqlLexer *lexer, MzStatement *statement)
@@ -484,9 +503,11 @@ parse_fetch(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		sql_accept(lexer, "=");
 		value = sql_peek(lexer);
 		if (value.kind == SQL_STRING)
-			fetch->timeout = sql_string(arena, value, lexer->standard_strings);
+			fetch->timeout = literal(arena, sql_string(arena, value, lexer->standard_strings));
 		else if (value.kind == SQL_NUMBER || value.kind == SQL_WORD)
-			fetch->timeout = sql_name(arena, value);
+			fetch->timeout = literal(arena, sql_name(arena, value));
+		else if (value.kind == SQL_PARAMETER)
+			fetch->timeout = arena_copy(arena, value.start, value.length);
 		else
 		{
 			mz_syntax_error(arena, statement, value);

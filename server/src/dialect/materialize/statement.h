@@ -72,7 +72,7 @@ typedef struct MzFetch
 {
 	const char *cursor;  /* NULL: CLOSE ALL */
 	int64_t count;       /* MZ_FETCH_ALL, or how many */
-	const char *timeout; /* an interval's text; NULL: wait for the first rows */
+	const char *timeout; /* an SQL expression; NULL: wait for the first rows */
 	const char *plain;   /* the statement without it, as PostgreSQL knows it */
 	bool backward;       /* a direction no subscription can go */
 } MzFetch;
@@ -175,6 +175,7 @@ extern size_t mz_characters(const char *bytes, size_t count);
 
 /* what they share */
 extern void mz_error(MzStatement *statement, const char *sqlstate, const char *message);
+extern void mz_too_long(MzStatement *statement);
 extern void mz_syntax_error(Arena *arena, MzStatement *statement, SqlToken token);
 extern bool mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name);
 

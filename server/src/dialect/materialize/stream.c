@@ -99,76 +99,6 @@ stream_free(Materialize *mz, Stream *stream)
 	arena_reset(&arena);
 }
 
-/* Skip a call of now() or the like. */
-static bool
-accept_clock(SqlLexer *lexer)
-{
-	static const char *const functions[] = {"now", "mz_now", "transaction_timestamp"};
-
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-	{
-		SqlLexer look = *lexer;
-
-		if (sql_accept(&look, functions[i]) && sql_accept_two(&look, "(", ")"))
-		{
-			*lexer = look;
-			return true;
-		}
-	}
-	return sql_accept(lexer, "current_timestamp");
-}
-
-/* Is the expression just the time it is? AS OF that asks for nothing. */
-static bool
-is_clock(const char *expression)
-{
-	SqlLexer lexer;
-
-	if (expression == NULL)
-		return false;
-	sql_lexer_init(&lexer, expression, strlen(expression), true);
-	return accept_clock(&lexer) && sql_peek(&lexer).kind == SQL_END;
-}
-
-/* The expression, in which now() is the time it is: that of a block may be long ago. */
-static void
-append_clock(Text *sql, const char *expression)
-{
-	SqlLexer lexer;
-	SqlToken token;
-	const char *copied = expression;
-
-	sql_lexer_init(&lexer, expression, strlen(expression), true);
-	while ((token = sql_peek(&lexer)).kind != SQL_END && token.kind != SQL_BAD)
-	{
-		if (!accept_clock(&lexer))
-		{
-			sql_next(&lexer);
-			continue;
-		}
-		text_append_bytes(sql, copied, (size_t) (token.start - copied));
-		text_append(sql, "pg_catalog.clock_timestamp()");
-		copied = lexer.text + lexer.at;
-	}
-	text_append(sql, copied);
-}
-
-/* Append AS OF's or UP TO's value as milliseconds. */
-static void
-append_time(Text *sql, const char *expression)
-{
-	if (expression == NULL)
-	{
-		text_append(sql, "NULL");
-		return;
-	}
-	text_append(sql, "(SELECT CASE WHEN v::text ~ '^-?[0-9]+([.][0-9]*)?$' THEN v::text::numeric"
-	                 " ELSE floor(extract(epoch FROM v::text::timestamptz) * 1000) END"
-	                 " FROM (SELECT (");
-	append_clock(sql, expression);
-	text_append(sql, "\n) AS v) t)");
-}
-
 /* The query as the stream sends it; for a COPY its data is part of one COPY. */
 static const char *
 stream_sql(Materialize *mz, const Stream *stream, const char *query)
@@ -282,13 +212,13 @@ open_subscribe(Materialize *mz)
 		/* the earliest possible time is now */
 		text_append(&sql, "(SELECT CASE WHEN a > extract(epoch FROM clock_timestamp()) * 1000"
 		                  " THEN a END FROM (SELECT ");
-		append_time(&sql, subscribe->as_of);
+		moment_append(&sql, subscribe->as_of);
 		text_append(&sql, " AS a) least)");
 	}
 	else
-		append_time(&sql, is_clock(subscribe->as_of) ? NULL : subscribe->as_of);
+		moment_append(&sql, moment_is_now(subscribe->as_of) ? NULL : subscribe->as_of);
 	text_append(&sql, ", ");
-	append_time(&sql, subscribe->up_to);
+	moment_append(&sql, subscribe->up_to);
 	text_append(&sql, "), current_setting('transaction_isolation'),"
 	                  " (extract(epoch FROM current_setting('statement_timeout')::interval)"
 	                  " * 1000)::bigint, freshet.subscription_sharing(");

@@ -162,11 +162,12 @@ raised(Materialize *mz)
 	task_failed(mz);
 }
 
-/* The text of a PL/pgSQL block that raises the error. */
-static char *
-raise_block(Materialize *mz, const char *sqlstate, const char *message)
+/* A statement without rows that raises the error, in the flight's memory. */
+char *
+task_raise_sql(Materialize *mz, const char *sqlstate, const char *message)
 {
 	Text block;
+	Text sql;
 
 	text_init(&block, &mz->flight.memory);
 	text_append(&block, "BEGIN RAISE EXCEPTION USING ERRCODE = ");
@@ -174,7 +175,10 @@ raise_block(Materialize *mz, const char *sqlstate, const char *message)
 	text_append(&block, ", MESSAGE = ");
 	text_literal(&block, message);
 	text_append(&block, "; END");
-	return block.data;
+	text_init(&sql, &mz->flight.memory);
+	text_append(&sql, "DO ");
+	text_literal(&sql, block.data);
+	return sql.data;
 }
 
 /*
@@ -201,14 +205,9 @@ task_raise(Materialize *mz, const char *sqlstate, const char *message, const cha
 	mz->error.hint = hint != NULL ? copy_string(hint) : NULL;
 	if (mz->status == 'T')
 	{
-		Text sql;
-
 		flight_begin(mz);
 		mz->flight.quiet = true;
-		text_init(&sql, &mz->flight.memory);
-		text_append(&sql, "DO ");
-		text_literal(&sql, raise_block(mz, sqlstate, message));
-		flight_statement(mz, sql.data, ANSWER_SILENT);
+		flight_statement(mz, task_raise_sql(mz, sqlstate, message), ANSWER_SILENT);
 		flight_send(mz, FLIGHT_SYNC, raised);
 	}
 	else
