@@ -119,8 +119,11 @@ cycle_decide(Worker *worker, WorkerView *entry, List *changes, int64 now)
 		entry->dirty = true;
 	if (!entry->dirty)
 		return ACTION_NONE;
-	/* what made it fail may be gone; readers wait to see, unless that costs others too much */
-	if (changed && view->failures > 0 && view->rebuild_us < RETRY_COSTLY_US)
+	/*
+	 * What made it fail may be gone, and readers wait to see: unless that costs
+	 * others too much, or the change is only supposed, as a blind view's is.
+	 */
+	if (changed && view->failures > 0 && !view->plan->blind && view->rebuild_us < RETRY_COSTLY_US)
 		view->retry_at_ms = RETRY_AT_ONCE;
 	if (entry->sits_out)
 		return ACTION_WAIT;
@@ -401,8 +404,8 @@ cycle_patience_ms(const MaintainedView *view)
 	return 0;
 }
 
-/* Bring one view to the new cut. */
-static void
+/* Bring one view to the new cut. Not inlined: bench/cost counts its instructions. */
+static pg_noinline void
 cycle_maintain(Worker *worker, WorkerView *entry, CycleAction action, ViewCycle *cycle)
 {
 	MaintainedView *view = entry->view;
