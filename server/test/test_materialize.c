@@ -278,7 +278,7 @@ test_sources(void)
 	CHECK(s.source.table_count == 2 && strcmp(s.source.tables[0].schema, "b") == 0);
 	CHECK(strcmp(s.source.tables[1].name, "users") == 0 && strcmp(s.source.progress, "p") == 0);
 	s = parse(&arena, "create source s from load generator key value (keys 4)");
-	CHECK(s.kind == MZ_CREATE_SOURCE && strcmp(s.source.generator, "KEY VALUE") == 0);
+	CHECK(s.kind == MZ_ERROR && strcmp(s.sqlstate, "0A000") == 0);
 	s = parse(&arena, "create source s from kafka connection k");
 	CHECK(s.kind == MZ_ERROR && strcmp(s.sqlstate, "0A000") == 0);
 	s = parse(&arena, "drop source if exists a, b.c cascade");

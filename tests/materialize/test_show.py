@@ -74,6 +74,22 @@ def test_another_schema(objects):
         show(objects, "SHOW TABLES FROM nowhere")
 
 
+@pytest.mark.parametrize("statement", [
+    "SHOW TABLES FROM other.{0}", "SHOW COLUMNS FROM other.{0}.t", "SHOW CREATE TABLE other.{0}.t", "SHOW INDEXES ON other.{0}.t",
+    "SHOW SCHEMAS FROM other", "SHOW SUBSOURCES ON other.{0}.s"])
+def test_names_in_a_database(objects, statement):
+    for prepare in (False, True):
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match='in database "other"'):
+            show(objects, statement.format(objects.schema), prepare=prepare)
+        show(objects, statement.format(objects.schema).replace("other", "materialize"), prepare=prepare)
+
+
+def test_filters_with_parameters(objects):
+    connection = objects.psycopg()
+    assert connection.execute("SHOW TABLES LIKE %s", ("o%",)).fetchall() == [("other", "")]
+    assert connection.cursor(binary=True).execute("SHOW TABLES WHERE name = %b", ("t",)).fetchall() == [("t", "the table")]
+
+
 def test_objects(objects):
     names, rows = show(objects, "SHOW OBJECTS")
     assert names == ["name", "type", "comment"]

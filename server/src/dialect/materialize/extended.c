@@ -230,7 +230,7 @@ parse_one(Materialize *mz, Arena *arena, const char *text, MzStatement *statemen
 		return;
 	mz_parse(arena, text, slice, standard_strings, statement);
 	statement->at = mz_characters(text, (size_t) (slice.start - text)) + 1;
-	(void) reading_statement_is_ours(mz, statement, false);
+	(void) reading_statement_is_ours(mz, arena, statement, false);
 }
 
 /* A parameter that is all of a text, and of which the client does not say the type, has this one. */

@@ -291,7 +291,8 @@ typedef struct MzReading
 extern MzReading *reading_query(Materialize *mz, const char *text);
 extern MzReading *reading_large(Materialize *mz, const char *head, size_t length);
 extern bool reading_is_ours(Materialize *mz, Arena *arena, const char *head, size_t length);
-extern bool reading_statement_is_ours(Materialize *mz, MzStatement *statement, bool declares);
+extern bool
+reading_statement_is_ours(Materialize *mz, Arena *arena, MzStatement *statement, bool declares);
 extern void reading_free(void *reading);
 
 /* ---- tasks: task.c ---- */

@@ -28,17 +28,27 @@ reading_free(void *reading)
 }
 
 /*
- * Is the statement for the dialect after all? Otherwise it is PostgreSQL's. declares: a
- * cursor that is not known yet may be declared before it.
+ * Is the statement for the dialect after all, as the session goes? Otherwise it is
+ * PostgreSQL's. declares: a cursor that is not known yet may be declared before it.
  */
 bool
-reading_statement_is_ours(Materialize *mz, MzStatement *statement, bool declares)
+reading_statement_is_ours(Materialize *mz, Arena *arena, MzStatement *statement, bool declares)
 {
 	if ((statement->kind == MZ_FETCH || statement->kind == MZ_CLOSE) && !declares &&
 	    !cursor_concerned(mz, &statement->fetch))
 		statement->kind = MZ_OTHER;
 	if (statement->own_door && session_door(mz->session) != DOOR_MATERIALIZE)
 		statement->kind = MZ_OTHER;
+	for (int i = 0; i < statement->databases.count && statement->kind != MZ_ERROR; i++)
+	{
+		const char *database = statement->databases.names[i];
+
+		if (strcmp(database, session_database(mz->session)) == 0)
+			continue;
+		mz_error(statement, "0A000",
+		         arena_printf(arena, "a name in database \"%s\" is out of reach", database));
+		statement->hint = "A session sees the database it is connected to.";
+	}
 	return statement->kind != MZ_OTHER;
 }
 
@@ -87,7 +97,7 @@ reading_is_ours(Materialize *mz, Arena *arena, const char *head, size_t length)
 		MzStatement statement;
 
 		mz_parse(arena, NULL, slice, standard_strings, &statement);
-		if (reading_statement_is_ours(mz, &statement, false))
+		if (reading_statement_is_ours(mz, arena, &statement, false))
 			return true;
 	}
 	return false;
@@ -140,7 +150,7 @@ reading_query(Materialize *mz, const char *text)
 		MzStatement statement;
 
 		mz_parse(&reading->arena, reading->text, slice, standard_strings, &statement);
-		if (reading_statement_is_ours(mz, &statement, declares))
+		if (reading_statement_is_ours(mz, &reading->arena, &statement, declares))
 			reading->concerned = true;
 		reading_add(reading, slice, statement.kind != MZ_OTHER ? &statement : NULL);
 	}

@@ -196,7 +196,7 @@ show_filter(Arena *arena, SqlLexer *lexer, MzStatement *statement, Text *filter)
 	if (sql_accept(lexer, "like"))
 	{
 		token = sql_next(lexer);
-		if (token.kind != SQL_STRING)
+		if (token.kind != SQL_STRING && token.kind != SQL_PARAMETER)
 		{
 			mz_syntax_error(arena, statement, token);
 			return false;
@@ -271,20 +271,23 @@ show_form(Arena *arena, SqlLexer *lexer, MzStatement *statement, const ShowForm 
 		else if (strcmp(form->first, "schemas") == 0 &&
 		         (sql_accept(lexer, "from") || sql_accept(lexer, "in")))
 		{
-			if (!mz_qualified(arena, lexer, &schema, &name))
+			if (!sql_is_name(sql_peek(lexer)))
 			{
 				mz_syntax_error(arena, statement, sql_peek(lexer));
 				return true;
 			}
+			mz_add_name(arena, &statement->databases, sql_name(arena, sql_next(lexer)));
 		}
 		else if ((form->scope != NULL || form->on != NULL) && !scoped &&
 		         (sql_accept(lexer, "from") || sql_accept(lexer, "in")))
 		{
-			if (!mz_qualified(arena, lexer, &schema, &name))
+			if (!mz_qualified(arena, lexer, statement, &schema, &name))
 			{
 				mz_syntax_error(arena, statement, sql_peek(lexer));
 				return true;
 			}
+			if (schema != NULL)
+				mz_add_name(arena, &statement->databases, schema);
 			scoped = true;
 			text_append(&filter, " AND ");
 			if (form->scope == NULL)
@@ -300,7 +303,7 @@ show_form(Arena *arena, SqlLexer *lexer, MzStatement *statement, const ShowForm 
 		{
 			Text literal;
 
-			if (!mz_qualified(arena, lexer, &schema, &name))
+			if (!mz_qualified(arena, lexer, statement, &schema, &name))
 			{
 				mz_syntax_error(arena, statement, sql_peek(lexer));
 				return true;
@@ -359,7 +362,7 @@ show_columns(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	char *name;
 
 	if ((!sql_accept(lexer, "from") && !sql_accept(lexer, "in")) ||
-	    !mz_qualified(arena, lexer, &schema, &name))
+	    !mz_qualified(arena, lexer, statement, &schema, &name))
 	{
 		mz_syntax_error(arena, statement, sql_peek(lexer));
 		return true;
@@ -382,22 +385,19 @@ show_columns(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 }
 
 /*
- * An error, raised when the query runs, if the relation is of another kind: there is no such
- * one. It is that of a name that nothing can have.
+ * An error, raised when the query runs, if there is nothing of that kind in `from`. It is
+ * that of a name that nothing can have.
  */
 static const char *
-show_missing(Arena *arena, const char *literal, const char *relkinds, SqlToken kind,
-             const char *name)
+show_missing(Arena *arena, const char *from, SqlToken kind, const char *name)
 {
 	Text missing;
 
 	text_init(&missing, arena);
-	text_append(&missing, " UNION ALL SELECT NULL, NULL WHERE CASE WHEN EXISTS (SELECT FROM"
-	                      " pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ");
 	text_printf(&missing,
-	            "%s::pg_catalog.regclass AND c.relkind IN (%s)) THEN false"
+	            " UNION ALL SELECT NULL, NULL WHERE CASE WHEN EXISTS (SELECT FROM %s) THEN false"
 	            " ELSE CAST(pg_catalog.concat(pg_catalog.quote_ident(",
-	            literal, relkinds);
+	            from);
 	text_literal(&missing, arena_printf(arena, "%.*s %s", (int) kind.length, kind.start, name));
 	text_append(&missing, ")) AS pg_catalog.regclass) IS NULL END");
 	return missing.data;
@@ -413,7 +413,6 @@ show_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	Text sql;
 	char *schema;
 	char *name;
-	char *literal;
 
 	if (sql_is(kind, "materialized") && sql_accept(lexer, "view"))
 	{
@@ -446,40 +445,46 @@ show_create(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		mz_syntax_error(arena, statement, kind);
 		return true;
 	}
-	if (!mz_qualified(arena, lexer, &schema, &name) || sql_peek(lexer).kind != SQL_END)
+	if (!mz_qualified(arena, lexer, statement, &schema, &name) || sql_peek(lexer).kind != SQL_END)
 	{
 		mz_syntax_error(arena, statement, sql_peek(lexer));
 		return true;
 	}
 
 	text_init(&sql, arena);
-	literal = name_literal(arena, schema, name);
 	if (relkinds != NULL)
+	{
+		const char *from = arena_printf(
+		    arena,
+		    "pg_catalog.pg_class c WHERE c.oid = %s::pg_catalog.regclass AND c.relkind IN (%s)",
+		    name_literal(arena, schema, name), relkinds);
+
 		text_printf(&sql,
 		            "SELECT name, %s AS create_sql FROM (SELECT c.oid,"
-		            " current_database() || '.' || n.nspname || '.' || c.relname AS name,"
-		            " quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS full_name"
-		            " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-		            " ON n.oid = c.relnamespace WHERE c.oid = %s::pg_catalog.regclass"
-		            " AND c.relkind IN (%s)) show%s",
-		            create, literal, relkinds, show_missing(arena, literal, relkinds, kind, name));
+		            " current_database() || '.' || c.schema || '.' || c.relname AS name,"
+		            " quote_ident(c.schema) || '.' || quote_ident(c.relname) AS full_name"
+		            " FROM (SELECT *, (SELECT n.nspname FROM pg_catalog.pg_namespace n"
+		            " WHERE n.oid = c.relnamespace) AS schema FROM %s) c) show%s",
+		            create, from, show_missing(arena, from, kind, name));
+	}
 	else if (sql_is(kind, "source"))
 	{
-		Text plain;
+		Text from;
 
-		text_init(&plain, arena);
-		text_literal(&plain, name);
+		text_init(&from, arena);
+		text_append(&from, SOURCE_RELATIONS " s WHERE s.name = ");
+		text_literal(&from, name);
+		text_printf(&from, " AND s.schema = %s",
+		            schema == NULL ? CURRENT_SCHEMA
+		                           : arena_printf(arena, "%s::pg_catalog.regnamespace",
+		                                          name_literal(arena, NULL, schema)));
 		text_printf(&sql,
-		            "SELECT current_database() || '.' || s.schema::pg_catalog.regnamespace"
-		            " || '.' || s.name AS name, s.create_sql FROM " SOURCE_RELATIONS
-		            " s WHERE s.name = %s AND s.schema = ",
-		            plain.data);
-		if (schema != NULL)
-			text_printf(&sql, "%s::pg_catalog.regnamespace", name_literal(arena, NULL, schema));
-		else
-			text_append(&sql, CURRENT_SCHEMA);
+		            "SELECT current_database() || '.' || (SELECT n.nspname FROM"
+		            " pg_catalog.pg_namespace n WHERE n.oid = s.schema) || '.' || s.name AS name,"
+		            " s.create_sql FROM %s%s",
+		            from.data, show_missing(arena, from.data, kind, name));
 	}
-	else if (sql_is(kind, "cluster"))
+	else if (sql_is(kind, "cluster") && strcmp(name, "quickstart") == 0)
 		text_append(&sql, "SELECT 'quickstart'::text AS name,"
 		                  " 'CREATE CLUSTER quickstart (SIZE = ''local'')'::text AS create_sql");
 	else

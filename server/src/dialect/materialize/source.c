@@ -71,6 +71,18 @@ send_notice(Materialize *mz, const char *message)
 	buffer_free(&out);
 }
 
+/* Was the option given before? */
+static bool
+is_repeated(const MzSource *source, int option)
+{
+	for (int i = 0; i < option; i++)
+	{
+		if (strcmp(source->options[i].name, source->options[option].name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Read the generator's options; false: an error was raised. */
 static bool
 read_options(Materialize *mz, const MzSource *source, SourceMaking *making)
@@ -84,6 +96,13 @@ read_options(Materialize *mz, const MzSource *source, SourceMaking *making)
 		int64_t *count = NULL;
 		int needs = 0;
 
+		if (is_repeated(source, i))
+		{
+			task_raise(mz, "42601",
+			           arena_printf(&mz->memory, "%s specified more than once", option->name),
+			           NULL);
+			return false;
+		}
 		if (strcmp(option->name, "TICK INTERVAL") == 0)
 		{
 			making->interval = option->value;
@@ -135,6 +154,11 @@ read_options(Materialize *mz, const MzSource *source, SourceMaking *making)
 			           NULL);
 			return false;
 		}
+	}
+	if (making->options.max_cardinality == 0)
+	{
+		task_raise(mz, "22023", "MAX CARDINALITY must be greater than zero", NULL);
+		return false;
 	}
 	if (making->up_to >= 0 && making->up_to < making->as_of)
 	{
@@ -278,7 +302,11 @@ create_checked(Materialize *mz)
 	}
 	if (mz->flight.values[0] == NULL)
 	{
-		task_raise(mz, "3F000", "no schema has been selected to create in", NULL);
+		task_raise(mz, "3F000",
+		           source->schema == NULL
+		               ? "no schema has been selected to create in"
+		               : arena_printf(&mz->memory, "schema \"%s\" does not exist", source->schema),
+		           NULL);
 		return;
 	}
 	schema = arena_copy(&mz->memory, mz->flight.values[0], strlen(mz->flight.values[0]));
@@ -298,14 +326,11 @@ create_checked(Materialize *mz)
 	}
 	interval = mz->flight.values[2] != NULL ? strtoll(mz->flight.values[2], NULL, 10)
 	                                        : (generator->still ? 0 : 1000);
-	if (interval < 0)
+	if (making->interval != NULL && interval <= 0)
 	{
-		task_raise(mz, "22023",
-		           "invalid TICK INTERVAL: cannot convert negative interval to duration", NULL);
+		task_raise(mz, "22023", "TICK INTERVAL must be greater than zero", NULL);
 		return;
 	}
-	if (interval == 0 && making->interval != NULL)
-		interval = 1;
 	progress = source->progress != NULL ? source->progress
 	                                    : arena_printf(&mz->memory, "%s_progress", source->name);
 	progress_schema = source->progress_schema != NULL ? source->progress_schema : schema;
@@ -388,9 +413,9 @@ source_ensured(Materialize *mz)
 	text_append(&sql, "), ");
 	if (making->interval != NULL)
 	{
-		text_append(&sql, "pg_catalog.int8(pg_catalog.date_part('epoch', ");
+		text_append(&sql, "pg_catalog.int8(pg_catalog.ceil(pg_catalog.extract('epoch', ");
 		text_literal(&sql, making->interval);
-		text_append(&sql, "::pg_catalog.interval) OPERATOR(pg_catalog.*) 1000)");
+		text_append(&sql, "::pg_catalog.interval) OPERATOR(pg_catalog.*) 1000))");
 	}
 	else
 		text_append(&sql, "NULL");

@@ -111,11 +111,12 @@ parse_tables(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	while (complete)
 	{
 		MzSourceTable *table;
+		MzStatement ignored = {0};
 		char *schema;
 		char *reference;
 
 		/* a reference may be written in full, as mz_load_generators.auction.bids */
-		complete = mz_qualified(arena, lexer, &schema, &reference);
+		complete = mz_qualified(arena, lexer, &ignored, &schema, &reference);
 		if (!complete)
 			break;
 		source->tables = grow(arena, source->tables, source->table_count, sizeof(MzSourceTable));
@@ -124,7 +125,7 @@ parse_tables(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		table->schema = NULL;
 		table->name = reference;
 		if (sql_accept(lexer, "as") || sql_accept(lexer, "into"))
-			complete = mz_qualified(arena, lexer, &table->schema, &table->name);
+			complete = mz_qualified(arena, lexer, statement, &table->schema, &table->name);
 		if (complete && !sql_accept(lexer, ","))
 		{
 			complete = sql_accept(lexer, ")");
@@ -154,7 +155,7 @@ mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		}
 		source->if_not_exists = true;
 	}
-	if (!mz_qualified(arena, lexer, &source->schema, &source->name))
+	if (!mz_qualified(arena, lexer, statement, &source->schema, &source->name))
 	{
 		mz_syntax_error(arena, statement, sql_peek(lexer));
 		return true;
@@ -191,7 +192,13 @@ mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	if (sql_is(token, "key") && sql_is(sql_peek(lexer), "value"))
 		append_word(&generator, sql_next(lexer));
 	source->generator = generator.data;
-
+	if (strcmp(generator.data, "KEY VALUE") == 0 || strcmp(generator.data, "DATUMS") == 0)
+	{
+		mz_error(statement, "0A000",
+		         arena_printf(arena, "load generator %s is not supported", generator.data));
+		statement->hint = "Fill a table of your own, with INSERT … SELECT … FROM generate_series.";
+		return true;
+	}
 	if (sql_accept(lexer, "(") && !parse_options(arena, lexer, statement))
 		return true;
 	for (;;)
@@ -219,7 +226,7 @@ mz_parse_create_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		}
 		else if (sql_accept_two(lexer, "expose", "progress") && sql_accept(lexer, "as"))
 		{
-			if (!mz_qualified(arena, lexer, &source->progress_schema, &source->progress))
+			if (!mz_qualified(arena, lexer, statement, &source->progress_schema, &source->progress))
 			{
 				mz_syntax_error(arena, statement, sql_peek(lexer));
 				return true;
@@ -246,7 +253,7 @@ mz_parse_drop_source(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 		char *schema;
 		char *name;
 
-		if (!mz_qualified(arena, lexer, &schema, &name))
+		if (!mz_qualified(arena, lexer, statement, &schema, &name))
 		{
 			mz_syntax_error(arena, statement, sql_peek(lexer));
 			return true;

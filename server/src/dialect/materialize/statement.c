@@ -72,11 +72,29 @@ mz_syntax_error(Arena *arena, MzStatement *statement, SqlToken token)
 		statement->position = (size_t) (token.start - statement->text.start) + 1;
 }
 
-/* Read a name of at most three parts; a database's name is passed over. */
+/* Add a name. */
+void
+mz_add_name(Arena *arena, MzNames *names, char *name)
+{
+	/* at a power of two the room is used up */
+	if ((names->count & (names->count - 1)) == 0)
+	{
+		size_t room = names->count == 0 ? 1 : 2 * (size_t) names->count;
+		char **grown = arena_alloc(arena, room * sizeof(char *));
+
+		if (names->count > 0)
+			memcpy(grown, names->names, (size_t) names->count * sizeof(char *));
+		names->names = grown;
+	}
+	names->names[names->count++] = name;
+}
+
+/* Read a name of at most three parts; the first of three is a database's, kept with the statement. */
 bool
-mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name)
+mz_qualified(Arena *arena, SqlLexer *lexer, MzStatement *statement, char **schema, char **name)
 {
 	SqlToken token = sql_peek(lexer);
+	char *database = NULL;
 
 	*schema = NULL;
 	*name = NULL;
@@ -85,10 +103,15 @@ mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name)
 		if (!sql_is_name(token))
 			return false;
 		sql_next(lexer);
+		database = *schema;
 		*schema = *name;
 		*name = sql_name(arena, token);
 		if (!sql_accept(lexer, "."))
+		{
+			if (database != NULL)
+				mz_add_name(arena, &statement->databases, database);
 			return true;
+		}
 		token = sql_peek(lexer);
 	}
 	return false;
@@ -116,10 +139,7 @@ append_relation(Arena *arena, SqlLexer *lexer, Text *text)
 static bool
 parse_names(Arena *arena, SqlLexer *lexer, MzNames *names)
 {
-	int room = 0;
-
-	names->count = 0;
-	names->names = NULL;
+	*names = (MzNames){0};
 	if (!sql_accept(lexer, "("))
 		return false;
 	do
@@ -129,17 +149,7 @@ parse_names(Arena *arena, SqlLexer *lexer, MzNames *names)
 		if (!sql_is_name(token))
 			return false;
 		sql_next(lexer);
-		if (names->count == room)
-		{
-			char **grown;
-
-			room = room == 0 ? 8 : 2 * room;
-			grown = arena_alloc(arena, (size_t) room * sizeof(char *));
-			if (names->count > 0)
-				memcpy(grown, names->names, (size_t) names->count * sizeof(char *));
-			names->names = grown;
-		}
-		names->names[names->count++] = sql_name(arena, token);
+		mz_add_name(arena, names, sql_name(arena, token));
 	} while (sql_accept(lexer, ","));
 	return sql_accept(lexer, ")");
 }

@@ -127,6 +127,7 @@ typedef struct MzStatement
 
 	size_t at; /* of the statement in the whole text, likewise */
 
+	MzNames databases;        /* that names in it say to be in */
 	const char *rewritten;    /* MZ_REWRITTEN */
 	bool in_place;            /* … of which every character stands where it stood */
 	bool own_door;            /* … on Materialize's door only */
@@ -177,6 +178,8 @@ extern size_t mz_characters(const char *bytes, size_t count);
 extern void mz_error(MzStatement *statement, const char *sqlstate, const char *message);
 extern void mz_too_long(MzStatement *statement);
 extern void mz_syntax_error(Arena *arena, MzStatement *statement, SqlToken token);
-extern bool mz_qualified(Arena *arena, SqlLexer *lexer, char **schema, char **name);
+extern bool
+mz_qualified(Arena *arena, SqlLexer *lexer, MzStatement *statement, char **schema, char **name);
+extern void mz_add_name(Arena *arena, MzNames *names, char *name);
 
 #endif /* FRESHET_MATERIALIZE_STATEMENT_H */
