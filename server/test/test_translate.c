@@ -44,6 +44,7 @@ static const char *const kinds[] = {
     [STATEMENT_RESET] = "reset",
     [STATEMENT_USE] = "use",
     [STATEMENT_KILL] = "kill",
+    [STATEMENT_SHOW_SETTINGS] = "show settings",
     [STATEMENT_INSERT_STAGE] = "insert stage",
     [STATEMENT_COPY_INTO] = "copy into",
     [STATEMENT_PRESIGN] = "presign",
@@ -141,6 +142,8 @@ describe(Text *out, const Statement *statement)
 	            statement->sql);
 	for (size_t i = 0; statement->after != NULL && statement->after[i] != NULL; i++)
 		text_printf(out, "after: %s\n", statement->after[i]);
+	if (statement->unless_exists)
+		text_append(out, "  unless it exists\n");
 	if (statement->relation.name != NULL)
 		text_printf(out, "  relation %s%s%s\n",
 		            statement->relation.schema != NULL ? statement->relation.schema : "",

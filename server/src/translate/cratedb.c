@@ -126,9 +126,12 @@ refuse_function(Parser *parser)
 }
 
 static const FunctionRule functions[] = {
-    {"try_cast", NULL, refuse_function, false},  {"match", NULL, refuse_function, false},
-    {"knn_match", NULL, refuse_function, false}, {"arbitrary", "min", NULL, false},
-    {"any_value", "min", NULL, false},           {NULL, NULL, NULL, false},
+    {"try_cast", NULL, refuse_function, VALUE_OTHER},
+    {"match", NULL, refuse_function, VALUE_OTHER},
+    {"knn_match", NULL, refuse_function, VALUE_OTHER},
+    {"arbitrary", "min", NULL, VALUE_OTHER},
+    {"any_value", "min", NULL, VALUE_OTHER},
+    {NULL, NULL, NULL, VALUE_OTHER},
 };
 
 static const SchemaRule schemas[] = {
@@ -305,7 +308,7 @@ parse_create_table(Parser *parser)
 		parse_named_query(parser);
 		return;
 	}
-	parse_table_elements(parser, parse_column_option);
+	parse_table_elements(parser);
 	parse_table_tail(parser);
 }
 
@@ -361,18 +364,6 @@ static const ObjectRule objects[] = {
     {NULL, NULL, NULL, false},
 };
 
-/* A relation that has to be there. */
-static void
-emit_regclass(Parser *parser, TranslateName relation)
-{
-	Text name;
-
-	text_init(&name, parser->arena);
-	text_qualified(&name, relation.schema, relation.name);
-	emit_literal(parser, name.data);
-	emit(parser, "::regclass");
-}
-
 /* REFRESH TABLE a, b: rows are seen at once, but a table that is not there is an error. */
 static void
 parse_refresh(Parser *parser)
@@ -385,52 +376,6 @@ parse_refresh(Parser *parser)
 		parser->statement->relation = read_relation(parser);
 		emit_regclass(parser, parser->statement->relation);
 	} while (parser_accept(parser, ","));
-}
-
-/* ALTER TABLE t … */
-static void
-parse_alter_table(Parser *parser)
-{
-	TranslateName relation = read_relation(parser);
-
-	parser->statement->relation = relation;
-	if (parser_accept(parser, "set"))
-	{
-		parse_table_options(parser);
-		parser->statement->kind = STATEMENT_REFRESH;
-		emit(parser, "SELECT ");
-		emit_regclass(parser, relation);
-		return;
-	}
-	emit(parser, "ALTER TABLE ");
-	emit_relation(parser, relation);
-	if (parser_is(parser, "add"))
-	{
-		emit_token(parser);
-		take(parser, "column");
-		parse_name(parser);
-		if (parser_is(parser, "["))
-			parser_refuse(parser, parser_at(parser), "ALTER TABLE of a column inside of an OBJECT");
-		parse_type(parser);
-		while (parse_column_option(parser))
-			;
-	}
-	else if (take(parser, "drop"))
-	{
-		take(parser, "column");
-		if (take(parser, "if"))
-			take_expected(parser, "exists");
-		parse_name(parser);
-	}
-	else if (take(parser, "rename"))
-	{
-		if (take(parser, "column"))
-			parse_name(parser);
-		take_expected(parser, "to");
-		parse_name(parser);
-	}
-	else
-		parser_refuse(parser, parser_at(parser), "this form of ALTER TABLE");
 }
 
 /* SET [SESSION | LOCAL | GLOBAL] a = 1, b = 2 */
@@ -631,4 +576,6 @@ const DialectRules cratedb_rules = {
     .functions = functions,
     .schemas = schemas,
     .names = names,
+    .column_option = parse_column_option,
+    .table_options = parse_table_options,
 };

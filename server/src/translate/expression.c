@@ -14,6 +14,9 @@
 
 #include "translate/parser.h"
 
+/* The most arguments of a function that is more than another name. */
+#define TEMPLATE_ARGUMENTS 64
+
 /* How tightly an operator binds: PostgreSQL's table of precedences. */
 typedef enum Level
 {
@@ -283,8 +286,11 @@ parse_extract(Parser *parser)
 	take_expected(parser, "(");
 	if (parser->token.kind == SQL_STRING)
 		parse_string(parser);
+	else if (parser_is_word(parser))
+		replace(parser,
+		        arena_printf(parser->arena, "'%s'", sql_name(parser->arena, parser->token)));
 	else
-		parse_label(parser);
+		parser_syntax(parser);
 	take_expected(parser, "from");
 	parse_expression(parser);
 	take_expected(parser, ")");
@@ -431,20 +437,134 @@ parse_call_behind_name(Parser *parser)
 	parser->value = VALUE_OTHER;
 }
 
+/* How many arguments a template has; -1: any number of them. */
+static int
+template_arity(const char *template)
+{
+	int most = 0;
+
+	for (; *template != '\0'; template ++)
+	{
+		if (*template != '$' && *template != '%')
+			continue;
+		if (template[1] == '*')
+			return -1;
+		if (template[1] - '0' > most)
+			most = template[1] - '0';
+	}
+	return most;
+}
+
+/* A unit of time as a string, in place of the name that was read. */
+static void
+emit_unit(Parser *parser, Fragment argument)
+{
+	static const char *const units[] = {"year",   "quarter", "month", "week", "day", "hour",
+	                                    "minute", "second",  "epoch", "dow",  "doy", NULL};
+
+	for (int i = 0; argument.first == argument.last && units[i] != NULL; i++)
+	{
+		if (strcmp(argument.first->text, units[i]) == 0)
+		{
+			emit_literal(parser, units[i]);
+			return;
+		}
+	}
+	parser_refuse(parser, argument.first->in, "this unit of time");
+}
+
+/* A template with the arguments in it. */
+static void
+emit_template(Parser *parser, const char *template, Fragment *arguments, int count)
+{
+	while (*template != '\0')
+	{
+		size_t plain = strcspn(template, "$%@");
+
+		emit(parser, arena_copy(parser->arena, template, plain));
+		template += plain;
+		if (*template == '@')
+		{
+			parse_function_tail(parser);
+			template ++;
+		}
+		else if (*template == '%')
+		{
+			emit_unit(parser, arguments[template[1] - '1']);
+			template += 2;
+		}
+		else if (*template == '$')
+		{
+			int first = template[1] == '*' ? 0 : template[1] - '1';
+			int last = template[1] == '*' ? count - 1 : first;
+
+			for (int i = first; i <= last; i++)
+			{
+				if (i > first)
+					emit(parser, ", ");
+				if (arguments[i].first != NULL)
+					arguments[i].first->space = false;
+				emit_fragment(parser, arguments[i]);
+			}
+			template += 2;
+		}
+	}
+}
+
+/* f(a, b), by a template of as many arguments. */
+static void
+parse_template(Parser *parser, const FunctionRule *rule)
+{
+	const char *name = rule->name;
+	size_t at = parser_at(parser);
+	bool space = parser_at(parser) > parser->previous;
+	Fragment arguments[TEMPLATE_ARGUMENTS];
+	Mark mark = parser_mark(parser);
+	int count = 0;
+
+	parser_skip(parser);
+	parser_expect(parser, "(");
+	while (!parser_is(parser, ")"))
+	{
+		if (count == TEMPLATE_ARGUMENTS)
+			parser_fail(parser, "54023", at, "function %s has too many arguments", name);
+		if (strchr(rule->to, '@') != NULL && count == 0)
+			take(parser, "distinct");
+		parse_expression(parser);
+		arguments[count++] = emit_cut(parser, mark);
+		if (!parser_accept(parser, ","))
+			break;
+	}
+	parser_expect(parser, ")");
+	for (; rule->name != NULL && strcmp(rule->name, name) == 0; rule++)
+	{
+		int arity = template_arity(rule->to);
+
+		if (arity != count && (arity >= 0 || count == 0))
+			continue;
+		emit_template(parser, rule->to, arguments, count);
+		mark->next->space = space;
+		parser->value = rule->value;
+		return;
+	}
+	parser_fail(parser, "42883", at, "no function matches %s with %d argument%s", name, count,
+	            count == 1 ? "" : "s");
+}
+
 /* A function of the dialect's table. */
 static void
 parse_known_function(Parser *parser, const FunctionRule *rule)
 {
 	if (rule->parse != NULL)
-	{
 		rule->parse(parser);
-		parser->value = rule->json ? VALUE_JSON : VALUE_OTHER;
-		return;
+	else if (strpbrk(rule->to, "$%(") != NULL)
+		parse_template(parser, rule);
+	else
+	{
+		replace(parser, rule->to);
+		parse_call_behind_name(parser);
 	}
-	replace(parser, rule->to);
-	parse_call_behind_name(parser);
-	if (rule->json)
-		parser->value = VALUE_JSON;
+	parser->value = rule->value;
 }
 
 /* name, a.name, a.b.name, a.*, f(…), schema.f(…) */
@@ -469,6 +589,8 @@ parse_name_expression(Parser *parser)
 		emit_token(parser);
 		if (take(parser, "*"))
 		{
+			if (parser_is(parser, "[") || parser_is(parser, ":"))
+				parser_syntax(parser);
 			parser->value = VALUE_COLUMN;
 			return;
 		}
@@ -486,8 +608,8 @@ parse_table_function(Parser *parser)
 {
 	const FunctionRule *rule = find_function(parser);
 
-	if (rule != NULL && rule->parse != NULL)
-		rule->parse(parser);
+	if (rule != NULL && (rule->parse != NULL || strpbrk(rule->to, "$%(") != NULL))
+		parser_refuse(parser, parser_at(parser), "this function as a relation");
 	else
 	{
 		if (rule != NULL)
@@ -549,7 +671,7 @@ parse_key(Parser *parser)
 		parse_string(parser);
 		return;
 	}
-	if (parser->rules->brace_colon || (!parser_is_word(parser) && !parser_is_name(parser)))
+	if (parser->rules->colons || (!parser_is_word(parser) && !parser_is_name(parser)))
 		parser_syntax(parser);
 	text_init(&text, parser->arena);
 	text_literal(&text, sql_name(parser->arena, parser->token));
@@ -561,7 +683,7 @@ static void
 parse_object(Parser *parser)
 {
 	bool in_object = parser->in_object;
-	const char *between = parser->rules->brace_colon ? ":" : "=";
+	const char *between = parser->rules->colons ? ":" : "=";
 
 	parser->value = VALUE_JSON;
 	if (parser_is_two(parser, "{", "}"))
@@ -673,6 +795,11 @@ parse_word_expression(Parser *parser)
 {
 	bool call = sql_is(parser_peek(parser, 1), "(");
 
+	if (call && find_function(parser) != NULL)
+	{
+		parse_name_expression(parser);
+		return;
+	}
 	parser->value = VALUE_OTHER;
 	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
 	{
@@ -721,6 +848,18 @@ parse_word_expression(Parser *parser)
 	parse_name_expression(parser);
 }
 
+/* 12, 1.5, 1e9 */
+void
+parse_number(Parser *parser)
+{
+	SqlToken token = parser->token;
+
+	if (memchr(token.start, '.', token.length) != memrchr(token.start, '.', token.length))
+		parser_syntax(parser);
+	emit_token(parser);
+	parser->value = VALUE_NUMBER;
+}
+
 /* B'0101' */
 static bool
 is_bit_string(const Parser *parser)
@@ -738,11 +877,7 @@ parse_primary(Parser *parser)
 	switch (parser->token.kind)
 	{
 		case SQL_NUMBER:
-			if (memchr(parser->token.start, '.', parser->token.length) !=
-			    memrchr(parser->token.start, '.', parser->token.length))
-				parser_syntax(parser);
-			emit_token(parser);
-			parser->value = VALUE_NUMBER;
+			parse_number(parser);
 			return;
 		case SQL_STRING:
 			if (is_bit_string(parser))
@@ -793,12 +928,38 @@ parse_subscript(Parser *parser)
 		key = parser->token.kind == SQL_STRING;
 		parse_expression(parser);
 	}
-	if (take(parser, ":") && !parser_is(parser, "]"))
+	if (!parser->rules->colons && take(parser, ":") && !parser_is(parser, "]"))
 		parse_expression(parser);
 	take_expected(parser, "]");
 	parser->in_object = in_object;
-	if (key || parser->value == VALUE_JSON)
-		parser->value = VALUE_JSON;
+	parser->value = key ? VALUE_JSON : VALUE_OTHER;
+}
+
+/* x:key.other is x['key']['other'] */
+static void
+parse_path(Parser *parser)
+{
+	do
+	{
+		parser_skip(parser);
+		if (parser->token.kind != SQL_WORD && parser->token.kind != SQL_QUOTED)
+			parser_syntax(parser);
+		emit(parser, "[");
+		emit_literal(parser, sql_name(parser->arena, parser->token));
+		emit(parser, "]");
+		parser_skip(parser);
+	} while (parser_is(parser, "."));
+	parser->value = VALUE_JSON;
+}
+
+/* Does x:key go on with what was read? */
+static bool
+is_path(const Parser *parser)
+{
+	SqlToken next = parser_peek(parser, 1);
+
+	return parser->rules->colons && parser_is(parser, ":") &&
+	       (next.kind == SQL_WORD || next.kind == SQL_QUOTED);
 }
 
 /* What follows a primary expression and binds tightest: [ ], ::, .name */
@@ -809,9 +970,11 @@ parse_postfix(Parser *parser, Mark mark)
 
 	for (;;)
 	{
-		if (parser_is(parser, "["))
+		bool path = is_path(parser);
+
+		if (path || parser_is(parser, "["))
 		{
-			ValueKind kind = parser->value;
+			bool json = parser->value == VALUE_JSON;
 
 			if (!simple)
 			{
@@ -819,12 +982,12 @@ parse_postfix(Parser *parser, Mark mark)
 				emit(parser, ")");
 				simple = true;
 			}
-			parser->value = kind;
-			parse_subscript(parser);
-			if (kind == VALUE_JSON)
+			if (path)
+				parse_path(parser);
+			else
+				parse_subscript(parser);
+			if (json)
 				parser->value = VALUE_JSON;
-			else if (parser->value != VALUE_JSON)
-				parser->value = VALUE_OTHER;
 		}
 		else if (parser_is_two(parser, ":", ":"))
 		{
@@ -945,36 +1108,44 @@ parse_comparison(Parser *parser, const OperatorRule *operator, Mark left)
 	emit_fragment(parser, rest);
 }
 
+/* a / b and a // b where they are functions here */
+static void
+parse_division(Parser *parser, Mark left)
+{
+	const char *function = parser_is_two(parser, "/", "/") || parser_is(parser, "div")
+	                           ? "databend.div("
+	                           : "databend.divide(";
+
+	emit_after(parser, left, function);
+	emit(parser, ",");
+	if (parser_is_two(parser, "/", "/"))
+		parser_skip(parser);
+	parser_skip(parser);
+	parse_level(parser, LEVEL_MULTIPLY + 1);
+	emit(parser, ")");
+}
+
 /* a + b and the like */
 static void
-parse_arithmetic(Parser *parser, const OperatorRule *operator, Mark left)
+parse_arithmetic(Parser *parser, Level level, Mark left)
 {
-	bool divide = strcmp(operator->text, "/") == 0 && parser->rules->float_division;
-	bool whole = strcmp(operator->text, "//") == 0;
-	ValueKind left_kind = parser->value;
-	Mark mark;
+	bool number = level == LEVEL_ADD || level == LEVEL_MULTIPLY;
+	Mark right;
 
-	if (whole && !parser->rules->float_division)
-		parser_syntax(parser);
-	if (operator->level == LEVEL_ADD || operator->level == LEVEL_MULTIPLY)
-		json_to_number(parser, left, left_kind);
-	if (divide || whole)
+	if (number)
+		json_to_number(parser, left, parser->value);
+	if (parser->rules->float_division && (parser_is(parser, "/") || parser_is(parser, "div")))
 	{
-		emit_after(parser, left, divide ? "databend.divide(" : "databend.div(");
-		parse_operator(parser, &(OperatorRule){whole ? "//" : "/", LEVEL_MULTIPLY});
-		parser->last->text = ",";
-		parser->last->length = 1;
-		parser->last->space = false;
-		parser->last->verbatim = false;
+		parse_division(parser, left);
+		return;
 	}
-	else
-		parse_operator(parser, operator);
-	mark = parser_mark(parser);
-	parse_level(parser, operator->level + 1);
-	if (operator->level == LEVEL_ADD || operator->level == LEVEL_MULTIPLY)
-		json_to_number(parser, mark, parser->value);
-	if (divide || whole)
-		emit(parser, ")");
+	if (parser_is_two(parser, "/", "/"))
+		parser_syntax(parser);
+	parse_operator(parser, find_operator(parser));
+	right = parser_mark(parser);
+	parse_level(parser, level + 1);
+	if (number)
+		json_to_number(parser, right, parser->value);
 }
 
 /* IS [NOT] NULL, TRUE, DISTINCT FROM … */
@@ -998,7 +1169,7 @@ parse_is(Parser *parser)
 static bool
 parse_predicate(Parser *parser)
 {
-	static const char *const words[] = {"between", "in", "like", "ilike", NULL};
+	static const char *const words[] = {"between", "in", "like", "ilike", "regexp", "rlike", NULL};
 	bool negated = parser_is(parser, "not");
 	SqlToken word = negated ? parser_peek(parser, 1) : parser->token;
 	bool known = false;
@@ -1007,6 +1178,14 @@ parse_predicate(Parser *parser)
 		known = known || sql_is(word, words[i]);
 	if (!known)
 		return false;
+	if (sql_is(word, "regexp") || sql_is(word, "rlike"))
+	{
+		if (negated)
+			parser_skip(parser);
+		replace(parser, negated ? "!~" : "~");
+		parse_level(parser, LEVEL_OTHER + 1);
+		return true;
+	}
 	take(parser, "not");
 	if (take(parser, "between"))
 	{
@@ -1037,7 +1216,8 @@ parse_predicate(Parser *parser)
 static Level
 next_level(Parser *parser)
 {
-	static const char *const predicates[] = {"between", "in", "like", "ilike", "not", NULL};
+	static const char *const predicates[] = {"between", "in",     "like",  "ilike",
+	                                         "not",     "regexp", "rlike", NULL};
 	const OperatorRule *operator;
 
 	if (parser->token.kind != SQL_WORD)
@@ -1087,7 +1267,7 @@ parse_infix(Parser *parser, Level level, Mark left)
 			parse_comparison(parser, find_operator(parser), left);
 			break;
 		default:
-			parse_arithmetic(parser, find_operator(parser), left);
+			parse_arithmetic(parser, level, left);
 	}
 	return true;
 }

@@ -401,7 +401,9 @@ void
 emit_name(Parser *parser, const char *name, size_t in, bool space)
 {
 	Text text;
-	bool plain = !(name[0] >= '0' && name[0] <= '9') && name[0] != '$' && keyword_is_plain(name);
+	/* a name NULLS before a word FIRST would be read as two keywords */
+	bool plain = !(name[0] >= '0' && name[0] <= '9') && name[0] != '$' && keyword_is_plain(name) &&
+	             strcmp(name, "nulls") != 0;
 
 	for (const char *c = name; plain && *c != '\0'; c++)
 		plain = in_word(*c) && !(*c >= 'A' && *c <= 'Z') && (unsigned char) *c < 0x80;

@@ -65,13 +65,18 @@ typedef struct TypeRule
 	void (*parse)(Parser *parser);
 } TypeRule;
 
-/* A function that is something else here. */
+/*
+ * A function that is something else here. `to` is another name, or, with a $ in it, a
+ * template: $1 is the first argument, %1 the same as a string that names a unit of time, $* all
+ * of them; @ is where FILTER and OVER go. Several rules of a name differ by how many
+ * arguments they have.
+ */
 typedef struct FunctionRule
 {
 	const char *name;
-	const char *to;                /* another name, or NULL */
-	void (*parse)(Parser *parser); /* reads all from the name's parenthesis on */
-	bool json;                     /* gives jsonb */
+	const char *to;
+	void (*parse)(Parser *parser); /* instead of `to`: reads all from the name on */
+	ValueKind value;
 } FunctionRule;
 
 /* How a statement that begins with these words is read. */
@@ -105,15 +110,18 @@ typedef struct DialectRules
 	bool backticks; /* quote a name */
 	bool nulls_last;
 	bool float_division;
-	bool brace_colon; /* {'a': 1} rather than {a = 1} */
-	bool unsigned_types;
+	bool colons; /* {'a': 1} rather than {a = 1}, and x:key for x['key'] */
+	bool stages; /* INSERT … VALUES without rows, which come with the request */
 	const StatementRule *statements;
 	const ObjectRule *objects;
 	const TypeRule *types;
 	const FunctionRule *functions;
 	const SchemaRule *schemas;
-	const char *const *names;   /* reserved words of PostgreSQL that are names here */
-	const char *const *clauses; /* words that are not an alias without AS */
+	const char *const *names;              /* reserved words of PostgreSQL that are names here */
+	const char *const *clauses;            /* words that are not an alias without AS */
+	void (*table_options)(Parser *parser); /* reads what ALTER TABLE … SET changes; may be NULL */
+	bool (*column_option)(
+	    Parser *parser); /* reads what may stand behind a column; false: nothing */
 } DialectRules;
 
 struct Parser
@@ -202,6 +210,7 @@ extern void parser_add_after(Parser *parser, const char *sql);
 extern const char *parser_source(const Parser *parser, size_t from, size_t to);
 
 /* expression.c */
+extern void parse_number(Parser *parser);
 extern void parse_expression(Parser *parser);
 extern void parse_table_function(Parser *parser);
 extern void value_to_json(Parser *parser, Mark mark, ValueKind kind);
@@ -232,8 +241,12 @@ extern void parse_create(Parser *parser);
 extern void parse_drop(Parser *parser);
 extern void parse_view(Parser *parser);
 extern void parse_materialized_view(Parser *parser);
-extern void parse_table_elements(Parser *parser, bool (*constraint)(Parser *parser));
+extern void parse_alter_table(Parser *parser);
+extern void parse_unless_exists(Parser *parser);
+extern void parse_or_replace(Parser *parser, const char *kind);
+extern void parse_table_elements(Parser *parser);
 extern bool parse_if_not_exists(Parser *parser);
+extern void emit_regclass(Parser *parser, TranslateName relation);
 extern void parse_nothing(Parser *parser);
 extern void parse_refused(Parser *parser);
 

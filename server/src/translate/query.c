@@ -94,19 +94,24 @@ parse_targets(Parser *parser)
 	parse_target_list(parser, true);
 }
 
-/* (query) in FROM, which PostgreSQL wants an alias for */
-static void
+/* (query) in FROM; true: it was given the alias that PostgreSQL wants. */
+static bool
 parse_from_query(Parser *parser)
 {
 	take_expected(parser, "(");
 	parse_query_body(parser, true);
 	take_expected(parser, ")");
-	if (!parser_is(parser, "as") && !is_bare_alias(parser))
-		emit_printf(parser, " AS subquery_%zu", parser_at(parser));
+	if (parser_is(parser, "as") || is_bare_alias(parser))
+		return false;
+	emit_printf(parser, " AS subquery_%zu", parser_at(parser));
+	return true;
 }
 
-/* (a JOIN b); PostgreSQL knows no parentheses around a relation alone, so those go. */
-static void
+/*
+ * (a JOIN b); PostgreSQL knows no parentheses around a relation alone, so those go. True: that
+ * relation has an alias.
+ */
+static bool
 parse_from_parenthesis(Parser *parser)
 {
 	Mark mark = parser_mark(parser);
@@ -125,6 +130,7 @@ parse_from_parenthesis(Parser *parser)
 		emit(parser, ")");
 	else if (parser->aliased && (parser_is(parser, "as") || is_bare_alias(parser)))
 		parser_syntax(parser);
+	return !joined && parser->aliased;
 }
 
 /* A table, a function or a query, with its alias. */
@@ -132,6 +138,7 @@ static void
 parse_from_item(Parser *parser)
 {
 	SqlToken next = parser_peek(parser, 1);
+	bool aliased = false;
 	bool lateral;
 
 	parser_enter(parser);
@@ -140,11 +147,11 @@ parse_from_item(Parser *parser)
 	{
 		next = parser_peek(parser, 1);
 		if (sql_is(next, "select") || sql_is(next, "with") || sql_is(next, "values"))
-			parse_from_query(parser);
+			aliased = parse_from_query(parser);
 		else if (lateral)
 			parser_syntax(parser);
 		else
-			parse_from_parenthesis(parser);
+			aliased = parse_from_parenthesis(parser);
 	}
 	else if (sql_is(next, "(") || (sql_is(next, ".") && sql_is(parser_peek(parser, 3), "(")) ||
 	         lateral)
@@ -154,9 +161,13 @@ parse_from_item(Parser *parser)
 	}
 	else
 		parse_relation(parser);
-	parser->aliased = parse_alias(parser);
-	if (parser->aliased && parser_is(parser, "("))
-		parse_names(parser);
+	if (parse_alias(parser))
+	{
+		aliased = true;
+		if (parser_is(parser, "("))
+			parse_names(parser);
+	}
+	parser->aliased = aliased;
 	parser_leave(parser);
 }
 
@@ -307,8 +318,8 @@ parse_query_part(Parser *parser, bool names)
 	return false;
 }
 
-/* LIMIT a, b has its numbers the other way round than LIMIT and OFFSET. */
-static void
+/* LIMIT a, b has its numbers the other way round than LIMIT and OFFSET; true: it is such. */
+static bool
 parse_limit(Parser *parser)
 {
 	Mark mark;
@@ -316,16 +327,17 @@ parse_limit(Parser *parser)
 
 	take_expected(parser, "limit");
 	if (take(parser, "all") || take(parser, "null"))
-		return;
+		return false;
 	mark = parser_mark(parser);
 	parse_expression(parser);
 	if (!parser_is(parser, ","))
-		return;
+		return false;
 	parser_skip(parser);
 	offset = emit_cut(parser, mark);
 	parse_expression(parser);
 	emit(parser, " OFFSET");
 	emit_fragment(parser, offset);
+	return true;
 }
 
 /* FETCH FIRST n ROWS ONLY */
@@ -338,7 +350,7 @@ parse_fetch(Parser *parser)
 	if (!parser_is(parser, "row") && !parser_is(parser, "rows"))
 	{
 		if (parser->token.kind == SQL_NUMBER)
-			emit_token(parser);
+			parse_number(parser);
 		else
 			parse_parameter(parser);
 	}
@@ -360,8 +372,12 @@ parse_query_end(Parser *parser)
 	{
 		if (!limit && parser_is(parser, "limit"))
 		{
-			parse_limit(parser);
+			bool both = parse_limit(parser);
+
+			if (both && offset)
+				parser_syntax(parser);
 			limit = true;
+			offset = offset || both;
 		}
 		else if (!limit && parser_is(parser, "fetch"))
 		{

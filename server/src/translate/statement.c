@@ -89,6 +89,26 @@ parse_conflict(Parser *parser)
 		parse_expression(parser);
 }
 
+/* Do the words VALUES, and nothing else, end the statement? */
+static bool
+is_stage_insert(const Parser *parser)
+{
+	SqlToken next = parser_peek(parser, 1);
+
+	return parser->rules->stages && (next.kind == SQL_END || sql_is(next, ";"));
+}
+
+/* (names) of an INSERT, which the statement keeps */
+static void
+parse_insert_names(Parser *parser)
+{
+	take_expected(parser, "(");
+	do
+		parser_add_name(parser, parse_label(parser));
+	while (take(parser, ","));
+	take_expected(parser, ")");
+}
+
 /* INSERT INTO t [(names)] … */
 void
 parse_insert(Parser *parser)
@@ -96,9 +116,17 @@ parse_insert(Parser *parser)
 	emit(parser, "INSERT INTO");
 	parser->statement->relation = parse_relation(parser);
 	if (parser_is(parser, "(") && !parser_is_query(parser))
-		parse_names(parser);
-	if (take(parser, "default"))
+		parse_insert_names(parser);
+	if (parser->statement->name_count == 0 && take(parser, "default"))
 		take_expected(parser, "values");
+	else if (parser_is(parser, "values") && is_stage_insert(parser))
+	{
+		/* the rows come with the request */
+		parser_expect(parser, "values");
+		emit_cut(parser, &parser->head);
+		parser->statement->kind = STATEMENT_INSERT_STAGE;
+		return;
+	}
 	else if (parser_is(parser, "values"))
 		parse_insert_values(parser);
 	else
@@ -159,6 +187,34 @@ parse_if_not_exists(Parser *parser)
 	return true;
 }
 
+/* [IF NOT EXISTS] of what PostgreSQL has no such word for: the door sees to it. */
+void
+parse_unless_exists(Parser *parser)
+{
+	if (!parser_accept(parser, "if"))
+		return;
+	parser_expect(parser, "not");
+	parser_expect(parser, "exists");
+	parser->statement->unless_exists = true;
+}
+
+/* With OR REPLACE the old one goes first. */
+void
+parse_or_replace(Parser *parser, const char *kind)
+{
+	const TranslateName *relation = &parser->statement->relation;
+	Text drop;
+
+	if (!parser->or_replace)
+		return;
+	text_init(&drop, parser->arena);
+	text_printf(&drop, "DROP %s IF EXISTS ", kind);
+	text_qualified(&drop, relation->schema, relation->name);
+	if (strcmp(kind, "SCHEMA") == 0)
+		text_append(&drop, " CASCADE");
+	parser_add_before(parser, drop.data);
+}
+
 /* PRIMARY KEY, UNIQUE, CHECK (…) behind a column or for itself; false: none of them. */
 static bool
 parse_constraint(Parser *parser, bool of_table)
@@ -179,6 +235,19 @@ parse_constraint(Parser *parser, bool of_table)
 	return true;
 }
 
+/* A column's default: what is more than a literal needs parentheses here. */
+static void
+parse_default(Parser *parser)
+{
+	Mark mark = parser_mark(parser);
+
+	parse_expression(parser);
+	if (parser->value != VALUE_OTHER)
+		return;
+	emit_after(parser, mark, "(");
+	emit(parser, ")");
+}
+
 /* What may stand behind a column's type. */
 static bool
 parse_column_constraint(Parser *parser)
@@ -188,7 +257,7 @@ parse_column_constraint(Parser *parser)
 	else if (take(parser, "null"))
 		return true;
 	else if (take(parser, "default"))
-		parse_expression(parser);
+		parse_default(parser);
 	else if (parser_is(parser, "constraint"))
 	{
 		emit_token(parser);
@@ -201,9 +270,9 @@ parse_column_constraint(Parser *parser)
 	return true;
 }
 
-/* ( column type …, constraint, … ); `constraint` reads what a dialect adds behind a column. */
+/* ( column type …, constraint, … ) */
 void
-parse_table_elements(Parser *parser, bool (*constraint)(Parser *parser))
+parse_table_elements(Parser *parser)
 {
 	take_expected(parser, "(");
 	do
@@ -226,7 +295,7 @@ parse_table_elements(Parser *parser, bool (*constraint)(Parser *parser))
 			parser_refuse(parser, parser_at(parser), "FOREIGN KEY");
 		parse_name(parser);
 		parse_type(parser);
-		while (parse_column_constraint(parser) || constraint(parser))
+		while (parse_column_constraint(parser) || parser->rules->column_option(parser))
 			;
 	} while (take(parser, ","));
 	take_expected(parser, ")");
@@ -305,8 +374,10 @@ static void
 parse_view_body(Parser *parser, const char *kind)
 {
 	emit_printf(parser, "CREATE %s", kind);
-	if (parse_if_not_exists(parser) && strcmp(kind, "VIEW") == 0)
-		parser_refuse(parser, parser_at(parser), "CREATE VIEW IF NOT EXISTS");
+	if (strcmp(kind, "VIEW") == 0)
+		parse_unless_exists(parser);
+	else
+		parse_if_not_exists(parser);
 	parser->statement->relation = parse_relation(parser);
 	if (parser_is(parser, "("))
 		parse_names(parser);
@@ -321,20 +392,81 @@ parse_view(Parser *parser)
 	parse_view_body(parser, parser->or_replace ? "OR REPLACE VIEW" : "VIEW");
 }
 
-/* CREATE MATERIALIZED VIEW: with OR REPLACE the old one goes first. */
+/* CREATE MATERIALIZED VIEW */
 void
 parse_materialized_view(Parser *parser)
 {
-	const TranslateName *relation = &parser->statement->relation;
-	Text drop;
-
 	parse_view_body(parser, "MATERIALIZED VIEW");
-	if (!parser->or_replace)
+	parse_or_replace(parser, "MATERIALIZED VIEW");
+}
+
+/* A relation that has to be there. */
+void
+emit_regclass(Parser *parser, TranslateName relation)
+{
+	Text name;
+
+	text_init(&name, parser->arena);
+	text_qualified(&name, relation.schema, relation.name);
+	emit_literal(parser, name.data);
+	emit(parser, "::regclass");
+}
+
+/* What ALTER TABLE does, behind the table's name. */
+static void
+parse_alteration(Parser *parser)
+{
+	if (take(parser, "add"))
+	{
+		take(parser, "column");
+		parse_if_not_exists(parser);
+		parse_name(parser);
+		if (parser_is(parser, "["))
+			parser_refuse(parser, parser_at(parser), "ALTER TABLE of a column inside of an object");
+		parse_type(parser);
+		while (parse_column_constraint(parser) || parser->rules->column_option(parser))
+			;
+	}
+	else if (take(parser, "drop"))
+	{
+		take(parser, "column");
+		if (take(parser, "if"))
+			take_expected(parser, "exists");
+		parse_name(parser);
+	}
+	else if (take(parser, "rename"))
+	{
+		if (take(parser, "column"))
+			parse_name(parser);
+		take_expected(parser, "to");
+		parse_name(parser);
+	}
+	else
+		parser_refuse(parser, parser_at(parser), "this form of ALTER TABLE");
+}
+
+/* ALTER TABLE [IF EXISTS] t … */
+void
+parse_alter_table(Parser *parser)
+{
+	bool exists = parser_accept(parser, "if");
+	TranslateName relation;
+
+	if (exists)
+		parser_expect(parser, "exists");
+	relation = read_relation(parser);
+	parser->statement->relation = relation;
+	if (parser->rules->table_options != NULL && parser_accept(parser, "set"))
+	{
+		parser->rules->table_options(parser);
+		parser->statement->kind = STATEMENT_REFRESH;
+		emit(parser, "SELECT ");
+		emit_regclass(parser, relation);
 		return;
-	text_init(&drop, parser->arena);
-	text_append(&drop, "DROP MATERIALIZED VIEW IF EXISTS ");
-	text_qualified(&drop, relation->schema, relation->name);
-	parser_add_before(parser, drop.data);
+	}
+	emit(parser, exists ? "ALTER TABLE IF EXISTS " : "ALTER TABLE ");
+	emit_relation(parser, relation);
+	parse_alteration(parser);
 }
 
 /* Nothing more is read. */

@@ -57,6 +57,7 @@ typedef enum StatementKind
 	STATEMENT_USE,   /* relation.name: the database */
 	STATEMENT_KILL,  /* names: the query */
 	/* Databend's, done by its door */
+	STATEMENT_SHOW_SETTINGS, /* names: a pattern of LIKE */
 	STATEMENT_INSERT_STAGE, /* INSERT or REPLACE … VALUES without values: they are in the attachment */
 	STATEMENT_COPY_INTO,   /* relation, names: columns, stage, options: what to do with the files */
 	STATEMENT_PRESIGN,     /* stage; names[0] is UPLOAD or DOWNLOAD */
@@ -109,6 +110,7 @@ typedef struct Statement
 	const char **parameter_names;
 	size_t parameter_count;
 
+	bool unless_exists;     /* that it is there already is no error */
 	bool returning;         /* INSERT … RETURNING and the like */
 	TranslateName relation; /* what it is about: the table that is created, changed or copied to */
 	const char *stage;      /* Databend: "@~/path" */
