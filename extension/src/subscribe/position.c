@@ -313,9 +313,32 @@ position_first(Subscription *subscription, uint64 watched_at, TimestampTz until)
 }
 
 /*
+ * Waits till the frontier, and each view that the subscription reads, shows what is
+ * committed now: the rows of a view that is behind are older than the cut. A view
+ * that fails, or whose locks this very transaction holds, is not waited for.
+ */
+static void
+position_wait_fresh(Subscription *subscription)
+{
+	uint64 completed = frontier_completed_now();
+	FrontierWait outcome = frontier_wait(subscription->database, NULL, completed, START_MS);
+
+	for (int i = 0; outcome != FRONTIER_NO_WORKER && i < subscription->dependency_count; i++)
+	{
+		Oid relation = subscription->dependencies[i].relation;
+
+		if (subscription->dependencies[i].stored && catalog_view_maintained(relation))
+			outcome =
+			    frontier_wait(subscription->database, frontier_view(MyDatabaseId, relation, true),
+			                  completed, START_MS);
+	}
+	if (outcome == FRONTIER_NO_WORKER)
+		position_check(subscription);
+}
+
+/*
  * Find the first cut of a new subscription whose relations are watched: it
- * shows whatever was committed before, unless the worker is held up by this
- * very transaction.
+ * shows whatever was committed before, but for views that are not waited for.
  */
 void
 position_start(Subscription *subscription)
@@ -327,8 +350,7 @@ position_start(Subscription *subscription)
 	int64 start_ms;
 	Cut *cut;
 
-	if (frontier_wait(database, NULL, frontier_completed_now(), START_MS) == FRONTIER_NO_WORKER)
-		position_check(subscription);
+	position_wait_fresh(subscription);
 	position_pin(subscription, until);
 	cut = position_first(subscription, watched_at, until);
 	position_advance(subscription, cut);
