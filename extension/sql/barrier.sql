@@ -69,6 +69,33 @@ BEGIN
 	RAISE NOTICE '% %', n_stable_sub(), n_volatile();
 END $$;
 CALL add_and_look();
+
+-- in functions that read under the snapshot of who calls them, whatever they are declared and written in
+CREATE FUNCTION n_immutable(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS
+	$$ BEGIN RETURN (SELECT n FROM counted); END $$;
+CREATE FUNCTION n_nested(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS
+	$$ BEGIN RETURN N_immutable($1); END $$;
+CREATE FUNCTION n_parsed(int) RETURNS bigint STABLE LANGUAGE sql BEGIN ATOMIC SELECT max(n) FROM counted; END;
+CREATE FUNCTION n_parsed_nested(int) RETURNS bigint STABLE LANGUAGE sql RETURN n_immutable($1) + $1;
+CREATE FUNCTION n_xml() RETURNS text STABLE LANGUAGE plpgsql AS
+	$$ BEGIN RETURN query_to_xml('TABLE counted', true, true, ''); END $$;
+CREATE FUNCTION harmless(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN i + 0; END $$;
+CREATE EXTENSION tablefunc;
+CREATE MATERIALIZED VIEW words AS SELECT 'x' || count(*) AS word FROM item;
+CALL add(); SELECT n_immutable(id), harmless(id) FROM item WHERE id = 2;
+CALL add(); SELECT n_nested(id) FROM item WHERE id = 2;
+CALL add(); SELECT n_parsed(id) FROM item WHERE id = 2;
+CALL add(); SELECT n_parsed_nested(id - 2) FROM item WHERE id = 2;
+CALL add(); SELECT n_immutable(1);
+CALL add(); SELECT query_to_xml('SELECT n FROM counted', true, true, '')::text ~ (SELECT '>' || count(*) || '<' FROM item);
+CALL add(); SELECT table_to_xml('counted', true, true, '')::text ~ (SELECT '>' || count(*) || '<' FROM item);
+CALL add(); SELECT n_xml() ~ (SELECT '>' || count(*) || '<' FROM item);
+CALL add(); SELECT word FROM ts_stat('SELECT to_tsvector(''simple'', word) FROM words');
+CALL add(); SELECT * FROM crosstab('SELECT 1, 1, n FROM counted') AS c (r int, n bigint);
+CALL add(); SELECT keyid FROM connectby('words', 'word', 'NULL::text', (SELECT 'x' || count(*) FROM item), 0) AS c (keyid text, parent text, level int);
+-- beside a view that is read directly
+CALL add(); SELECT n1, n_xml() ~ ('>' || n1 - 1 || '<') FROM second;
+
 CREATE PROCEDURE say(n bigint) LANGUAGE plpgsql AS $$ BEGIN COMMIT; RAISE NOTICE '%', n; END $$;
 CALL add(); CALL say(n_stable());
 CALL add(); CALL say(n_stable_sub());

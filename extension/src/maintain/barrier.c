@@ -14,7 +14,7 @@
  *	  or IMMUTABLE looks at the data of the statement that calls it. Such a
  *	  snapshot is registered by the outer statement's QueryDesc and its EState,
  *	  beside our own QueryDesc. We do not wait then either:
- *	  the calling statement has, see stable.c.
+ *	  the calling statement has, see reader.c.
  *	- Not when it is the one the portal of a utility command keeps for the
  *	  expressions it evaluates.
  *	- Not under a cut (cut_push), nor with a crosscheck snapshot.
@@ -48,7 +48,7 @@
 #include "cut/cut.h"
 #include "executor/executor.h"
 #include "maintain/barrier.h"
-#include "maintain/stable.h"
+#include "maintain/reader.h"
 #include "maintain/stale.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -256,7 +256,7 @@ barrier_owns_snapshot(QueryDesc *query)
 	return XactIsoLevel == XACT_REPEATABLE_READ && !IsTransactionBlock() &&
 	       query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
 	       query->plannedstmt->rowMarks == NIL && snapshot->regd_count == 1 &&
-	       query->sourceText == debug_query_string && !stable_any(query->plannedstmt);
+	       query->sourceText == debug_query_string && !reader_any(query->plannedstmt);
 }
 
 /* Gives the statement a snapshot of now. */
@@ -302,19 +302,20 @@ barrier_wait_statement(QueryDesc *query)
 {
 	List *views = barrier_views(query->plannedstmt);
 	bool waits = barrier_owns_snapshot(query) && !RecoveryInProgress();
+	bool waits_all = waits && reader_called(query->plannedstmt);
 	FrontierWait outcome = FRONTIER_FRESH;
 	ListCell *cell;
 
-	if (views == NIL && (!waits || !stable_called(query->plannedstmt)))
+	if (views == NIL && !waits_all)
 		return;
-	if (views == NIL)
+	if (waits_all)
 		outcome = barrier_wait_all(barrier_staleness_ms);
 	foreach (cell, views)
 	{
-		if (waits)
-			outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
 		if (outcome == FRONTIER_NO_WORKER)
 			break;
+		if (waits)
+			outcome = barrier_wait_view(lfirst_oid(cell), barrier_staleness_ms);
 		stale_tell(lfirst_oid(cell), outcome);
 	}
 	if (outcome == FRONTIER_NO_WORKER)

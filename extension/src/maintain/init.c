@@ -14,6 +14,7 @@
 #include "maintain/barrier.h"
 #include "maintain/launcher.h"
 #include "maintain/provide.h"
+#include "maintain/reader.h"
 #include "maintain/stale.h"
 #include "maintain/utility.h"
 #include "maintain/wake.h"
@@ -143,6 +144,7 @@ _PG_init(void)
 	auto_index_register();
 	cut_install_hooks();
 	wake_register();
+	reader_register();
 	barrier_register();
 	utility_register();
 	launcher_register();
