@@ -153,6 +153,8 @@ CALL add();
 START TRANSACTION;
 SELECT n, n_stable() FROM counted;
 COMMIT;
+SET default_transaction_isolation = 'serializable';
+CALL add(); SELECT n, c.n = (SELECT count(*) FROM item) AS same FROM counted c;
 RESET default_transaction_isolation;
 
 -- two-phase: COMMIT PREPARED by a session without a transaction id

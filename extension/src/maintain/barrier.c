@@ -27,12 +27,12 @@
  * REPEATABLE READ and SERIALIZABLE transactions keep the snapshot of their first
  * statement, so they wait before that is taken: at BEGIN, or at the SET that
  * makes the isolation level such. All views are waited for there, since it
- * is not known yet which will be read. A single statement
- * outside a transaction block under default_transaction_isolation =
- * 'repeatable read' has its snapshot before any hook is called: it waits like
- * all others, and then reads under a newer snapshot than its transaction's, if
- * it only reads and calls no function that could read under the transaction's;
- * SERIALIZABLE does not, and sees what it had.
+ * is not known yet which will be read. A single statement outside a transaction
+ * block has its snapshot before any hook is called, where such a level is the
+ * default: it waits like all others, and then reads under a newer snapshot than its
+ * transaction's, if it is the first and only reads and calls no function that could
+ * read under the transaction's. In SERIALIZABLE what was registered with the first
+ * snapshot is rolled back: nothing was read under it.
  *
  * Nothing here raises an error but what the user asked for (cancel, timeouts,
  * freshet.on_stale).
@@ -55,6 +55,8 @@
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/predicate.h"
+#include "storage/proc.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -236,9 +238,9 @@ barrier_active_is_local(void)
 	        barrier_levels[level].active_count < active->active_count);
 }
 
-/* Can the statement be given another snapshot? See the head of this file. */
+/* Can the statement, its transaction's first or not, be given another snapshot? See the head. */
 static bool
-barrier_owns_snapshot(QueryDesc *query)
+barrier_owns_snapshot(QueryDesc *query, bool first)
 {
 	Snapshot snapshot = query->snapshot;
 
@@ -253,10 +255,24 @@ barrier_owns_snapshot(QueryDesc *query)
 		return false;
 	if (XactIsoLevel < XACT_REPEATABLE_READ)
 		return true;
-	return XactIsoLevel == XACT_REPEATABLE_READ && !IsTransactionBlock() &&
-	       query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
-	       query->plannedstmt->rowMarks == NIL && snapshot->regd_count == 1 &&
-	       query->sourceText == debug_query_string && !reader_any(query->plannedstmt);
+	return first && !IsTransactionBlock() && query->operation == CMD_SELECT &&
+	       !query->plannedstmt->hasModifyingCTE && query->plannedstmt->rowMarks == NIL &&
+	       snapshot->regd_count == 1 && query->sourceText == debug_query_string &&
+	       !reader_any(query->plannedstmt);
+}
+
+/* A snapshot of now at the transaction's isolation level. */
+static Snapshot
+barrier_snapshot(void)
+{
+	static SnapshotData serializable = {SNAPSHOT_MVCC};
+
+	if (!IsolationUsesXactSnapshot())
+		return GetTransactionSnapshot();
+	if (!IsolationIsSerializable())
+		return GetLatestSnapshot();
+	ReleasePredicateLocks(false, false);
+	return GetSerializableTransactionSnapshot(&serializable);
 }
 
 /* Gives the statement a snapshot of now. */
@@ -265,8 +281,7 @@ barrier_renew_snapshot(QueryDesc *query)
 {
 	Snapshot old = query->snapshot;
 	CommandId curcid = old->curcid;
-	Snapshot renewed = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetLatestSnapshot()
-	                                                                : GetTransactionSnapshot());
+	Snapshot renewed = RegisterSnapshot(barrier_snapshot());
 
 	renewed->curcid = curcid;
 	if (barrier_active_is_local())
@@ -298,10 +313,10 @@ barrier_views(PlannedStmt *statement)
 
 /* Waits for what the statement reads, lets it see that, and tells what is not fresh. */
 static void
-barrier_wait_statement(QueryDesc *query)
+barrier_wait_statement(QueryDesc *query, bool first)
 {
 	List *views = barrier_views(query->plannedstmt);
-	bool waits = barrier_owns_snapshot(query) && !RecoveryInProgress();
+	bool waits = barrier_owns_snapshot(query, first) && !RecoveryInProgress();
 	bool waits_all = waits && reader_called(query->plannedstmt);
 	FrontierWait outcome = FRONTIER_FRESH;
 	ListCell *cell;
@@ -325,6 +340,18 @@ barrier_wait_statement(QueryDesc *query)
 	list_free(views);
 }
 
+/* A command begins: is it the first of its transaction? */
+bool
+barrier_command(void)
+{
+	static LocalTransactionId transaction = InvalidLocalTransactionId;
+	bool first = MyProc == NULL || transaction != MyProc->lxid;
+
+	if (MyProc != NULL)
+		transaction = MyProc->lxid;
+	return first;
+}
+
 /* Is a look at the catalogs necessary? For most statements it is not. */
 static bool
 barrier_concerned(PlannedStmt *statement)
@@ -346,9 +373,11 @@ barrier_concerned(PlannedStmt *statement)
 static void
 barrier_executor_start(QueryDesc *query, int flags)
 {
+	bool first = barrier_command();
+
 	if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && barrier_needed() &&
 	    barrier_concerned(query->plannedstmt))
-		barrier_wait_statement(query);
+		barrier_wait_statement(query, first);
 
 	if (barrier_previous_start != NULL)
 		barrier_previous_start(query, flags);

@@ -22,6 +22,7 @@ extern char *barrier_max_staleness;
 extern void barrier_register(void);
 extern void barrier_define_settings(void);
 extern bool barrier_needed(void);
+extern bool barrier_command(void);
 extern void barrier_wait_transaction(void);
 extern bool barrier_locked_by_me(Oid view);
 extern FrontierWait barrier_wait_view(Oid view, int64 staleness_ms);

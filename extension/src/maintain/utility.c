@@ -501,6 +501,7 @@ utility_process(PlannedStmt *statement, const char *text, bool read_only_tree,
 	int altered = utility_altered.count;
 	int dropped = utility_dropped.count;
 
+	(void) barrier_command();
 	role_check_utility(statement->utilityStmt);
 	protect_command(statement->utilityStmt);
 	utility_dispatch(&call);
