@@ -128,6 +128,21 @@ DO $$ BEGIN
 END $$;
 SELECT * FROM wrong();
 
+-- freshet.strict refuses what cannot follow changes
+SET freshet.strict = on;
+CREATE MATERIALIZED VIEW strict_followed AS SELECT id, a FROM t;
+CREATE MATERIALIZED VIEW strict_whole AS SELECT id, row_number() OVER (ORDER BY id) FROM t;
+CREATE MATERIALIZED VIEW strict_late AS SELECT last_value FROM s;
+CREATE MATERIALIZED VIEW strict_none AS SELECT id, random() FROM t;
+SET freshet.maintain = off;
+CREATE MATERIALIZED VIEW strict_plain AS SELECT id, random() FROM t;
+RESET freshet.maintain;
+SELECT freshet.adopt('strict_plain');
+RESET freshet.strict;
+-- what a run costs is not known of a query that was not run
+CREATE MATERIALIZED VIEW not_run AS SELECT id, row_number() OVER (ORDER BY id) FROM t WITH NO DATA;
+SELECT view, maintained FROM freshet.views WHERE view::text ~ '^(strict|not_run)' ORDER BY view::text;
+
 SET client_min_messages = warning;
 DROP SCHEMA dependence CASCADE;
 DROP EXTENSION freshet;

@@ -26,6 +26,7 @@
 #include "storage/lwlock.h"
 #include "tcop/utility.h"
 #include "utils/guc.h"
+#include "view/adopt.h"
 #include "view/auto_index.h"
 #include "view/catalog.h"
 #include "view/view.h"
@@ -87,6 +88,10 @@ init_define_settings(void)
 	DefineCustomBoolVariable("freshet.maintain", "Keeps new materialized views always fresh.",
 	                         "freshet.adopt and freshet.release change it for a view.",
 	                         &catalog_maintain_default, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("freshet.strict",
+	                         "Refuses materialized views that cannot follow changes.",
+	                         "Those that would be computed anew, or not be kept fresh.",
+	                         &adopt_strict, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("freshet.create_extension",
 	                         "Makes the extension in a database at its first materialized view.",
 	                         "Whoever makes the view, the extension is the bootstrap superuser's.",

@@ -3,7 +3,7 @@
  * reader.c
  *	  Does a statement call functions that may read views under its snapshot?
  *
- * Such a function is not VOLATILE, or is written in C: what it reads is seen under
+ * Such a function is not VOLATILE, or is PostgreSQL's own: what it reads is seen under
  * the snapshot of the statement that calls it. So it is that statement that has to
  * wait, and its range table does not say so. A plan lists the functions it depends on
  * by the hash of their oid only (PlannedStmt.invalItems), without the built-in ones,
@@ -12,8 +12,8 @@
  *
  * Readers are:
  *	- PostgreSQL's own functions that run a query given to them;
- *	- functions in C that return sets, as crosstab and connectby do, unless they
- *	  are IMMUTABLE: what C code does cannot be seen;
+ *	- STABLE functions in C that return sets, as crosstab and connectby do: what C
+ *	  code does cannot be seen;
  *	- STABLE and IMMUTABLE functions in SQL or PL/pgSQL whose text has a word by which
  *	  a relation or a dynamic query is read, or is the name of a reader, and such
  *	  functions in all other languages.
@@ -146,7 +146,7 @@ reader_judge(Relation relation, HeapTuple tuple, char **text)
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 
 	if (form->prolang == ClanguageId)
-		return form->proretset && form->provolatile != PROVOLATILE_IMMUTABLE;
+		return form->proretset && form->provolatile == PROVOLATILE_STABLE;
 	if (form->prolang == INTERNALlanguageId || form->provolatile == PROVOLATILE_VOLATILE)
 		return false;
 	if (form->prolang != SQLlanguageId && form->prolang != get_language_oid("plpgsql", true))

@@ -42,6 +42,7 @@
 #include "maintain/wake.h"
 #include "miscadmin.h"
 #include "pg/role.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -183,9 +184,20 @@ utility_object_access(ObjectAccessType access, Oid class, Oid object, int sub, v
 		catalog_changed();
 }
 
-/* Does what the commands since these counts have made necessary. */
+/* Has a matview's query been run? */
+static bool
+utility_populated(Oid view)
+{
+	Relation relation = relation_open(view, AccessShareLock);
+	bool populated = RelationIsPopulated(relation);
+
+	relation_close(relation, NoLock);
+	return populated;
+}
+
+/* Does what the commands since these counts, which took so long, have made necessary. */
 static void
-utility_finish_relations(int created, int altered, int dropped)
+utility_finish_relations(int created, int altered, int dropped, int64 took_us)
 {
 	if (creating_extension && !catalog_installed())
 		return;
@@ -195,7 +207,7 @@ utility_finish_relations(int created, int altered, int dropped)
 		char relkind = get_rel_relkind(oid);
 
 		if (relkind == RELKIND_MATVIEW && !IsBinaryUpgrade && provide_for_view(oid))
-			adopt_created(oid);
+			adopt_created(oid, utility_populated(oid) ? took_us : 0);
 		else if (relkind == RELKIND_INDEX &&
 		         get_rel_relkind(IndexGetRelation(oid, false)) == RELKIND_MATVIEW)
 			catalog_changed();
@@ -500,14 +512,19 @@ utility_process(PlannedStmt *statement, const char *text, bool read_only_tree,
 	int created = utility_created.count;
 	int altered = utility_altered.count;
 	int dropped = utility_dropped.count;
+	instr_time begun;
+	instr_time took;
 
 	(void) barrier_command();
 	role_check_utility(statement->utilityStmt);
 	protect_command(statement->utilityStmt);
+	INSTR_TIME_SET_CURRENT(begun);
 	utility_dispatch(&call);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begun);
 	if (utility_created.count > created || utility_altered.count > altered ||
 	    utility_dropped.count > dropped)
-		utility_finish_relations(created, altered, dropped);
+		utility_finish_relations(created, altered, dropped, INSTR_TIME_GET_MICROSEC(took));
 }
 
 /* Registers the hooks. */

@@ -163,7 +163,7 @@ plan_check_from(ViewPlan *plan, Query *query, Node *node)
 			case RTE_RESULT:
 				return NULL;
 			case RTE_CTE:
-				return "WITH RECURSIVE";
+				return plan_with_reason(NULL);
 			default:
 				return "FROM item of another kind";
 		}
@@ -210,7 +210,7 @@ plan_check_query(ViewPlan *plan, Query *query)
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		return "data-modifying query";
 	if (query->cteList != NIL)
-		return "WITH RECURSIVE";
+		return plan_with_reason(query);
 	if (query->hasSubLinks)
 		return "subquery in an expression";
 	if (query->hasWindowFuncs)

@@ -329,7 +329,7 @@ block_number_from(BlockContext *context, Query *query, Node *node, bool core)
 		else if (rte->rtekind != RTE_FUNCTION && rte->rtekind != RTE_VALUES &&
 		         rte->rtekind != RTE_RESULT && rte->rtekind != RTE_TABLEFUNC)
 			context->reason =
-			    rte->rtekind == RTE_CTE ? "WITH RECURSIVE" : "FROM item of another kind";
+			    rte->rtekind == RTE_CTE ? plan_with_reason(NULL) : "FROM item of another kind";
 		else if (plan_reads_clock((Node *) rte->functions) ||
 		         plan_reads_clock((Node *) rte->values_lists) ||
 		         plan_reads_clock((Node *) rte->tablefunc))
@@ -374,7 +374,7 @@ block_number(BlockContext *context, Query *query, bool core)
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		context->reason = "data-modifying query";
 	else if (query->cteList != NIL)
-		context->reason = "WITH RECURSIVE";
+		context->reason = plan_with_reason(query);
 	else if (query->rowMarks != NIL)
 		context->reason = "row locking";
 	if (context->reason)
@@ -435,7 +435,7 @@ block_make(ViewPlan *plan, Query *query, int branch)
 		if (query->limitCount != NULL || query->limitOffset != NULL)
 			return "LIMIT";
 		if (query->cteList != NIL)
-			return "WITH RECURSIVE";
+			return plan_with_reason(query);
 		return query->setOperations ? "set operation other than UNION ALL"
 		                            : "grouping, window function or DISTINCT below the top";
 	}
@@ -481,6 +481,6 @@ plan_make_blocks(ViewPlan *plan)
 	if (plan->inner->limitCount != NULL || plan->inner->limitOffset != NULL)
 		return "LIMIT";
 	if (plan->inner->cteList != NIL)
-		return "WITH RECURSIVE";
+		return plan_with_reason(plan->inner);
 	return block_make_branches(plan, plan->inner, plan->inner->setOperations, &branch);
 }

@@ -247,6 +247,9 @@ typedef struct ViewPlan
 
 extern ViewPlan *plan_view(Relation view, List *settings);
 
+/* advice.c: what would help a view that is kept whole, or not at all, for a reason; or NULL */
+extern const char *plan_advice(const char *reason);
+
 /* lock.c */
 extern Oid plan_lock_relations(Relation view);
 extern void plan_normalise(ViewPlan *plan);
@@ -318,6 +321,7 @@ extern bool plan_elapsed(OpExpr *comparison, PlanClockLeaf *leaf);
 
 /* recursion.c */
 extern bool plan_recursive(Node *node, void *context);
+extern const char *plan_with_reason(Query *query);
 extern bool plan_check_recursion(ViewPlan *plan);
 extern Query *plan_recursion_step(const PlanRecursion *recursion, int sign, double rows);
 extern Query *

@@ -90,6 +90,19 @@ plan_recursive(Node *node, void *context)
 	return expression_tree_walker(node, plan_recursive, context);
 }
 
+/* What stands in the way: WITH queries that are left; NULL: one of a query further out. */
+const char *
+plan_with_reason(Query *query)
+{
+	ListCell *cell;
+
+	if (query != NULL)
+		foreach (cell, query->cteList)
+			if (lfirst_node(CommonTableExpr, cell)->cterecursive)
+				return "WITH RECURSIVE";
+	return "WITH that cannot be taken apart";
+}
+
 /* Does a recursive WITH query stand by itself? */
 bool
 recursion_alone(const CommonTableExpr *cte)

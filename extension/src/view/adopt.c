@@ -9,31 +9,36 @@
  * is an obstacle the matview stays a plain one, its row says why, and a NOTICE
  * does.
  *
- * What is an obstacle, query/dependence.c decides; likewise what can only be looked at
- * from time to time, of which a NOTICE tells.
+ * What is an obstacle, query/dependence.c decides. Of a view that is kept by strategy C a
+ * NOTICE tells why, what one run costs and what would help; freshet.strict refuses it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "cut/frontier.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pg/role.h"
+#include "plan/plan.h"
 #include "query/dependence.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "view/adopt.h"
 #include "view/apply.h"
 #include "view/catalog.h"
 
 PG_FUNCTION_INFO_V1(freshet_adopt);
 PG_FUNCTION_INFO_V1(freshet_release);
+
+bool adopt_strict = false;
 
 /* The query of a matview as its owner runs it, row security included; NULL: there is none. */
 static Query *
@@ -73,24 +78,84 @@ adopt_judge(Oid view, Dependence *dependence)
 	return dependence->kind == DEPENDENCE_NONE ? NIL : session_settings(query);
 }
 
-/* Tells that what a matview reads can only be looked at now and then. */
-static void
-adopt_tell_late(Oid view, const Dependence *dependence)
+/* The plan's reason for running a matview's query whole, or NULL; an error is the worker's to tell. */
+static const char *
+adopt_whole(Oid view, List *settings)
 {
-	if (dependence->kind == DEPENDENCE_LATE)
-		ereport(NOTICE,
-		        (errmsg("materialized view \"%s\" is computed anew after every transaction, "
-		                "and every second or so: %s",
-		                get_rel_name(view), dependence->reason),
-		         errhint("freshet.release() makes it a plain materialized view.")));
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const char *volatile reason = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		Relation relation = table_open(view, AccessShareLock);
+		ViewPlan *plan;
+		Role before;
+
+		role_compute(&before, relation->rd_rel->relowner, settings);
+		plan = plan_view(relation, settings);
+		role_restore(&before);
+		table_close(relation, NoLock);
+		if (plan_strategy(plan) == PLAN_RECOMPUTE)
+			reason = plan->reason;
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (adopt_strict)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return reason;
+}
+
+/* Tells, or refuses, a matview that cannot follow changes; took_us as for adopt_created. */
+static void
+adopt_tell(Oid view, const Dependence *dependence, List *settings, int64 took_us)
+{
+	static const char *const when[] = {
+	    [DEPENDENCE_FOLLOWED] = "when what it reads changes",
+	    [DEPENDENCE_UNSEEN] = "after every transaction",
+	    [DEPENDENCE_LATE] = "after every transaction, and every second or so",
+	};
+	const char *reason =
+	    dependence->kind == DEPENDENCE_FOLLOWED ? adopt_whole(view, settings) : dependence->reason;
+	const char *advice = reason != NULL ? plan_advice(reason) : NULL;
+	char *cost = "One run takes less than 100 ms.";
+
+	if (reason == NULL)
+		return;
+	if (took_us >= 100000)
+		cost = psprintf("One run takes about " INT64_FORMAT " ms.", took_us / 1000);
+	if (adopt_strict)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		                errmsg("materialized view \"%s\" cannot follow changes: %s",
+		                       get_rel_name(view), reason),
+		                errdetail("freshet.strict is on, and it would be computed anew %s.",
+		                          when[dependence->kind]),
+		                advice != NULL ? errhint("%s", advice) : 0));
+	ereport(NOTICE, (errmsg("materialized view \"%s\" is computed anew %s: %s", get_rel_name(view),
+	                        when[dependence->kind], reason),
+	                 took_us > 0 ? errdetail_internal("%s", cost) : 0,
+	                 errhint("%s", advice != NULL ? advice
+	                                              : "freshet.release() makes it a plain "
+	                                                "materialized view.")));
 }
 
 /* A matview has just been created: maintain it, or say why not. */
 void
-adopt_created(Oid view)
+adopt_created(Oid view, int64 took_us)
 {
 	Dependence dependence;
 	List *settings;
+	const char *advice;
 
 	if (!catalog_maintain_default)
 	{
@@ -98,18 +163,21 @@ adopt_created(Oid view)
 		catalog_view_set_strategy(view, "none", "freshet.maintain was off when it was created");
 		return;
 	}
-	settings = adopt_judge(view, &dependence);
-	catalog_view_insert(view, dependence.kind != DEPENDENCE_NONE,
-	                    list_concat(role_capture_settings(), settings));
+	settings = role_capture_settings();
+	settings = list_concat(settings, adopt_judge(view, &dependence));
+	catalog_view_insert(view, dependence.kind != DEPENDENCE_NONE, settings);
 	if (dependence.kind != DEPENDENCE_NONE)
 	{
-		adopt_tell_late(view, &dependence);
+		adopt_tell(view, &dependence, settings, took_us);
 		return;
 	}
 	catalog_view_set_strategy(view, "none", dependence.reason);
-	ereport(NOTICE, (errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view),
-	                        dependence.reason),
-	                 errhint("Use REFRESH MATERIALIZED VIEW.")));
+	advice = plan_advice(dependence.reason);
+	ereport(adopt_strict ? ERROR : NOTICE,
+	        (errcode(adopt_strict ? ERRCODE_FEATURE_NOT_SUPPORTED : ERRCODE_SUCCESSFUL_COMPLETION),
+	         errmsg("materialized view \"%s\" is not kept fresh: %s", get_rel_name(view),
+	                dependence.reason),
+	         errhint("%s", advice != NULL ? advice : "Use REFRESH MATERIALIZED VIEW.")));
 }
 
 /* The matview is gone: so are its row and its hidden state. */
@@ -165,11 +233,12 @@ freshet_adopt(PG_FUNCTION_ARGS)
 		                errmsg("materialized view \"%s\" cannot be kept fresh", get_rel_name(view)),
 		                errdetail("In its query, %s.", dependence.reason),
 		                errhint("Use REFRESH MATERIALIZED VIEW.")));
-	adopt_tell_late(view, &dependence);
 	settings = role_capture_settings();
 	if (row != NULL)
 		settings = role_merge_settings(settings, row->settings);
-	catalog_view_insert(view, true, list_concat(settings, session));
+	settings = list_concat(settings, session);
+	catalog_view_insert(view, true, settings);
+	adopt_tell(view, &dependence, settings, 0);
 	PG_RETURN_VOID();
 }
 

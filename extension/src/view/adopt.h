@@ -11,7 +11,11 @@
 
 #include "postgres.h"
 
-extern void adopt_created(Oid view);
+/* GUC freshet.strict */
+extern bool adopt_strict;
+
+/* took_us: how long the command took that made the view; 0: it did not run its query */
+extern void adopt_created(Oid view, int64 took_us);
 extern void adopt_dropped(Oid view);
 
 #endif /* FRESHET_ADOPT_H */
