@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "maintain/quarantine.h"
