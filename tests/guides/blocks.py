@@ -1,7 +1,8 @@
-"""The code blocks of a Markdown guide, in its order."""
+"""The code blocks of a guide in Markdown or reStructuredText, in its order."""
 
 import pathlib
 import re
+import textwrap
 from typing import NamedTuple
 
 
@@ -23,4 +24,17 @@ def blocks(guide: pathlib.Path) -> list[Block]:
         else:
             found.append(Block(heading, match.group(2), match.group(3)))
         position = match.end()
+    return found
+
+
+def rst_blocks(guide: pathlib.Path) -> list[Block]:
+    """Headings have a line of - or = below; a block is what stands further in than its directive."""
+    pattern = re.compile(r"^(?P<heading>\S.*)\n[-=]{3,}$|^\.\. code-block:: (?P<language>\w+)\n\n(?P<code>(?:[ \t]+.*\n|\n)+)",
+                         re.MULTILINE)
+    found, heading = [], ""
+    for match in pattern.finditer(guide.read_text() + "\n"):
+        if match["heading"]:
+            heading = match["heading"]
+        else:
+            found.append(Block(heading, match["language"], textwrap.dedent(match["code"]).strip() + "\n"))
     return found

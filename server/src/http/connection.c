@@ -567,6 +567,7 @@ http_accept(SessionLoop *loop, SessionDoor door, const void *handler, int fd)
 	connection->door = door;
 	connection->handler = handler;
 	connection->guest.end = guest_end;
+	connection->guest.client = true;
 	session_loop_enter(loop, &connection->guest);
 	connection->stream = stream_accepted(uv, fd, &client_events, connection);
 	if (connection->stream == NULL)

@@ -15,9 +15,9 @@
 #include "source/loadgen/loadgen.h"
 
 const RegistryDoor registry_doors[DOOR_COUNT] = {
-    [DOOR_POSTGRES] = {session_accept, &materialize_dialect},
-    [DOOR_MATERIALIZE] = {session_accept, &materialize_own_dialect},
-    [DOOR_CRATEDB] = {http_accept, &cratedb_handler},
+    [DOOR_POSTGRES] = {session_accept, &materialize_dialect, NULL},
+    [DOOR_MATERIALIZE] = {session_accept, &materialize_own_dialect, NULL},
+    [DOOR_CRATEDB] = {http_accept, &cratedb_handler, cratedb_catalog},
 };
 
 const Service *const registry_services[] = {&loadgen_service, NULL};

@@ -17,6 +17,7 @@ typedef struct RegistryDoor
 {
 	Welcome welcome;
 	const void *speaks;
+	const char *catalog; /* SQL that makes what its clients expect to find; or NULL */
 } RegistryDoor;
 
 extern const RegistryDoor registry_doors[DOOR_COUNT];

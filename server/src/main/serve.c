@@ -83,6 +83,39 @@ service_conninfo(const char *user, const char *database)
 	                       database);
 }
 
+/* A connection string for a client's connection. Of equal names the last counts. */
+char *
+service_client_conninfo(const char *user, const char *password, const char *database,
+                        const char *options)
+{
+	bool ours = server.config->postgres == NULL;
+	Buffer conninfo = {0};
+	char port[16];
+
+	if (!ours || password == NULL)
+	{
+		char *own = service_conninfo(user, database);
+
+		buffer_append(&conninfo, own, strlen(own));
+		free(own);
+	}
+	else
+	{
+		snprintf(port, sizeof port, "%d", server.port);
+		conninfo_add(&conninfo, "host", "127.0.0.1");
+		conninfo_add(&conninfo, "port", port);
+		conninfo_add(&conninfo, "user", user);
+		conninfo_add(&conninfo, "dbname", database);
+		conninfo_add(&conninfo, "sslmode", "disable");
+	}
+	/* with none libpq would look into a file of the server's user */
+	conninfo_add(&conninfo, "password", password != NULL && *password != '\0' ? password : "none");
+	conninfo_add(&conninfo, "gssencmode", "disable");
+	conninfo_add(&conninfo, "options", options);
+	buffer_append(&conninfo, "", 1);
+	return buffer_data(&conninfo);
+}
+
 /* Let the server log in as this role; see service.h. */
 bool
 service_let_in(const char *user)
@@ -317,6 +350,23 @@ become_ready(void)
 	fflush(stdout);
 }
 
+/*
+ * What the clients of each open door expect to find. Where it cannot be made, because somebody's own
+ * is in its place say, the door is open all the same.
+ */
+static void
+make_catalogs(void)
+{
+	char problem[DIRECTORY_PROBLEM];
+	int door;
+
+	for (door = 0; door < DOOR_COUNT; door++)
+		if (server.sessions.ports[door] != 0 && registry_doors[door].catalog != NULL &&
+		    !bootstrap_catalog(&server.directory, server.port, registry_doors[door].catalog,
+		                       problem))
+			log_line("%s", problem);
+}
+
 /* The postmaster takes connections. */
 static void
 postgres_up(void *owner)
@@ -333,7 +383,10 @@ postgres_up(void *owner)
 		return;
 	else if (bootstrap(&server.directory, server.port, server.config, server.beyond_loopback,
 	                   problem))
+	{
+		make_catalogs();
 		become_ready();
+	}
 	else
 	{
 		log_line("%s", problem);

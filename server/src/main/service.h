@@ -40,6 +40,13 @@ extern void service_stopped(const Service *service);
 extern char *service_conninfo(const char *user, const char *database);
 
 /*
+ * The same for a client's connection, which has none of the server's settings but these: with
+ * this password, or, NULL, as a role that is trusted.
+ */
+extern char *service_client_conninfo(const char *user, const char *password, const char *database,
+                                     const char *options);
+
+/*
  * Let the server log in as this role, by its own socket; on the first thread. It takes
  * PostgreSQL a moment to notice. False: the role's name cannot be written down.
  */

@@ -211,3 +211,11 @@ bootstrap(const Directory *directory, int port, const Config *config, bool beyon
 	PQfinish(connection);
 	return good && run_in(directory, port, DEFAULT_DATABASE, CREATE_EXTENSION, problem);
 }
+
+/* See bootstrap.h. */
+bool
+bootstrap_catalog(const Directory *directory, int port, const char *sql,
+                  char problem[DIRECTORY_PROBLEM])
+{
+	return run_in(directory, port, DEFAULT_DATABASE, sql, problem);
+}

@@ -20,4 +20,8 @@
 extern bool bootstrap(const Directory *directory, int port, const Config *config,
                       bool beyond_loopback, char problem[DIRECTORY_PROBLEM]);
 
+/* Run the SQL of a door in the database that clients come to. */
+extern bool bootstrap_catalog(const Directory *directory, int port, const char *sql,
+                              char problem[DIRECTORY_PROBLEM]);
+
 #endif /* FRESHET_BOOTSTRAP_H */

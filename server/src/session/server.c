@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "session/internal.h"
@@ -150,7 +151,7 @@ session_loop_enter(SessionLoop *loop, Guest *guest)
 	loop->guests = guest;
 }
 
-/* He is gone, and with him his part of the load. */
+/* He is gone. */
 void
 session_loop_leave(SessionLoop *loop, Guest *guest)
 {
@@ -160,7 +161,19 @@ session_loop_leave(SessionLoop *loop, Guest *guest)
 		loop->guests = guest->next;
 	if (guest->next != NULL)
 		guest->next->previous = guest->previous;
-	loop->load--;
+	loop->load -= guest->client;
+}
+
+/* See server.h. */
+bool
+session_server_trusts(const SessionServer *server, const char *role)
+{
+	size_t i;
+
+	for (i = 0; server->trusted_roles != NULL && server->trusted_roles[i] != NULL; i++)
+		if (strcmp(server->trusted_roles[i], role) == 0)
+			return true;
+	return false;
 }
 
 /* A client has arrived where it will live. */

@@ -41,6 +41,7 @@ typedef struct Guest Guest;
 struct Guest
 {
 	void (*end)(Guest *guest); /* the server stops: leave */
+	bool client;               /* he came by a door, and is part of the loop's load */
 	Guest *previous;
 	Guest *next;
 };
@@ -92,5 +93,8 @@ extern Loop *session_loop_of(const SessionLoop *loop);
 extern SessionServer *session_loop_server(const SessionLoop *loop);
 extern void session_loop_enter(SessionLoop *loop, Guest *guest);
 extern void session_loop_leave(SessionLoop *loop, Guest *guest);
+
+/* Is this one of the roles that may enter without a password? */
+extern bool session_server_trusts(const SessionServer *server, const char *role);
 
 #endif /* FRESHET_SESSION_SERVER_H */

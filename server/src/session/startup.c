@@ -137,18 +137,6 @@ startup_forget_cancel(Session *session)
 	session->cancel_errand = NULL;
 }
 
-/* Is this one of the roles that may enter without a password? */
-static bool
-is_trusted(const SessionServer *server, const char *role)
-{
-	size_t i;
-
-	for (i = 0; server->trusted_roles != NULL && server->trusted_roles[i] != NULL; i++)
-		if (strcmp(server->trusted_roles[i], role) == 0)
-			return true;
-	return false;
-}
-
 /* The alias of this name, or NULL. */
 static const DatabaseAlias *
 find_alias(const SessionServer *server, const char *name)
@@ -314,7 +302,7 @@ static void
 connect_backend(Session *session)
 {
 	SessionServer *server = session->loop->server;
-	bool trusted = startup_trusts(session) && is_trusted(server, session->user);
+	bool trusted = startup_trusts(session) && session_server_trusts(server, session->user);
 	const Address *address =
 	    server->has_password_backend && !trusted ? &server->password_backend : &server->backend;
 

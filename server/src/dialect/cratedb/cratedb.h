@@ -12,4 +12,7 @@
 
 extern const HttpHandler cratedb_handler;
 
+/* SQL that makes what its clients expect in a database. */
+extern const char cratedb_catalog[];
+
 #endif /* FRESHET_CRATEDB_H */
