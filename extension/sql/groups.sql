@@ -131,5 +131,22 @@ UPDATE extreme SET v = -v WHERE k = 0;
 SELECT * FROM extremes ORDER BY k;
 SELECT freshet.verify('extremes');
 
+-- final functions whose result's type is that of the call; a whole row of a plain view in a subquery
+CREATE FUNCTION collected(anyarray, anyelement) RETURNS anyarray LANGUAGE sql IMMUTABLE AS 'SELECT $1 || $2';
+CREATE FUNCTION first_of(anyarray) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT $1[1]';
+CREATE FUNCTION first_with(anyarray, anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT $1[1]';
+CREATE AGGREGATE firstly(anyelement) (SFUNC = collected, STYPE = anyarray, INITCOND = '{}', FINALFUNC = first_of);
+CREATE AGGREGATE firstly_extra(anyelement) (SFUNC = collected, STYPE = anyarray, INITCOND = '{}', FINALFUNC = first_with, FINALFUNC_EXTRA);
+CREATE MATERIALIZED VIEW polymorphic AS
+SELECT k, firstly(amount ORDER BY id) AS amount, firstly_extra(name ORDER BY id) AS name, count(*) AS n FROM facts GROUP BY k;
+CREATE VIEW viewed AS SELECT id, k, name FROM facts WHERE id > 150;
+CREATE MATERIALIZED VIEW whole AS SELECT (SELECT viewed) AS row, to_jsonb(viewed) AS json FROM viewed;
+INSERT INTO facts SELECT g, 77, 'late', 1, g, 1, 1 FROM generate_series(301, 303) g;
+DELETE FROM facts WHERE id = 301;
+UPDATE facts SET amount = amount + 1 WHERE id IN (1, 302);
+SELECT * FROM wrong();
+SELECT * FROM polymorphic WHERE k = 77;
+SELECT * FROM whole WHERE json ->> 'k' = '77' ORDER BY json ->> 'id';
+
 DROP SCHEMA groups CASCADE;
 DROP EXTENSION freshet;
