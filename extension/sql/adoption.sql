@@ -168,6 +168,8 @@ SELECT * FROM shown();
 CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM item;
 SELECT * FROM counted;
 DROP EXTENSION freshet;
+DROP EXTENSION freshet CASCADE;
+SELECT objname, left(label, 6) AS label FROM pg_seclabels WHERE provider = 'freshet' ORDER BY objname;
 \d
 INSERT INTO item VALUES (2);
 SELECT * FROM counted;

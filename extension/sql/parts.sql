@@ -246,7 +246,7 @@ SELECT view, strategy, error, freshet.verify(view) FROM freshet.views WHERE view
 DROP VIEW plain CASCADE;
 
 -- nothing stays behind
-DROP EXTENSION freshet;
+DROP EXTENSION freshet CASCADE;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet';
 SELECT count(*) FROM rolled;
 DROP SCHEMA parts CASCADE;

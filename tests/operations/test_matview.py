@@ -88,16 +88,25 @@ def test_renamed_moved_and_dropped(connection):
 
 def test_drop_extension_leaves_plain_matviews(connection):
     connection.execute("SELECT sum(n) FROM grouped")
-    connection.execute("DROP EXTENSION freshet")
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        connection.execute("DROP EXTENSION freshet")
+    settings = rows(connection, "SELECT view::text, settings::text FROM freshet.view WHERE maintain ORDER BY 1")
+    connection.execute("DROP EXTENSION freshet CASCADE")
     assert {"m listed", "m grouped", "m whole", "m parted", "m empty"} <= relations(connection)
     connection.execute("INSERT INTO t VALUES (101, 1, 1)")
     assert connection.execute("SELECT sum(n) FROM grouped").fetchone() == (100,)
     connection.execute("REFRESH MATERIALIZED VIEW grouped")
     assert connection.execute("SELECT sum(n) FROM grouped").fetchone() == (101,)
-    connection.execute("CREATE EXTENSION freshet")
-    connection.execute("SELECT freshet.adopt('grouped')")
+    connection.execute("DROP MATERIALIZED VIEW whole")
+    connection.execute("SET TimeZone = 'Asia/Tokyo'; CREATE EXTENSION freshet; RESET TimeZone")
+    assert rows(connection, "SELECT view::text, settings::text FROM freshet.view WHERE maintain ORDER BY 1") == \
+        [row for row in settings if row[0] != "whole"]
     connection.execute("INSERT INTO t VALUES (102, 1, 1)")
     assert connection.execute("SELECT sum(n) FROM grouped").fetchone() == (102,)
+    with pytest.raises(psycopg.errors.WrongObjectType):
+        connection.execute("SECURITY LABEL FOR freshet ON MATERIALIZED VIEW grouped IS 'anything'")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        connection.execute("SECURITY LABEL FOR freshet ON MATERIALIZED VIEW grouped IS 'fresh {TimeZone=Nowhere}'")
 
 
 def test_release_and_adopt(connection):

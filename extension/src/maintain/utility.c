@@ -56,6 +56,7 @@
 #include "view/adopt.h"
 #include "view/apply.h"
 #include "view/catalog.h"
+#include "view/remember.h"
 
 /* The arguments of ProcessUtility, to hand on. */
 typedef struct UtilityCall
@@ -129,6 +130,10 @@ utility_relation_dropped(Oid relation)
 	{
 		case RELKIND_MATVIEW:
 			utility_note(&utility_dropped, relation);
+			break;
+		case RELKIND_RELATION:
+			if (!creating_extension && catalog_is_table(relation))
+				remember_all();
 			break;
 		case RELKIND_INDEX:
 			table = IndexGetRelation(relation, true);
@@ -448,6 +453,14 @@ utility_dispatch(const UtilityCall *call)
 			if (strcmp(((CreateExtensionStmt *) node)->extname, "freshet") == 0)
 				provide_lock();
 			utility_run(call);
+			if (strcmp(((CreateExtensionStmt *) node)->extname, "freshet") == 0 &&
+			    catalog_installed() && !IsBinaryUpgrade)
+				remember_adopt_all();
+			break;
+
+		case T_DropStmt:
+			remember_check_drop((DropStmt *) node);
+			utility_run(call);
 			break;
 
 		case T_AlterExtensionStmt:
@@ -456,6 +469,7 @@ utility_dispatch(const UtilityCall *call)
 			{
 				/* its worker may have left because of the version it had */
 				catalog_changed();
+				catalog_version_changed();
 				wake_start_worker_at_commit();
 			}
 			break;

@@ -180,6 +180,20 @@ adopt_created(Oid view, int64 took_us)
 	         errhint("%s", advice != NULL ? advice : "Use REFRESH MATERIALIZED VIEW.")));
 }
 
+/* See adopt.h. */
+void
+adopt_again(Oid view, List *settings)
+{
+	Dependence dependence;
+	List *captured = role_capture_settings();
+
+	captured = list_concat(captured, adopt_judge(view, &dependence));
+	catalog_view_insert(view, dependence.kind != DEPENDENCE_NONE,
+	                    role_merge_settings(captured, settings));
+	if (dependence.kind == DEPENDENCE_NONE)
+		catalog_view_set_strategy(view, "none", dependence.reason);
+}
+
 /* The matview is gone: so are its row and its hidden state. */
 void
 adopt_dropped(Oid view)

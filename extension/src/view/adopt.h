@@ -11,11 +11,15 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
 /* GUC freshet.strict */
 extern bool adopt_strict;
 
 /* took_us: how long the command took that made the view; 0: it did not run its query */
 extern void adopt_created(Oid view, int64 took_us);
+/* A matview that was maintained before, with these settings, is so again. */
+extern void adopt_again(Oid view, List *settings);
 extern void adopt_dropped(Oid view);
 
 #endif /* FRESHET_ADOPT_H */

@@ -38,6 +38,7 @@
 #include "utils/syscache.h"
 #include "view/auto_index.h"
 #include "view/catalog.h"
+#include "view/remember.h"
 
 /* So many columns of so many bytes at most are less than a third of a page, the limit. */
 #define AUTO_INDEX_MOST_COLUMNS 4
@@ -46,7 +47,6 @@
 bool auto_index_enabled = false;
 
 /* The provider of labels, and what they may say. */
-#define AUTO_INDEX_PROVIDER "freshet"
 #define AUTO_INDEX_WANTED "auto_index"
 #define AUTO_INDEX_UNWANTED "no auto_index"
 
@@ -313,6 +313,10 @@ auto_index_error(Oid relid)
 static void
 auto_index_label(const ObjectAddress *object, const char *label)
 {
+	if (object->classId == RelationRelationId && object->objectSubId == 0 &&
+	    get_rel_relkind(object->objectId) == RELKIND_MATVIEW &&
+	    (label == NULL || remember_check_label(label)))
+		return;
 	if (object->classId != RelationRelationId || object->objectSubId != 0 ||
 	    get_rel_relkind(object->objectId) != RELKIND_RELATION)
 		ereport(ERROR,

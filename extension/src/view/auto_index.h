@@ -14,6 +14,9 @@
 #include "nodes/pg_list.h"
 #include "view/missing.h"
 
+/* The provider of labels: of tables here, of matviews in remember.c. */
+#define AUTO_INDEX_PROVIDER "freshet"
+
 /* An index to be made. */
 typedef struct AutoIndex
 {

@@ -25,6 +25,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -135,11 +136,45 @@ catalog_relation_callback(Datum arg, Oid relation)
 }
 
 /*
- * A table of ours with so many columns and, if asked for, the index of its key;
- * or InvalidOid. One of the same name made by a user is not ours.
+ * Is the extension of a version with this library's tables? The first two numbers of a
+ * version say which tables there are.
+ */
+static bool
+catalog_version_fits(Oid extension)
+{
+	static const char ours[] = FRESHET_VERSION;
+	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+	bool fits = false;
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key[0], Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+	            ObjectIdGetDatum(extension));
+	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool isnull;
+		char *version = TextDatumGetCString(
+		    heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull));
+		char *second = strchr(version, '.');
+		size_t length =
+		    second == NULL ? strlen(version) : second + 1 + strcspn(second + 1, ".") - version;
+
+		fits = length == strlen(ours) && strncmp(version, ours, length) == 0;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return fits;
+}
+
+/*
+ * A table of ours and, if asked for, the index of its key; or InvalidOid. One of the
+ * same name made by a user is not ours.
  */
 static Oid
-catalog_table(const char *name, int columns, Oid schema, Oid extension, Oid *index)
+catalog_table(const char *name, Oid schema, Oid extension, Oid *index)
 {
 	Oid found = get_relname_relid(name, schema);
 	Relation relation;
@@ -149,8 +184,7 @@ catalog_table(const char *name, int columns, Oid schema, Oid extension, Oid *ind
 	relation = table_open(found, AccessShareLock);
 	if (index != NULL)
 		*index = RelationGetPrimaryKeyIndex(relation);
-	if (RelationGetNumberOfAttributes(relation) != columns ||
-	    (index != NULL && !OidIsValid(*index)))
+	if (index != NULL && !OidIsValid(*index))
 		found = InvalidOid;
 	table_close(relation, AccessShareLock);
 	return found;
@@ -191,13 +225,11 @@ catalog_find(void)
 		if (OidIsValid(extension) && OidIsValid(place.schema) &&
 		    !(creating_extension && CurrentExtensionObject == extension))
 		{
-			place.view =
-			    catalog_table("view", Natts_view, place.schema, extension, &place.view_index);
-			place.error = catalog_table("view_error", Natts_error, place.schema, extension,
-			                            &place.error_index);
-			place.cut = catalog_table("cut", Natts_cut, place.schema, extension, NULL);
-			place.installed =
-			    OidIsValid(place.view) && OidIsValid(place.error) && OidIsValid(place.cut);
+			place.view = catalog_table("view", place.schema, extension, &place.view_index);
+			place.error = catalog_table("view_error", place.schema, extension, &place.error_index);
+			place.cut = catalog_table("cut", place.schema, extension, NULL);
+			place.installed = catalog_version_fits(extension) && OidIsValid(place.view) &&
+			                  OidIsValid(place.error) && OidIsValid(place.cut);
 			place.foreign = !place.installed;
 		}
 		else if (OidIsValid(extension))
@@ -223,6 +255,18 @@ bool
 catalog_foreign(void)
 {
 	return !catalog_installed() && catalog_place.foreign;
+}
+
+/* See catalog.h. */
+void
+catalog_version_changed(void)
+{
+	Oid schema = get_namespace_oid("freshet", true);
+	Oid view = OidIsValid(schema) ? get_relname_relid("view", schema) : InvalidOid;
+
+	if (OidIsValid(view))
+		CacheInvalidateRelcacheByRelid(view);
+	catalog_place.known = false;
 }
 
 /* Says that the extension is not there, or that it is not the library's. */
@@ -258,6 +302,15 @@ bool
 catalog_is_view_table(Oid relation)
 {
 	return catalog_installed() && relation == catalog_place.view;
+}
+
+/* See catalog.h. */
+bool
+catalog_is_table(Oid relation)
+{
+	return catalog_installed() &&
+	       (relation == catalog_place.view || relation == catalog_place.error ||
+	        relation == catalog_place.cut);
 }
 
 /* A relation's name with its schema; its oid if it is gone. */

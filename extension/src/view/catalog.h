@@ -41,8 +41,10 @@ typedef struct ViewRow
 extern bool catalog_installed(void);
 extern bool catalog_foreign(void);
 extern void catalog_complain(int level);
+extern void catalog_version_changed(void); /* every session looks again */
 extern Oid catalog_schema(void);
 extern bool catalog_is_view_table(Oid relation); /* is it freshet.view? */
+extern bool catalog_is_table(Oid relation);      /* is it one of freshet's own? */
 extern char *catalog_name(Oid relation);
 
 extern List *catalog_views(void);              /* of ViewRow *, maintained or not */
