@@ -84,6 +84,26 @@ def test_isolation_is_kept(place):
     assert connection.execute("SHOW transaction_isolation").fetchone() == ("repeatable read",)
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_the_first_says_so(place, driver):
+    """Once, with the port where DDL waits for COMMIT; where nothing is committed at once, nothing is said."""
+    def notices(**door):
+        connection = getattr(place, driver)(autocommit=False, **door)
+        said = []
+        if driver == "psycopg":
+            connection.add_notice_handler(lambda notice: said.append(f"{notice.message_primary}: {notice.message_hint}"))
+        cursor = connection.cursor()
+        for statement in ("SELECT 1", "CREATE TABLE behind (k int)", None, "CREATE TABLE a (k int)", None,
+                          "CREATE TABLE b (k int)", None, "DROP TABLE IF EXISTS a, b, behind"):
+            cursor.execute(statement) if statement else connection.rollback()
+        connection.commit()
+        return [notice for notice in said or getattr(connection, "notices", []) if "committed at once" in notice]
+
+    (notice,) = notices()
+    assert f"use port {place.server.ports['postgres']}" in notice
+    assert notices(door="postgres") == []
+
+
 def test_the_other_door_is_postgresqls(place):
     connection = place.psycopg(autocommit=False, door="postgres")
     connection.execute("CREATE TABLE t (k int)")

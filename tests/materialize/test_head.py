@@ -136,6 +136,23 @@ def test_show_in_a_schema_whose_name_needs_quotes(place):
         connection.execute(f'DROP SCHEMA "{name}" CASCADE')
 
 
+@pytest.mark.parametrize("door", ["materialize", "postgres"])
+def test_an_index_on_a_plain_view(place, door):
+    place.run("CREATE VIEW v AS SELECT 1 AS a")
+    connection = place.psycopg(door=door)
+    for name in ("v", f"{place.schema}.v"):
+        with pytest.raises(psycopg.errors.WrongObjectType) as raised:
+            connection.execute(f"CREATE INDEX i ON {name} (a)")
+        assert "materialized view" in raised.value.diag.message_hint
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        connection.execute("CREATE INDEX i ON nosuch (a)")
+    if door == "materialize":
+        notices = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_hint))
+        connection.execute("CREATE DEFAULT INDEX ON v")
+        assert "materialized view" in notices[0]
+
+
 def test_show_create_of_what_is_not_there(place):
     connection = place.psycopg()
     connection.execute("CREATE TABLE t (a int)")

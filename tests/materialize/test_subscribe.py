@@ -336,14 +336,65 @@ def test_vanished_client(t):
     t.wait_for(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}", 0, seconds=2)
 
 
-def test_dropped_target(t):
-    connection = t.psycopg()
-    stream = connection.cursor().stream("SUBSCRIBE t")
+@pytest.mark.parametrize("target, ddl, message", [
+    ("t", "DROP TABLE t CASCADE", 'relation "t" was dropped'),
+    ("m", "DROP MATERIALIZED VIEW m", 'relation "m" was dropped'),
+    ("v", "DROP TABLE t CASCADE", 'relation "(v|t)" was dropped'),
+    ("(SELECT v FROM t)", "DROP TABLE t CASCADE", 'relation "t" was dropped'),
+    ("t", "ALTER TABLE t ALTER k TYPE bigint", 'column "k" of relation "t" was altered'),
+    ("v", "CREATE OR REPLACE VIEW v AS SELECT k, v FROM t WHERE k > 5", 'the definition of relation "v" has changed\n.*"v" was altered'),
+    ("(SELECT * FROM t)", "ALTER TABLE t ADD w int", 'the definition of the query has changed\n.*"t" was altered'),
+])
+def test_dropped_or_altered_target(t, target, ddl, message):
+    t.run("CREATE VIEW v AS SELECT k, v FROM t", "CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t")
+    stream = t.psycopg().cursor().stream(f"SUBSCRIBE {target}")
     next(stream), next(stream)
-    dropper = t.soon("DROP TABLE t", "CREATE TABLE t (k int)")
-    with pytest.raises(psycopg.Error):
+    if ddl.startswith("ALTER TABLE t ALTER"):
+        t.run("DROP VIEW v", "DROP MATERIALIZED VIEW m")
+    altering = t.soon(ddl, *([] if ddl.startswith("DROP") else ["INSERT INTO t VALUES (9, 'x')"]))
+    with pytest.raises(psycopg.Error, match=message):
         next(stream)
-    dropper.join()
+    altering.join()
+
+
+def test_a_mistyped_name_is_placed(t):
+    for statement in ("SUBSCRIBE nosuch", "SUBSCRIBE TO nowhere.t", "COPY (SUBSCRIBE nosuch) TO STDOUT",
+                      "DECLARE c CURSOR FOR /* ä */ SUBSCRIBE nosuch"):
+        for prepare in (False, True):
+            connection = t.psycopg(autocommit=False)
+            with pytest.raises(psycopg.Error) as raised:
+                connection.execute(statement, prepare=prepare)
+            assert raised.value.diag.statement_position == str(statement.index("no") + 1), statement
+
+
+def log_of(t, pid):
+    """What PostgreSQL has logged of a session."""
+    found = []
+    for file in sorted((t.server.data / "log").glob("postgresql-*.log")):
+        found += [line for line in file.read_text().splitlines() if f" [{pid}] " in line]
+    return found
+
+
+@pytest.mark.parametrize("statement, block", [("SUBSCRIBE t", False), ("COPY (SUBSCRIBE t) TO STDOUT", False),
+                                              ("FETCH ALL c", True)])
+def test_a_client_that_leaves_costs_one_line(t, statement, block):
+    connection = t.psycopg()
+    pid = connection.info.backend_pid
+    if block:
+        connection.execute("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t; FETCH ALL c")
+    connection.pgconn.send_query(statement.encode())
+    t.wait_for(f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}", "Extension")
+    connection.pgconn.finish()
+    t.wait_for(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}", 0, seconds=2)
+    lines = log_of(t, pid)
+    assert len(lines) <= 1 and "connection to client lost" in "".join(lines), lines
+
+
+def test_what_was_not_made_is_not_cleared_away(t):
+    connection = t.psycopg()
+    with pytest.raises(psycopg.Error):
+        connection.execute("SUBSCRIBE nosuch")
+    assert sum("ERROR" in line for line in log_of(t, connection.info.backend_pid)) == 1
 
 
 def test_every_door(t):

@@ -407,6 +407,28 @@ utility_commit_prepared(const UtilityCall *call)
 		wake_start_worker_at_commit();
 }
 
+/* An error about a plain view that was to have an index says what can have one. */
+static void
+utility_hint_materialized(void *arg)
+{
+	if (geterrcode() == ERRCODE_WRONG_OBJECT_TYPE)
+		errhint("Make it a materialized view: that is kept fresh, and can have indexes.");
+}
+
+/* CREATE INDEX */
+static void
+utility_index(const UtilityCall *call, IndexStmt *statement)
+{
+	Oid relation = RangeVarGetRelid(statement->relation, NoLock, true);
+	ErrorContextCallback hint = {.previous = error_context_stack,
+	                             .callback = utility_hint_materialized};
+
+	if (get_rel_relkind(relation) == RELKIND_VIEW)
+		error_context_stack = &hint;
+	utility_run(call);
+	error_context_stack = hint.previous;
+}
+
 /* Does the command, and what Freshet has to do before or after it. */
 static void
 utility_dispatch(const UtilityCall *call)
@@ -447,6 +469,10 @@ utility_dispatch(const UtilityCall *call)
 			if (name != NULL &&
 			    (strcmp(name, "TRANSACTION") == 0 || strcmp(name, "transaction_isolation") == 0))
 				barrier_wait_transaction();
+			break;
+
+		case T_IndexStmt:
+			utility_index(call, (IndexStmt *) node);
 			break;
 
 		case T_CreateExtensionStmt:

@@ -86,10 +86,11 @@ position_check(Subscription *subscription)
 		                errmsg("freshet's worker is not running in this database"),
 		                errhint("See the server's log for the reason.")));
 	if (subscription->pin >= 0 && frontier_pin_lost(database, subscription->pin))
-		ereport(ERROR, (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-		                errmsg("subscription \"%s\" has been left behind", subscription->name),
-		                errdetail("Its changes were not read for longer than freshet.max_cut_age."),
-		                errhint("Subscribe again.")));
+		ereport(ERROR,
+		        (errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+		         errmsg("the subscription to %s has been left behind", target_title(subscription)),
+		         errdetail("Its changes were not read for longer than freshet.max_cut_age."),
+		         errhint("Subscribe again.")));
 }
 
 /* Does the ring know of no change of the target in the cuts (after, upto]? */

@@ -106,10 +106,15 @@ query_plan(Subscription *subscription)
 	if (plan->generation != subscription->query_generation)
 	{
 		if (query_tree_shape(subscription->query) != subscription->query_shape)
+		{
+			const char *altered = get_rel_name(subscription->altered_relation);
+
 			ereport(ERROR,
 			        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			         errmsg("the definition of what \"%s\" reads has changed", subscription->name),
+			         errmsg("the definition of %s has changed", target_title(subscription)),
+			         altered == NULL ? 0 : errdetail("Relation \"%s\" was altered.", altered),
 			         errhint("Subscribe again.")));
+		}
 		subscription->query_generation = plan->generation;
 	}
 	return plan;
@@ -141,7 +146,7 @@ query_prepare(Subscription *subscription, RawStmt *parsed, const char *text)
 	subscription->settings = role_capture_settings();
 	MemoryContextSwitchTo(caller);
 
-	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, true);
+	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
 	SaveCachedPlan(source);
 	subscription->query = source;
 	subscription->query_shape = query_tree_shape(source);
@@ -188,12 +193,12 @@ query_check_relations(Subscription *subscription, CachedPlan *plan)
 
 	for (int i = 0; i < subscription->dependency_count; i++)
 	{
-		Oid relation = subscription->dependencies[i].relation;
+		const Dependency *dependency = &subscription->dependencies[i];
 
-		if (!list_member_oid(relations, relation))
+		if (!list_member_oid(relations, dependency->relation))
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			                errmsg("what \"%s\" reads has lost a partition or child table",
-			                       subscription->name),
+			                errmsg("%s has lost the partition or child table \"%s\"",
+			                       target_title(subscription), dependency->name),
 			                errhint("Subscribe again.")));
 	}
 	foreach (cell, relations)
@@ -207,9 +212,9 @@ query_check_relations(Subscription *subscription, CachedPlan *plan)
 		    subscription->dependencies[subscription->dependency_count - 1].stored &&
 		    query_relation_seen(relation, subscription->cut))
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			                errmsg("what \"%s\" reads has got the partition or child table \"%s\", "
-			                       "which already had rows",
-			                       subscription->name, get_rel_name(relation)),
+			                errmsg("%s has got the partition or child table \"%s\", which already "
+			                       "had rows",
+			                       target_title(subscription), get_rel_name(relation)),
 			                errhint("Subscribe again.")));
 	}
 }
@@ -305,9 +310,7 @@ query_lock(Subscription *subscription, bool rows_needed)
 		LockRelationOid(dependency->relation, AccessShareLock);
 		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(dependency->relation));
 		if (!HeapTupleIsValid(tuple))
-			ereport(ERROR,
-			        (errcode(ERRCODE_UNDEFINED_TABLE),
-			         errmsg("a relation that \"%s\" reads was dropped", subscription->name)));
+			target_dropped(dependency);
 		form = (Form_pg_class) GETSTRUCT(tuple);
 		if (rows_needed && !target_file_kept(dependency, form, subscription->cut))
 			target_replaced(dependency->relation);

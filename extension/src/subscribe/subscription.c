@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "subscribe/subscription.h"
 
@@ -98,8 +99,10 @@ subscription_relation_changed(Datum arg, Oid relation)
 	{
 		Subscription *subscription = dlist_container(Subscription, link, iterator.cur);
 
-		if (!OidIsValid(relation) || subscription_depends(subscription, relation))
-			subscription->altered = true;
+		if (OidIsValid(relation) && !subscription_depends(subscription, relation))
+			continue;
+		subscription->altered = true;
+		subscription->altered_relation = relation;
 	}
 }
 
@@ -224,6 +227,7 @@ subscription_depend(Subscription *subscription, Oid relation, char relkind, Oid 
 
 	dependency = &subscription->dependencies[subscription->dependency_count++];
 	dependency->relation = relation;
+	dependency->name = MemoryContextStrdup(subscription->context, get_rel_name(relation));
 	dependency->stored = stored;
 	dependency->filenode = filenode;
 }

@@ -39,6 +39,7 @@
 typedef struct Dependency
 {
 	Oid relation;
+	char *name;   /* that it had when the target was given */
 	bool stored;  /* has rows of its own: watched */
 	Oid filenode; /* the file in which the cut's rows are */
 } Dependency;
@@ -66,7 +67,8 @@ typedef struct Subscription
 	List *settings;          /* under which the query was given */
 	int dependency_count;
 	Dependency *dependencies;
-	bool altered; /* a dependency's definition may have changed */
+	bool altered;         /* a dependency's definition may have changed */
+	Oid altered_relation; /* whose, if it is one's */
 
 	/* where it is */
 	FrontierDatabase *database;
@@ -122,6 +124,8 @@ extern void target_resolve(Subscription *subscription, const char *target);
 extern void target_depend(Subscription *subscription, Oid relation);
 extern char *target_column_list(TupleDesc columns);
 extern void target_check(Subscription *subscription);
+extern char *target_title(const Subscription *subscription);
+extern void target_dropped(const Dependency *dependency) pg_attribute_noreturn();
 extern Relation target_open(Subscription *subscription);
 extern bool target_file_kept(const Dependency *dependency, Form_pg_class form, const Cut *cut);
 extern bool target_files_same(Subscription *subscription);

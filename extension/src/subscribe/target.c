@@ -284,6 +284,25 @@ target_column_list(TupleDesc columns)
 	return list.data;
 }
 
+/* What errors call the target: the client may never have given the subscription a name. */
+char *
+target_title(const Subscription *subscription)
+{
+	const char *target = subscription->target;
+
+	if (target[0] == '(')
+		return pstrdup("the query");
+	return psprintf(strchr(target, '"') != NULL ? "relation %s" : "relation \"%s\"", target);
+}
+
+/* A relation that the target reads is not there any more. */
+void
+target_dropped(const Dependency *dependency)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+	                errmsg("relation \"%s\" was dropped", dependency->name)));
+}
+
 /*
  * If something the target depends on was altered: is it still there, and the
  * same? Costs nothing otherwise.
@@ -296,15 +315,14 @@ target_check(Subscription *subscription)
 	subscription->altered = false;
 	for (int i = 0; i < subscription->dependency_count; i++)
 	{
-		Oid relation = subscription->dependencies[i].relation;
+		const Dependency *dependency = &subscription->dependencies[i];
 
-		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-			ereport(ERROR,
-			        (errcode(ERRCODE_UNDEFINED_TABLE),
-			         errmsg("what subscription \"%s\" reads was dropped", subscription->name)));
+		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(dependency->relation)))
+			target_dropped(dependency);
 	}
 	if (subscription->query != NULL)
 		query_check(subscription);
+	subscription->altered_relation = InvalidOid;
 }
 
 /*
@@ -318,8 +336,7 @@ target_open(Subscription *subscription)
 	TupleDesc descriptor;
 
 	if (relation == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-		                errmsg("relation %s was dropped", subscription->target)));
+		target_dropped(&subscription->dependencies[0]);
 	target_check_privilege(RelationGetRelid(relation), subscription->user,
 	                       relation->rd_rel->relkind);
 
@@ -332,18 +349,18 @@ target_open(Subscription *subscription)
 		if (attribute->attisdropped || attribute->atttypid != column->atttypid ||
 		    attribute->atttypmod != column->atttypmod)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			                errmsg("column \"%s\" of relation %s was altered or dropped",
-			                       NameStr(column->attname), subscription->target),
+			                errmsg("column \"%s\" of %s was altered or dropped",
+			                       NameStr(column->attname), target_title(subscription)),
 			                errhint("Subscribe again.")));
 	}
 	if (relation->rd_rel->relrowsecurity &&
 	    check_enable_rls(RelationGetRelid(relation), subscription->user, true) == RLS_ENABLED)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		                errmsg("row security was enabled on relation %s", subscription->target),
+		                errmsg("row security was enabled on %s", target_title(subscription)),
 		                errhint("Subscribe again.")));
 	if (relation->rd_rel->relhassubclass && target_has_children(RelationGetRelid(relation)))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		                errmsg("relation %s now has children", subscription->target),
+		                errmsg("%s now has children", target_title(subscription)),
 		                errhint("Subscribe again.")));
 	return relation;
 }

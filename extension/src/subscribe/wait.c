@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -75,9 +76,10 @@ wait_check_client(void)
 {
 	if (MyProcPort == NULL || pq_check_connection())
 		return;
-	ClientConnectionLost = true;
-	InterruptPending = true;
-	CHECK_FOR_INTERRUPTS();
+	/* as ProcessInterrupts does, but in one line: which statement it was says nothing */
+	whereToSendOutput = DestNone;
+	ereport(FATAL, (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("connection to client lost"),
+	                errhidestmt(true)));
 }
 
 /* Look at the subscription's state; true: there is no reason to sleep. */

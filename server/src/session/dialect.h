@@ -31,7 +31,8 @@
  *	  PostgreSQL: nobody can tell it from one that is gone.
  *	- `close` is the last call; it comes exactly once after `open`, whether the
  *	  client vanished, the backend did, or the server stops. If the dialect had
- *	  control, the session also asks PostgreSQL to cancel what is running.
+ *	  control, the session also asks PostgreSQL to cancel what is running, unless that
+ *	  ends by itself (session_ends_alone).
  *
  * What a dialect must keep to:
  *	- `read` decides from the message and the dialect's own state alone and

@@ -122,6 +122,8 @@ struct Session
 	bool dropping;   /* what the client sends goes nowhere up to a Sync */
 	char taken;      /* type of the message taken last */
 
+	bool ends_alone; /* what the backend does ends with its connection */
+
 	/* The dialect's own cancel, under way. */
 	CancelRequest *cancelling;
 	void (*cancelled)(void *self);

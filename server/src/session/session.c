@@ -119,7 +119,7 @@ session_close(Session *session)
 	session_resume_client(session);
 	session->phase = SESSION_CLOSED;
 	session->controlled = false;
-	if (controlled && session->keyed)
+	if (controlled && session->keyed && !session->ends_alone)
 		cancel_send(loop_uv(loop->loop), &loop->server->backend, session->pid, session->key, NULL,
 		            NULL);
 	keys_remove(session);
@@ -420,6 +420,13 @@ session_ready_for_query(Session *session)
 	char message[WIRE_HEADER + 1] = {'Z', 0, 0, 0, 5, session->transaction};
 
 	session_to_client(session, message, sizeof message);
+}
+
+/* See session.h. */
+void
+session_ends_alone(Session *session, bool alone)
+{
+	session->ends_alone = alone;
 }
 
 /* PostgreSQL has acted on the dialect's cancel. */

@@ -91,6 +91,12 @@ extern void session_ready_for_query(Session *session);
  */
 extern bool session_cancel(Session *session, void (*done)(void *self));
 
+/*
+ * Does what the backend is doing end by itself when its connection does? Then nothing is
+ * cancelled when the session ends.
+ */
+extern void session_ends_alone(Session *session, bool alone);
+
 /* Call `timer` once, so many milliseconds from now; 0 turns it off. */
 extern void session_timer(Session *session, uint64_t milliseconds);
 

@@ -562,8 +562,7 @@ take_parse(Materialize *mz, Prepared *prepared)
 			send_parse(mz, prepared->text);
 			break;
 		case MZ_REWRITTEN:
-			if (statement->notice != NULL)
-				task_notice_text(mz, statement->notice);
+			task_notice_of(mz, statement);
 			if (statement->in_place)
 				flight_place(mz, "", 0, statement->rewritten, statement->at);
 			send_parse(mz, statement->rewritten);

@@ -53,6 +53,7 @@ flight_begin(Materialize *mz)
 	Buffer owed = mz->flight.owed;
 	Arena memory = mz->flight.memory;
 
+	session_ends_alone(mz->session, false);
 	buffer_clear(&out);
 	buffer_clear(&owed);
 	arena_reset(&memory);
@@ -246,6 +247,7 @@ flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds)
 
 	snprintf(timeout, sizeof(timeout), "%lld", (long long) milliseconds);
 	mz->flight.waits = true;
+	session_ends_alone(mz->session, true);
 	flight_call(mz, CALL_WAIT, subscription, timeout, ANSWER_VALUES);
 }
 
@@ -466,6 +468,8 @@ keep_values(Materialize *mz, const WireMessage *message)
 	WireReader reader;
 	int count;
 
+	/* what stands behind a wait is read now */
+	session_ends_alone(mz->session, false);
 	wire_read(&reader, message);
 	count = wire_read_int16(&reader);
 	for (int i = 0; i < count && flight->value_count < FLIGHT_VALUES; i++)

@@ -225,8 +225,8 @@ static const struct
     {{"drop", "cluster", NULL}, "DROP CLUSTER", ONE_MACHINE, NULL},
     {{"create", "default", "index"},
      "CREATE INDEX",
-     "views need no index to be kept or read as a whole: nothing was made",
-     NULL},
+     "materialized views need no index to be kept or read as a whole: nothing was made",
+     "A plain view is computed when it is read: make it a materialized view."},
     {{"create", "connection", NULL},
      NULL,
      "CREATE CONNECTION is not supported",
@@ -423,7 +423,10 @@ mz_parse_head(Arena *arena, SqlLexer lexer, MzStatement *statement)
 		    (heads[i].words[2] != NULL && !sql_accept(&look, heads[i].words[2])))
 			continue;
 		if (heads[i].tag != NULL)
+		{
 			accept(statement, heads[i].tag, heads[i].error);
+			statement->hint = heads[i].hint;
+		}
 		else
 			refuse(statement, heads[i].error, heads[i].hint);
 		return;

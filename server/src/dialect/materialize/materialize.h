@@ -154,9 +154,10 @@ typedef struct Stream
 {
 	Arena arena;
 	MzSubscribe subscribe;
-	char *name;        /* of the extension's subscription */
-	char *portal;      /* holds rows not asked for yet */
-	char *changes_sql; /* NULL: the subscription is not made yet */
+	char *name;   /* of the extension's subscription */
+	char *portal; /* holds rows not asked for yet */
+	bool made;    /* the extension has it */
+	char *changes_sql;
 	char *progress_sql;
 	MzColumns columns;
 	bool portal_open;
@@ -310,7 +311,7 @@ extern void task_execute(Materialize *mz, bool resume, void (*begin)(Materialize
 extern void task_statement(Materialize *mz, const MzStatement *statement);
 extern void task_pass(Materialize *mz);
 extern void task_notice(Materialize *mz, const WireError *notice);
-extern void task_notice_text(Materialize *mz, const char *message);
+extern void task_notice_of(Materialize *mz, const MzStatement *statement);
 extern void task_done(Materialize *mz, const char *tag);
 extern void task_failed(Materialize *mz);
 extern void

@@ -157,6 +157,7 @@ open_subscribed(Materialize *mz)
 		task_failed(mz);
 		return;
 	}
+	stream->made = true;
 	if (mz->flight.values[1] != NULL && strcmp(mz->flight.values[1], "read committed") != 0 &&
 	    strcmp(mz->flight.values[1], "read uncommitted") != 0)
 	{
@@ -695,7 +696,7 @@ stream_drop(Materialize *mz, Stream *stream, FlightEnd end, void (*then)(Materia
 	flight_close(mz, 'S', STREAM_CHANGES);
 	flight_close(mz, 'S', STREAM_PROGRESS);
 	flight_forget_prepared(mz);
-	if (mz->status == 'I')
+	if (stream->made && mz->status == 'I')
 	{
 		Text sql;
 

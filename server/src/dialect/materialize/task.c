@@ -254,11 +254,15 @@ task_notice(Materialize *mz, const WireError *notice)
 	buffer_free(&out);
 }
 
-/* A notice of a few words. */
+/* The statement's notice, if it has one. */
 void
-task_notice_text(Materialize *mz, const char *message)
+task_notice_of(Materialize *mz, const MzStatement *statement)
 {
-	task_notice(mz, &(WireError){.severity = "NOTICE", .sqlstate = "00000", .message = message});
+	if (statement->notice != NULL)
+		task_notice(mz, &(WireError){.severity = "NOTICE",
+		                             .sqlstate = "00000",
+		                             .message = statement->notice,
+		                             .hint = statement->hint});
 }
 
 /* Let PostgreSQL answer the statement that was parsed last. */
@@ -269,8 +273,7 @@ query_pass(Materialize *mz)
 	SqlStatement text = statement->text;
 
 	flight_begin(mz);
-	if (statement->notice != NULL)
-		task_notice_text(mz, statement->notice);
+	task_notice_of(mz, statement);
 	if (statement->kind == MZ_REWRITTEN)
 		text = (SqlStatement){statement->rewritten, strlen(statement->rewritten)};
 	/* what is rewritten in its own place keeps its places */
@@ -568,8 +571,7 @@ accepted(Materialize *mz, const MzStatement *statement)
 		task_raise(mz, "25P02", "", NULL);
 		return;
 	}
-	if (statement->notice != NULL)
-		task_notice_text(mz, statement->notice);
+	task_notice_of(mz, statement);
 	task_done(mz, statement->tag);
 }
 
