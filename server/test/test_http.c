@@ -4,11 +4,15 @@
  *	  Unit tests of HTTP/1.1: what the parser makes of requests, good and bad, however
  *	  they are cut into pieces; whom a request lets be trusted; gzip and its limit.
  *
+ * Then requests are mixed out of these at random for HTTP_FUZZ_SECONDS (1): however they are cut, they
+ * are the same requests. HTTP_FUZZ_SEED repeats a failure.
+ *
  *-------------------------------------------------------------------------
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zlib.h>
 
 #include "check.h"
@@ -207,6 +211,7 @@ check_cases(void)
 static void
 check_limits(void)
 {
+	static const char chunked[] = "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1;";
 	int count;
 	Buffer bytes = {0};
 
@@ -223,7 +228,7 @@ check_limits(void)
 		CHECK(strcmp(buffer_data(&found), count == 99 ? "0 /? []\n" : "! 431") == 0);
 	}
 	buffer_clear(&bytes);
-	buffer_append(&bytes, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1;", 62);
+	buffer_append(&bytes, chunked, sizeof chunked - 1);
 	for (count = 0; count < 100000; count++)
 		buffer_append(&bytes, "x", 1);
 	feed(buffer_data(&bytes), bytes.length, 1000);
@@ -313,14 +318,105 @@ check_gzip(void)
 	inflater_free(inflater);
 }
 
+static uint64_t seed = 1;
+
+/* A number below a limit. */
+static size_t
+roll(size_t limit)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (size_t) (seed % limit);
+}
+
+/* Pieces of the table's requests, one behind the other, with bytes changed, doubled and left out. */
+static void
+mix(Buffer *bytes)
+{
+	static const char interesting[] = "\r\n\t :,;=\0\xff"
+	                                  "0aGHT/";
+	size_t parts = 1 + roll(3);
+	size_t changes = roll(4);
+
+	buffer_clear(bytes);
+	while (parts-- > 0)
+	{
+		const char *some = cases[roll(sizeof cases / sizeof cases[0])].bytes;
+		size_t length = strlen(some);
+		size_t from = roll(8) == 0 ? roll(length) : 0;
+
+		buffer_append(bytes, some + from, roll(8) == 0 ? roll(length - from) : length - from);
+	}
+	while (changes-- > 0 && bytes->length > 0)
+	{
+		char *at = buffer_data(bytes) + roll(bytes->length);
+
+		switch (roll(3))
+		{
+			case 0:
+				*at = interesting[roll(sizeof interesting - 1)];
+				break;
+			case 1:
+				*at ^= (char) (1 << roll(8));
+				break;
+			default:
+				bytes->length = (size_t) (at - buffer_data(bytes));
+				break;
+		}
+	}
+}
+
+/* However bytes are cut, they are the same requests. */
+static void
+fuzz(double seconds)
+{
+	clock_t until = clock() + (clock_t) (seconds * CLOCKS_PER_SEC);
+	Buffer bytes = {0};
+	Buffer whole = {0};
+	size_t mixtures = 0;
+	size_t good = 0;
+
+	for (; clock() < until && failures < 5; mixtures++)
+	{
+		uint64_t before = seed;
+		size_t piece = 1 + roll(20);
+
+		mix(&bytes);
+		feed(buffer_data(&bytes), bytes.length, 1 << 20);
+		buffer_clear(&whole);
+		buffer_append(&whole, buffer_data(&found), found.length);
+		good += strchr(buffer_data(&found), '!') == NULL;
+		feed(buffer_data(&bytes), bytes.length, piece);
+		if (whole.length != found.length ||
+		    memcmp(buffer_data(&whole), buffer_data(&found), found.length) != 0)
+		{
+			fprintf(stderr, "HTTP_FUZZ_SEED=%llu: pieces of %zu give\n%s\nnot\n%s\n",
+			        (unsigned long long) before, piece, buffer_data(&found), buffer_data(&whole));
+			failures++;
+		}
+	}
+	printf("http: %zu mixtures, %zu good\n", mixtures, good);
+	/* a generator that makes nothing but errors tests nothing */
+	CHECK(mixtures < 1000 || good * 20 > mixtures);
+	buffer_free(&bytes);
+	buffer_free(&whole);
+}
+
 /* All of them. */
 int
 main(void)
 {
+	const char *seconds = getenv("HTTP_FUZZ_SECONDS");
+	const char *wanted = getenv("HTTP_FUZZ_SEED");
+
+	if (wanted != NULL)
+		seed = strtoull(wanted, NULL, 10);
 	check_cases();
 	check_limits();
 	check_trust();
 	check_gzip();
+	fuzz(seconds != NULL ? atof(seconds) : 1);
 	buffer_free(&found);
 	return check_status("test_http");
 }

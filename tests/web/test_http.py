@@ -6,6 +6,8 @@ import struct
 import time
 
 import pytest
+from harness import paths, system
+from harness.server import Freshet
 
 from .raw import Raw, request
 
@@ -154,3 +156,27 @@ def test_resets_at_any_place(port):
             reset(raw)
     with Raw(port) as raw:
         assert raw.ask("GET", "/").status == 200
+
+
+def test_connections_leave_descriptors_for_others(tmp_path, monkeypatch):
+    """Half of them: who comes beyond that is not let in, and PostgreSQL's clients still are."""
+    limited = tmp_path / "freshet"
+    limited.write_text(f'#!/bin/sh\nulimit -n 400\nexec {paths.freshet_bin()} "$@"\n')
+    limited.chmod(0o755)
+    monkeypatch.setenv("FRESHET_BIN", str(limited))
+    server = Freshet(ports={"cratedb": system.free_port()}).start()
+    try:
+        visitors = [Raw(server.ports["cratedb"], timeout=5) for _ in range(250)]
+        let_in = 0
+        for raw in visitors:
+            try:
+                let_in += raw.ask("GET", "/").status == 200
+            except (EOFError, ConnectionError):
+                pass
+        assert let_in == 200
+        server.psycopg("postgres").close()
+        for raw in visitors:
+            raw.__exit__()
+    finally:
+        server.stop()
+        server.remove()

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "http/http.h"
@@ -93,6 +94,7 @@ struct HttpConnection
 };
 
 static atomic_size_t collected_by_all;
+static atomic_size_t connections;
 
 static void settle(HttpConnection *connection);
 
@@ -156,6 +158,7 @@ free_connection(uv_handle_t *handle)
 	http_parser_free(connection->parser);
 	buffer_free(&connection->input);
 	free(connection);
+	connections--;
 }
 
 /* The end. What waits for the client is still sent, unless `at_once`. */
@@ -554,6 +557,18 @@ client_drained(void *owner)
 
 static const StreamEvents client_events = {client_read, client_ended, client_drained, NULL};
 
+/*
+ * Is there room for one more? Half of the descriptors are for others: PostgreSQL's protocol, backends, files.
+ * It is asked each time, since an administrator may change the limit.
+ */
+static bool
+has_room(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) != 0 || connections < limit.rlim_cur / 2;
+}
+
 /* See http.h. */
 void
 http_accept(SessionLoop *loop, SessionDoor door, const void *handler, int fd)
@@ -570,12 +585,15 @@ http_accept(SessionLoop *loop, SessionDoor door, const void *handler, int fd)
 	connection->guest.client = true;
 	session_loop_enter(loop, &connection->guest);
 	connection->stream = stream_accepted(uv, fd, &client_events, connection);
-	if (connection->stream == NULL)
+	if (connection->stream == NULL || !has_room())
 	{
+		if (connection->stream != NULL)
+			stream_close(connection->stream);
 		session_loop_leave(loop, &connection->guest);
 		free(connection);
 		return;
 	}
+	connections++;
 	connection->parser = http_parser_make(body_came, connection);
 	uv_timer_init(uv, &connection->timer);
 	connection->timer.data = connection;
