@@ -128,6 +128,39 @@ DO $$ BEGIN
 END $$;
 SELECT * FROM wrong();
 
+-- a function that another one calls: by its name, by an operator, as part of an aggregate, in a parsed body, made anew
+CREATE FUNCTION one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE FUNCTION two(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+CREATE OPERATOR ++ (FUNCTION = two, LEFTARG = int, RIGHTARG = int);
+CREATE FUNCTION keep(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT greatest($1, $2)';
+CREATE AGGREGATE kept(int) (SFUNC = keep, STYPE = int);
+CREATE FUNCTION call_one(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN One($1); END $$;
+CREATE FUNCTION call_call_one(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN call_one($1); END $$;
+CREATE FUNCTION call_two(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1 ++ $1; END $$;
+CREATE FUNCTION call_parsed(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN call_one($1);
+CREATE MATERIALIZED VIEW by_name AS SELECT id, call_call_one(id) AS n FROM t;
+CREATE MATERIALIZED VIEW by_operator AS SELECT id, call_two(id) AS n FROM t;
+CREATE MATERIALIZED VIEW by_aggregate AS SELECT a, kept(id) AS n FROM t GROUP BY a;
+CREATE MATERIALIZED VIEW by_body AS SELECT id, call_parsed(id) AS n FROM t;
+SELECT freshet.wait_fresh() IS NOT NULL AS waited;
+CREATE TEMP TABLE before AS SELECT view::text, cycles FROM freshet.views WHERE view::text ~ '^by_';
+CREATE FUNCTION unrelated(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE OR REPLACE FUNCTION unrelated(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+DROP FUNCTION unrelated(int);
+SELECT freshet.wait_fresh() IS NOT NULL AS waited;
+SELECT b.view, v.cycles - b.cycles AS computed FROM before b JOIN freshet.views v ON v.view = b.view::regclass ORDER BY 1;
+CREATE OR REPLACE FUNCTION one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 100';
+SELECT * FROM wrong();
+SELECT n FROM by_name WHERE id = 1;
+SELECT n FROM by_body WHERE id = 1;
+CREATE OR REPLACE FUNCTION two(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * $2 * 10';
+CREATE OR REPLACE FUNCTION keep(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT least($1, $2)';
+SELECT * FROM wrong();
+DROP FUNCTION one(int);
+CREATE FUNCTION one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 7';
+SELECT n FROM by_name WHERE id = 1;
+SELECT * FROM wrong();
+
 -- freshet.strict refuses what cannot follow changes
 SET freshet.strict = on;
 CREATE MATERIALIZED VIEW strict_followed AS SELECT id, a FROM t;

@@ -52,7 +52,7 @@ def read(path: pathlib.Path, variables: dict[str, str]) -> Iterator[Statement]:
         elif kind == "end" and depth == 0 and routine == 0:
             statement = Statement(sql.strip())
             sql = ""
-            if re.match(r"copy\b.*\bfrom\s+stdin", statement.sql, re.IGNORECASE | re.DOTALL):
+            if re.match(r"copy\b.*\bfrom\s+std(in|out)", statement.sql, re.IGNORECASE | re.DOTALL):
                 statement.copy, at = copy_data(text, at)
             if statement.sql:
                 yield statement

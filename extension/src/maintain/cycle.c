@@ -766,8 +766,10 @@ cycle_view_unfollowed(Worker *worker, WorkerView *entry, const ErrorData *error)
 	entry->dirty = true;
 	cycle_forget_queries(view);
 	cycle_show(worker, view, true, false);
-	ereport(DEBUG1, (errmsg_internal("materialized view %u is computed anew: %s", view->view,
-	                                 error->message)));
+	StartTransactionCommand();
+	ereport(DEBUG1, (errmsg_internal("materialized view %s is computed anew: %s",
+	                                 catalog_name(view->view), error->message)));
+	CommitTransactionCommand();
 }
 
 /*

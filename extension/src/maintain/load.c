@@ -23,6 +23,7 @@
 #include "maintain/quarantine.h"
 #include "maintain/worker.h"
 #include "miscadmin.h"
+#include "query/calls.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -111,6 +112,29 @@ load_remember(List **xids, TransactionId xid)
 	MemoryContextSwitchTo(old);
 }
 
+/* Remember a function that a transaction changed, once. */
+static void
+load_remember_function(TransactionId xid, uint32 hash)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ChangedFunction *changed;
+	ListCell *cell;
+
+	foreach (cell, load_worker->functions)
+	{
+		changed = lfirst(cell);
+		if (changed->xid == xid && changed->hash == hash)
+			break;
+	}
+	if (cell == NULL)
+	{
+		changed = palloc(sizeof(ChangedFunction));
+		*changed = (ChangedFunction){.xid = xid, .hash = hash};
+		load_worker->functions = lappend(load_worker->functions, changed);
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * Does a message concern this database? Roles and their memberships are shared by all;
  * only messages about relations and catalog rows name their database there.
@@ -155,6 +179,11 @@ load_invalidated(const SharedInvalidationMessage *message, TransactionId xid)
 		load_remember(&entry->defined_by, xid);
 		load_remember(&load_worker->ddl, xid);
 	}
+	if (message->id == PROCOID && load_worker->views != NIL)
+	{
+		load_remember_function(xid, message->cc.hashValue);
+		load_remember(&load_worker->ddl, xid);
+	}
 	watched = message->id == SHAREDINVALRELCACHE_ID && load_relation_changed(message->rc.relId);
 	if (watched || roles)
 		load_remember(&load_worker->ddl, xid);
@@ -178,13 +207,38 @@ load_shown(List **xids, Snapshot cut)
 	return shown;
 }
 
+/* What a view uses was defined anew: so is the view made. */
+static void
+load_redefined(WorkerView *entry)
+{
+	entry->fingerprint = 0;
+	load_invalidate(entry->view);
+	load_pending = true;
+}
+
+/* A function was made, changed or dropped, and that is visible now. */
+static void
+load_function_changed(Worker *worker, uint32 hash)
+{
+	List *changed = calls_of_hash(hash);
+	ListCell *cell;
+
+	foreach (cell, worker->views)
+	{
+		WorkerView *entry = lfirst(cell);
+
+		if (definitions_changed_by_function(&entry->view->plan->definitions, hash, changed))
+			load_redefined(entry);
+	}
+	list_free(changed);
+}
+
 /*
  * Have all DDL that the cut shows known. A transaction is visible a moment before
  * its messages come, but keeps the lock of its id until they have: false if
  * that moment has to be waited for.
  *
- * Views whose functions or types have changed are made anew. What functions call
- * is not known: every view with functions is.
+ * Views whose functions or types have changed are made anew.
  */
 bool
 load_ddl(Worker *worker, Snapshot cut)
@@ -201,11 +255,18 @@ load_ddl(Worker *worker, Snapshot cut)
 	{
 		WorkerView *entry = lfirst(cell);
 
-		if (!load_shown(&entry->defined_by, cut))
+		if (load_shown(&entry->defined_by, cut))
+			load_redefined(entry);
+	}
+	foreach (cell, worker->functions)
+	{
+		ChangedFunction *changed = lfirst(cell);
+
+		if (XidInMVCCSnapshot(changed->xid, cut))
 			continue;
-		entry->fingerprint = 0;
-		load_invalidate(entry->view);
-		load_pending = true;
+		load_function_changed(worker, changed->hash);
+		worker->functions = foreach_delete_current(worker->functions, cell);
+		pfree(changed);
 	}
 	return true;
 }

@@ -22,11 +22,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "maintain/quarantine.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "view/catalog.h"
 
 /* So many views are remembered; the one that died first is forgotten for another. */
 #define MOST_DEAD 16
@@ -116,9 +118,11 @@ quarantine_count(Oid view)
 	}
 	quarantine.dead[place].deaths++;
 	quarantine_write_dead();
-	ereport(LOG,
-	        (errmsg("the freshet worker before died while it worked on view %u, %u times in a row",
-	                view, quarantine.dead[place].deaths)));
+	StartTransactionCommand();
+	ereport(LOG, (errmsg("the freshet worker before died while it worked on materialized view %s, "
+	                     "%u times in a row",
+	                     catalog_name(view), quarantine.dead[place].deaths)));
+	CommitTransactionCommand();
 }
 
 /* Read what the worker before left; from now on, note what this one does. */

@@ -24,18 +24,16 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
-#include "commands/proclang.h"
 #include "maintain/reader.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "query/calls.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -79,30 +77,13 @@ reader_callback(Datum arg, int cache, uint32 hash)
 	reader_known = false;
 }
 
-/* The next word of a text, in lower case; false: there is none. */
-static bool
-reader_next_word(const char **text, char *word)
-{
-	const char *at = *text;
-	int length = 0;
-
-	while (*at != '\0' && !isalnum((unsigned char) *at) && *at != '_' && !IS_HIGHBIT_SET(*at))
-		at++;
-	for (; isalnum((unsigned char) *at) || *at == '_' || *at == '$' || IS_HIGHBIT_SET(*at); at++)
-		if (length < NAMEDATALEN - 1)
-			word[length++] = pg_ascii_tolower((unsigned char) *at);
-	word[length] = '\0';
-	*text = at;
-	return length > 0;
-}
-
 /* Has a text one of the words by which a reader is told? */
 static bool
 reader_text_has(const char *text, HTAB *words)
 {
 	char word[NAMEDATALEN];
 
-	while (reader_next_word(&text, word))
+	while (calls_next_word(&text, word))
 		if (hash_search(words, word, HASH_FIND, NULL) != NULL)
 			return true;
 	return false;
@@ -116,32 +97,15 @@ reader_add(Oid oid, const char *name, HTAB *words)
 	char word[NAMEDATALEN];
 
 	hash_search(reader_hashes, &hash, HASH_ENTER, NULL);
-	if (reader_next_word(&name, word))
+	if (calls_next_word(&name, word))
 		hash_search(words, word, HASH_ENTER, NULL);
 	snprintf(word, sizeof(word), "%u", oid);
 	hash_search(words, word, HASH_ENTER, NULL);
 }
 
-/* What a function in SQL or PL/pgSQL consists of. */
-static char *
-reader_text(Relation relation, HeapTuple tuple)
-{
-	static const int columns[] = {Anum_pg_proc_prosqlbody, Anum_pg_proc_prosrc};
-	bool isnull;
-	Datum value;
-
-	for (int i = 0; i < lengthof(columns); i++)
-	{
-		value = heap_getattr(tuple, columns[i], RelationGetDescr(relation), &isnull);
-		if (!isnull)
-			return TextDatumGetCString(value);
-	}
-	return pstrdup("");
-}
-
 /* Is a function a reader? Gives its text if that decides. */
 static bool
-reader_judge(Relation relation, HeapTuple tuple, char **text)
+reader_judge(HeapTuple tuple, char **text)
 {
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 
@@ -149,10 +113,8 @@ reader_judge(Relation relation, HeapTuple tuple, char **text)
 		return form->proretset && form->provolatile == PROVOLATILE_STABLE;
 	if (form->prolang == INTERNALlanguageId || form->provolatile == PROVOLATILE_VOLATILE)
 		return false;
-	if (form->prolang != SQLlanguageId && form->prolang != get_language_oid("plpgsql", true))
-		return true;
-	*text = reader_text(relation, tuple);
-	return false;
+	*text = calls_text(tuple);
+	return *text == NULL;
 }
 
 /* Readers are added as long as their being so makes others such. */
@@ -196,7 +158,7 @@ reader_read(HTAB *words)
 		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 		char *text = NULL;
 
-		if (reader_judge(relation, tuple, &text))
+		if (reader_judge(tuple, &text))
 			reader_add(form->oid, NameStr(form->proname), words);
 		else if (text != NULL)
 		{

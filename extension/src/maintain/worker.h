@@ -72,6 +72,13 @@ typedef struct WorkerView
 	bool sits_out;         /* it has just made a cycle fail, which is done again without it */
 } WorkerView;
 
+/* A function that a transaction made, changed or dropped. */
+typedef struct ChangedFunction
+{
+	TransactionId xid;
+	uint32 hash; /* in the cache of functions */
+} ChangedFunction;
+
 typedef struct Worker
 {
 	FrontierDatabase *database;
@@ -84,6 +91,7 @@ typedef struct Worker
 	List *unloaded;         /* of UnloadedView *; behind, like views that wait */
 	List *watched;          /* of WatchedRelation * */
 	List *unseen;           /* of UnseenWriters *; see writers.c */
+	List *functions;        /* of ChangedFunction *, that no cut shows yet */
 	List *ddl;              /* transactions that changed what we plan with, and
 	                         * that no cut shows yet */
 	List *committed;        /* of CommittedCut *, oldest first */

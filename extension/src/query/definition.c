@@ -6,9 +6,8 @@
  *
  * The WAL between two cuts tells of what has changed, by invalidation messages. Types
  * are taken with all that is in them: columns, elements, subtypes. What
- * a function calls in turn is known to itself alone: so any function, or
- * text search, may concern every view with functions. Functions and types are
- * also hashed into the view's fingerprint. Functions of PostgreSQL itself do
+ * a function calls in turn is looked for in its text (calls.c); a text search may
+ * concern every view with functions. Functions and types are also hashed into the view's fingerprint. Functions of PostgreSQL itself do
  * not change, but its text search configurations may.
  *
  *-------------------------------------------------------------------------
@@ -25,6 +24,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "query/calls.h"
 #include "query/dependence.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
@@ -197,6 +197,7 @@ void
 definitions_collect(Query *query, Definitions *definitions)
 {
 	(void) definition_walker((Node *) query, definitions);
+	definitions->called = calls_closure(definitions->functions, &definitions->calls_any);
 }
 
 /* The version of a function: which row of pg_proc describes it. */
@@ -284,14 +285,31 @@ definition_tells_of(const SharedInvalidationMessage *message, const List *oids)
 	return false;
 }
 
-/* Does a result depend on what this message says has changed? */
+/* See dependence.h. */
+bool
+definitions_changed_by_function(const Definitions *definitions, uint32 hash, List *changed)
+{
+	ListCell *cell;
+
+	if (definitions->calls_any)
+		return true;
+	foreach (cell, definitions->called)
+		if (GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(lfirst_oid(cell))) == hash)
+			return true;
+	if (definitions->functions == NIL && definitions->domains == NIL)
+		return false;
+	foreach (cell, changed)
+		if (calls_may_reach(definitions->called, lfirst_oid(cell)))
+			return true;
+	return false;
+}
+
+/* Does a result depend on what this message says has changed, but for functions? */
 bool
 definitions_told_by(const Definitions *definitions, const SharedInvalidationMessage *message)
 {
 	switch (message->id)
 	{
-		case PROCOID:
-			return definitions->functions != NIL;
 		case AUTHOID:
 		case AUTHMEMROLEMEM:
 			return definitions->rights || definitions->functions != NIL;

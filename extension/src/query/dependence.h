@@ -35,6 +35,8 @@ typedef struct Dependence
 typedef struct Definitions
 {
 	List *functions; /* of users */
+	List *called;    /* they, and the functions that they call in turn */
+	bool calls_any;  /* that is not known of all of them */
 	List *enums;
 	List *row_types; /* by their relations */
 	List *domains;   /* whose constraints are checked */
@@ -60,5 +62,12 @@ extern void definitions_collect(Query *query, Definitions *definitions);
 extern uint64 definitions_hash(const Definitions *definitions);
 extern bool
 definitions_told_by(const Definitions *definitions, const SharedInvalidationMessage *message);
+
+/*
+ * Likewise of a message about a function, once what it tells of is visible; changed: the
+ * functions it may be about (calls.h).
+ */
+extern bool
+definitions_changed_by_function(const Definitions *definitions, uint32 hash, List *changed);
 
 #endif /* FRESHET_DEPENDENCE_H */
