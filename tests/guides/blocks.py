@@ -14,7 +14,7 @@ class Block(NamedTuple):
 
 def blocks(guide: pathlib.Path) -> list[Block]:
     found, heading = [], ""
-    pattern = re.compile(r"^(#+ .*?)$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    pattern = re.compile(r"^(#+ .*?)$|^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     text = guide.read_text()
     # A line that begins with # inside a block is code: blocks are matched whole from their fence.
     position = 0

@@ -6,7 +6,7 @@ from harness import system
 @pytest.fixture(scope="session")
 def server():
     """A server with the doors that speak HTTP."""
-    server = Freshet(ports={"cratedb": system.free_port()}).start()
+    server = Freshet(ports={"cratedb": system.free_port(), "databend": system.free_port()}).start()
     yield server
     server.stop()
     server.remove()

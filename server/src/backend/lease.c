@@ -79,6 +79,8 @@ struct Lease
 	uint64_t freed;
 	bool free;
 	bool held;
+	bool copying; /* a COPY runs, outside of a pipeline ... */
+	bool asked;   /* ... and takes data */
 	bool dead;
 	bool blocked;  /* something waits to be sent */
 	int syncs;     /* sent and not answered ... */
@@ -323,11 +325,69 @@ lease_flush(Lease *lease)
 	return !lease->blocked;
 }
 
+/* The COPY is over: in pipelines again, as if a sync had been answered. */
+static void
+end_copy(Lease *lease)
+{
+	PGresult *sync = PQmakeEmptyPGresult(lease->pq, PGRES_PIPELINE_SYNC);
+
+	lease->copying = false;
+	lease->syncs--;
+	if (PQenterPipelineMode(lease->pq) != 1)
+		lease->unusable = true;
+	lease->events->result(lease->owner, sync);
+	PQclear(sync);
+}
+
+/* Hand out the results of a COPY; while it takes data there are none but the one that says so. */
+static void
+take_copy_results(Lease *lease)
+{
+	while (!lease->dead && lease->copying && !lease->asked && !PQisBusy(lease->pq))
+	{
+		PGresult *result = PQgetResult(lease->pq);
+
+		if (result == NULL)
+		{
+			end_copy(lease);
+			return;
+		}
+		lease->asked = PQresultStatus(result) == PGRES_COPY_IN;
+		lease->events->result(lease->owner, result);
+		PQclear(result);
+	}
+}
+
+/* See lease.h. */
+void
+lease_copy(Lease *lease, const char *sql)
+{
+	lease->copying = true;
+	lease->asked = false;
+	lease->syncs++;
+	if (PQexitPipelineMode(lease->pq) != 1 || PQsendQuery(lease->pq, sql) != 1)
+		lease->unusable = true;
+	lease_flush(lease);
+	uv_timer_start(&lease->soon, do_soon, 0, 0);
+}
+
+/* See lease.h. */
+bool
+lease_copy_end(Lease *lease, const char *problem)
+{
+	lease->asked = false;
+	PQputCopyEnd(lease->pq, problem);
+	return lease_flush(lease);
+}
+
 /* Hand out the results that are there. */
 static void
 take_results(Lease *lease)
 {
-	while (!lease->dead && !lease->held && lease->syncs > 0 && !PQisBusy(lease->pq))
+	if (lease->copying)
+		take_copy_results(lease);
+	while (!lease->dead && !lease->held && !lease->copying && lease->syncs > 0 &&
+	       !PQisBusy(lease->pq))
 	{
 		PGresult *result = PQgetResult(lease->pq);
 		bool cleaning = lease->cleaning > 0;

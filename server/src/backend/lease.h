@@ -70,6 +70,13 @@ extern void lease_forget(LeaseRequest *request);
 /* For libpq's PQsend…; in pipeline mode and not blocking. */
 extern PGconn *lease_pq(const Lease *lease);
 extern void lease_sync(Lease *lease);
+/*
+ * With all syncs answered: run a COPY … FROM STDIN. Its results are PGRES_COPY_IN, which asks for PQputCopyData
+ * with lease_flush behind it, and at last for lease_copy_end; then that of the end, and a sync.
+ */
+extern void lease_copy(Lease *lease, const char *sql);
+/* `problem`: nothing of it is stored. False: some of it waits. */
+extern bool lease_copy_end(Lease *lease, const char *problem);
 /* False: some of it waits, and `flushed` will come. */
 extern bool lease_flush(Lease *lease);
 

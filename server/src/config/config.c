@@ -18,8 +18,9 @@
 typedef enum SettingKind
 {
 	SETTING_TEXT,
-	SETTING_PORT,  /* 0 turns it off */
-	SETTING_NUMBER /* at least 1 */
+	SETTING_PORT,   /* 0 turns it off */
+	SETTING_NUMBER, /* at least 1 */
+	SETTING_SWITCH  /* on or off */
 } SettingKind;
 
 typedef enum SettingFlags
@@ -49,7 +50,7 @@ static const Setting settings[] = {
     SETTING(postgres_port, SETTING_PORT, 0, "5432", "door for PostgreSQL's clients"),
     SETTING(materialize_port, SETTING_PORT, 0, "6875", "door for Materialize's clients"),
     SETTING(cratedb_port, SETTING_PORT, 0, "4200", "door for CrateDB's clients"),
-    SETTING(databend_port, SETTING_PORT, SETTING_UNBUILT, "8000", "door for Databend's clients"),
+    SETTING(databend_port, SETTING_PORT, 0, "8000", "door for Databend's clients"),
     SETTING(console_port, SETTING_PORT, SETTING_UNBUILT, "6874", "door for browsers"),
     SETTING(native_port, SETTING_PORT, 0, "0", "PostgreSQL itself, without a hop"),
     SETTING(postgres, SETTING_TEXT, 0, NULL, "connection string of an existing PostgreSQL"),
@@ -62,10 +63,13 @@ static const Setting settings[] = {
     SETTING(tls_key, SETTING_TEXT, 0, NULL, "private key (PEM) of that certificate"),
     SETTING(trusted_roles, SETTING_TEXT, 0, "postgres,crate,root",
             "roles that enter from this machine without a password"),
-    SETTING(trusted_doors, SETTING_TEXT, 0, "postgres,materialize,cratedb,native",
+    SETTING(trusted_doors, SETTING_TEXT, 0, "postgres,materialize,cratedb,databend,native",
             "doors at which they do, commas between"),
     SETTING(database_aliases, SETTING_TEXT, 0, "doc:doc,public crate:doc,public admin default",
             "names[:search_path] that lead to the database " DEFAULT_DATABASE),
+    SETTING(databend_lenient, SETTING_SWITCH, 0, "on",
+            "for Databend's older clients: find a table in the database used last, and columns by "
+            "place"),
     SETTING(max_connections, SETTING_NUMBER, 0, "500", "sessions PostgreSQL takes at once"),
     SETTING(http_body_megabytes, SETTING_NUMBER, 0, "100", "the largest body of an HTTP request"),
 };
@@ -292,7 +296,8 @@ settle_doors(Config *config, char *problem)
 {
 	static const char *const names[DOOR_COUNT] = {[DOOR_POSTGRES] = "postgres",
 	                                              [DOOR_MATERIALIZE] = "materialize",
-	                                              [DOOR_CRATEDB] = "cratedb"};
+	                                              [DOOR_CRATEDB] = "cratedb",
+	                                              [DOOR_DATABEND] = "databend"};
 	char **doors = list_split(config->trusted_doors, ", ");
 	bool good = true;
 
@@ -333,6 +338,15 @@ settle(Config *config, Given *given, char *problem)
 
 		if (setting->kind == SETTING_TEXT)
 			*(char **) field = value ? copy_string(value) : NULL;
+		else if (setting->kind == SETTING_SWITCH)
+		{
+			*(bool *) field = strcmp(value, "on") == 0;
+			if (*(bool *) field || strcmp(value, "off") == 0)
+				continue;
+			snprintf(problem, CONFIG_PROBLEM, "invalid value \"%s\" of %s: expected on or off",
+			         value, setting->name);
+			return false;
+		}
 		else if (!read_number(value, least, most, (int *) field))
 		{
 			snprintf(problem, CONFIG_PROBLEM,

@@ -43,6 +43,7 @@ typedef struct Config
 	char *database_aliases;
 	int max_connections;
 	int http_body_megabytes;
+	bool databend_lenient;
 
 	/* The same three as lists; NULL at the end. */
 	char **listen_list;

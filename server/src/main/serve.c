@@ -207,6 +207,7 @@ open_doors(char *problem)
 	    [DOOR_POSTGRES] = server.config->postgres_port,
 	    [DOOR_MATERIALIZE] = server.config->materialize_port,
 	    [DOOR_CRATEDB] = server.config->cratedb_port,
+	    [DOOR_DATABEND] = server.config->databend_port,
 	};
 	char *const *listen = server.config->listen_list;
 	size_t count;
@@ -598,8 +599,7 @@ command_serve(const Config *config)
 	raise_descriptor_limit();
 	server.config = config;
 	if (config->unbuilt_door_asked_for)
-		log_line("the doors for Databend and the console are not built yet; "
-		         "their ports stay closed");
+		log_line("the door for the console is not built yet; its port stays closed");
 	if (!directory_open(&server.directory, config->data, config->user, problem))
 	{
 		log_line("%s", problem);
@@ -610,6 +610,8 @@ command_serve(const Config *config)
 	server.sessions.trusted_roles = config->trusted_role_list;
 	server.sessions.trusting = config->trusting;
 	server.sessions.max_connections = config->max_connections;
+	server.sessions.stages = server.directory.stages;
+	server.sessions.databend_lenient = config->databend_lenient;
 	server.sessions.http_body_limit = (size_t) config->http_body_megabytes * 1024 * 1024;
 	server.sessions.aliases = config->alias_list;
 	server.sessions.alias_count = config->alias_count;

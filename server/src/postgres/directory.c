@@ -51,6 +51,7 @@ set_paths(Directory *directory)
 
 	snprintf(directory->pgdata, sizeof directory->pgdata, "%s/pgdata", root);
 	snprintf(directory->sockets, sizeof directory->sockets, "%s/run", root);
+	snprintf(directory->stages, sizeof directory->stages, "%s/stages", root);
 	snprintf(directory->log, sizeof directory->log, "%s/log", root);
 	snprintf(directory->certificate, sizeof directory->certificate, "%s/tls/server.crt", root);
 	snprintf(directory->key, sizeof directory->key, "%s/tls/server.key", root);

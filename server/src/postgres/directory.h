@@ -11,6 +11,7 @@
  *	DIR/pgdata			PostgreSQL's
  *	DIR/run				PostgreSQL's socket (mode 0700)
  *	DIR/log				PostgreSQL's log (mode 0700)
+ *	DIR/stages			files that Databend's clients have uploaded (mode 0700)
  *	DIR/tls				certificate and key, and those of its authority
  *
  * Invariants:
@@ -40,6 +41,7 @@ typedef struct Directory
 	char authority[DIRECTORY_PATH + 32];
 	char authority_key[DIRECTORY_PATH + 32];
 	char status[DIRECTORY_PATH + 32];
+	char stages[DIRECTORY_PATH + 32];
 	int lock;
 } Directory;
 

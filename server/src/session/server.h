@@ -63,6 +63,8 @@ typedef struct SessionServer
 	size_t alias_count;
 	char *conninfo; /* for questions of the server's own */
 	size_t http_body_limit;
+	const char *stages; /* directory of uploaded files */
+	bool databend_lenient;
 	_Atomic(const char *) unavailable;
 
 	SessionLoop *loops;

@@ -39,6 +39,7 @@ typedef enum SessionDoor
 	DOOR_POSTGRES,
 	DOOR_MATERIALIZE,
 	DOOR_CRATEDB,
+	DOOR_DATABEND,
 	DOOR_COUNT
 } SessionDoor;
 

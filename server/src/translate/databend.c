@@ -494,15 +494,28 @@ parse_create_role(Parser *parser)
 	parser->statement->relation.name = parse_user(parser);
 }
 
-/* Names of objects that are created and dropped by the rules of others are first. */
+/* DROP USER u: what it owns stays. */
+static void
+parse_drop_user(Parser *parser)
+{
+	bool exists = parser_accept(parser, "if");
+
+	if (exists)
+		parser_expect(parser, "exists");
+	emit(parser, "CALL databend.drop_user(");
+	parser->statement->relation.name = read_user(parser);
+	emit_literal(parser, parser->statement->relation.name);
+	emit(parser, exists ? ", true)" : ", false)");
+}
+
 static const ObjectRule objects[] = {
     {"TABLE", parse_create_table, "TABLE", false},
     {"MATERIALIZED VIEW", parse_materialized_view, "MATERIALIZED VIEW", false},
     {"VIEW", parse_view, "VIEW", false},
     {"DATABASE", parse_create_database, "SCHEMA", true},
     {"SCHEMA", parse_create_database, "SCHEMA", true},
-    {"USER", parse_create_user, "ROLE", true},
-    {"ROLE", parse_create_role, "ROLE", true},
+    {"USER", parse_create_user, NULL, false},
+    {"ROLE", parse_create_role, NULL, false},
     {"STAGE", NULL, NULL, false},
     {"STREAM", NULL, NULL, false},
     {"TASK", NULL, NULL, false},
@@ -980,6 +993,8 @@ static const StatementRule statements[] = {
     {"MERGE INTO", STATEMENT_MERGE, parse_refused},
     {"TRUNCATE", STATEMENT_DEFINE, parse_truncate},
     {"CREATE", STATEMENT_DEFINE, parse_create},
+    {"DROP USER", STATEMENT_DEFINE, parse_drop_user},
+    {"DROP ROLE", STATEMENT_DEFINE, parse_drop_user},
     {"DROP", STATEMENT_DEFINE, parse_drop},
     {"ALTER TABLE", STATEMENT_DEFINE, parse_alter_table},
     {"ALTER USER", STATEMENT_DEFINE, parse_alter_user},

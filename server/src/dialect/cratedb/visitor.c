@@ -16,6 +16,7 @@
 
 #include "dialect/cratedb/argument.h"
 #include "dialect/cratedb/cratedb.h"
+#include "http/basic.h"
 #include "http/json.h"
 
 /* What clients choose their SQL by. */
@@ -434,38 +435,6 @@ answer_root(Visitor *visitor)
 	http_answer(visitor->connection, 200, JSON_TYPE, "", text, sizeof text - 1);
 }
 
-/* Basic dXNlcjpwYXNz as user and password; false: it is something else. */
-static bool
-read_basic(Visitor *visitor, const char *authorization)
-{
-	unsigned char decoded[HTTP_FIELDS_MAX];
-	size_t length = strlen(authorization);
-	const char *encoded = authorization + 6;
-	char *colon;
-	int count;
-
-	if (length < 6 || strncasecmp(authorization, "Basic ", 6) != 0 || (length - 6) % 4 != 0)
-		return false;
-	count = EVP_DecodeBlock(decoded, (const unsigned char *) encoded, (int) length - 6);
-	if (count < 0)
-		return false;
-	/* it does not tell padding from what it stands for */
-	while (length > 6 && authorization[length - 1] == '=' && count > 0)
-	{
-		count--;
-		length--;
-	}
-	decoded[count] = '\0';
-	colon = strchr((char *) decoded, ':');
-	if (colon == NULL || strlen((char *) decoded) != (size_t) count)
-		return false;
-	*colon = '\0';
-	visitor->role = copy_string((char *) decoded);
-	visitor->password = copy_string(colon + 1);
-	OPENSSL_cleanse(decoded, sizeof decoded);
-	return true;
-}
-
 /* All that makes a session of its own, as one hash. */
 static void
 make_identity(Visitor *visitor)
@@ -497,7 +466,7 @@ identify(Visitor *visitor, const HttpHead *head)
 	const char *schema = http_field(head, "default-schema");
 	const SessionServer *server = session_loop_server(http_loop(visitor->connection));
 
-	if (authorization != NULL && !read_basic(visitor, authorization))
+	if (authorization != NULL && !http_basic(authorization, &visitor->role, &visitor->password))
 	{
 		turn_away(visitor, "Only Basic authentication is supported");
 		return false;

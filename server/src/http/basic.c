@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * basic.c
+ *	  Authorization: Basic. See basic.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "http/basic.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <strings.h>
+
+#include "net/buffer.h"
+
+#define BASIC_MAX 1024
+
+bool
+http_basic(const char *authorization, char **user, char **password)
+{
+	unsigned char decoded[BASIC_MAX + 1];
+	const char *encoded = authorization + 6;
+	size_t length;
+	char *colon;
+	int count;
+
+	if (strncasecmp(authorization, "Basic ", 6) != 0)
+		return false;
+	encoded += strspn(encoded, " ");
+	length = strlen(encoded);
+	if (length > BASIC_MAX || length % 4 != 0)
+		return false;
+	count = EVP_DecodeBlock(decoded, (const unsigned char *) encoded, (int) length);
+	if (count < 0)
+		return false;
+	while (length > 0 && encoded[--length] == '=')
+		count--;
+	decoded[count] = '\0';
+	colon = memchr(decoded, ':', (size_t) count);
+	if (colon == NULL || strlen((char *) decoded) != (size_t) count)
+		return false;
+	*colon = '\0';
+	*user = copy_string((char *) decoded);
+	*password = copy_string(colon + 1);
+	OPENSSL_cleanse(decoded, sizeof decoded);
+	return true;
+}
