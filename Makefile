@@ -57,6 +57,7 @@ deps: .deps-stamp .test-deps-stamp
 $(VENV_STAMP): tests/requirements.txt | .deps-stamp
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target .venv/sqlalchemy20 SQLAlchemy==2.0.58
 	@touch $@
 
 install-extension: extension

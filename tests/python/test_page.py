@@ -8,14 +8,16 @@ import urllib.request
 from contextlib import closing
 
 import pytest
+import sqlalchemy.ext.asyncio
 from guides.application import Application
 from guides.pages import Reader
 from harness import system
 from harness.paths import freshet_bin, pg_dir, shared_dir
+from sqlalchemy import orm
 
-from .conftest import SOURCES, unseen
+import freshet.sqlalchemy.refresh  # noqa: F401 (before `sessions` replaces what it imports)
 
-pytestmark = unseen
+from .conftest import SOURCES
 
 PGVIEW = """\
 ### Define Your Models and Views
@@ -91,16 +93,24 @@ def test_the_blocks_are_the_pages():
     assert [" ".join(block.split()) for block in BLOCKS] == published
 
 
-def test_pgview(database, capsys):
+@pytest.fixture
+def sessions(monkeypatch):
+    """What is noted of Session and AsyncSession is not noted of those of other tests."""
+    session = type("Session", (orm.Session,), {})
+    monkeypatch.setattr(orm, "Session", session)
+    monkeypatch.setattr(sqlalchemy.ext.asyncio, "AsyncSession",
+                        type("AsyncSession", (sqlalchemy.ext.asyncio.AsyncSession,), {"sync_session_class": session}))
+
+
+def test_pgview(database, capsys, sessions):
     place = {}
     url = "postgresql://user:pass@localhost/mydb"
 
     def run(number):
         exec(BLOCKS[number].replace(url, database.url("psycopg2")), place)
 
-    from sqlalchemy.orm import Session
     run(0)
-    with Session(place["engine"]) as session:
+    with orm.Session(place["engine"]) as session:
         session.add_all([place["User"](id=1, name="ann"), place["User"](id=2, name="bob", is_active=False)])
         session.commit()
     run(2)
@@ -112,7 +122,7 @@ def test_pgview(database, capsys):
     run(2)
 
 
-def test_pgview_asynchronously(database):
+def test_pgview_asynchronously(database, sessions):
     """What the page says of asyncpg: its classes with an asynchronous engine."""
     place = {}
     models, _, _ = BLOCKS[0].partition("# Create everything")

@@ -15,11 +15,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import freshet
 
-from .conftest import new_database, unseen
-
+from .conftest import new_database
 from .test_subscribe import orders  # noqa: F401
-
-pytestmark = unseen
 
 
 def test_errors(orders, plain_postgres):

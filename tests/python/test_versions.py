@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from harness.paths import ROOT
 
-from .conftest import SERVERS, unseen
-
-pytestmark = unseen
+from .conftest import SERVERS
 
 OTHER = Path(sys.prefix) / "sqlalchemy20"       # installed beside the venv's own by the Makefile
 

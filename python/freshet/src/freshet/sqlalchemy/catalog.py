@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, MetaData, Table, column, text
+from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.orm import Session
 
@@ -147,6 +148,8 @@ def reflect_view(
     info = get_view(conn, name, schema)
     connection = conn.connection() if isinstance(conn, Session) else conn
     table = Table(name, MetaData() if metadata is None else metadata, schema=schema, autoload_with=connection)
+    for type_ in (c.type for c in table.columns if isinstance(c.type, ENUM)):
+        type_.create_type = False  # dropping the view does not touch it
     query = text(_escaped(info.definition)).columns(*(column(c.name, c.type) for c in table.columns))
     read = [
         table.metadata.tables.get(key)
