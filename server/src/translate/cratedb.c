@@ -21,15 +21,15 @@ parse_object_columns(Parser *parser)
 {
 	Mark mark = parser_mark(parser);
 
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	do
 	{
 		parse_name(parser);
 		parse_type(parser);
 		if (parser_accept(parser, "index"))
 			parser_expect(parser, "off");
-	} while (take(parser, ","));
-	take_expected(parser, ")");
+	} while (parser_take(parser, ","));
+	parser_take_expected(parser, ")");
 	emit_cut(parser, mark);
 }
 
@@ -217,9 +217,9 @@ skip_expressions(Parser *parser)
 {
 	Mark mark = parser_mark(parser);
 
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	parse_expressions(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 	emit_cut(parser, mark);
 }
 
@@ -286,7 +286,7 @@ parse_column_option(Parser *parser)
 		if (parser_accept(parser, "generated"))
 			parser_expect(parser, "always");
 		emit(parser, " GENERATED ALWAYS");
-		take_expected(parser, "as");
+		parser_take_expected(parser, "as");
 		emit(parser, " (");
 		parse_expression(parser);
 		emit(parser, ") STORED");
@@ -303,7 +303,7 @@ parse_create_table(Parser *parser)
 	emit(parser, "CREATE TABLE");
 	parse_if_not_exists(parser);
 	parser->statement->relation = parse_relation(parser);
-	if (take(parser, "as"))
+	if (parser_take(parser, "as"))
 	{
 		parse_named_query(parser);
 		return;

@@ -123,7 +123,7 @@ refuse_function(Parser *parser)
 static void
 parse_if(Parser *parser)
 {
-	replace(parser, "CASE");
+	parser_replace(parser, "CASE");
 	parser_expect(parser, "(");
 	for (int count = 0;; count++)
 	{
@@ -382,7 +382,7 @@ parse_create_table(Parser *parser)
 	else if (!parser_is(parser, "as") && !parser_is(parser, "engine"))
 		parser_syntax(parser);
 	parse_table_tail(parser);
-	if (take(parser, "as"))
+	if (parser_take(parser, "as"))
 		parse_named_query(parser);
 }
 

@@ -92,7 +92,7 @@ parse_operator(Parser *parser, const OperatorRule *operator)
 {
 	size_t length = strlen(operator->text);
 
-	replace(parser, operator->text);
+	parser_replace(parser, operator->text);
 	while (--length > 0)
 		parser_skip(parser);
 }
@@ -103,7 +103,7 @@ parse_expressions(Parser *parser)
 {
 	do
 		parse_expression(parser);
-	while (take(parser, ","));
+	while (parser_take(parser, ","));
 }
 
 /* ORDER BY's items */
@@ -115,35 +115,35 @@ parse_order(Parser *parser)
 		bool nulls = false;
 
 		parse_expression(parser);
-		if (!take(parser, "asc"))
-			take(parser, "desc");
-		if (take(parser, "nulls"))
+		if (!parser_take(parser, "asc"))
+			parser_take(parser, "desc");
+		if (parser_take(parser, "nulls"))
 		{
 			nulls = true;
-			if (!take(parser, "first"))
-				take_expected(parser, "last");
+			if (!parser_take(parser, "first"))
+				parser_take_expected(parser, "last");
 		}
 		if (!nulls && parser->rules->nulls_last)
 			emit(parser, " NULLS LAST");
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 }
 
 /* UNBOUNDED PRECEDING, 3 FOLLOWING, … : how far from the frame's start it is */
 static int
 parse_bound(Parser *parser)
 {
-	bool unbounded = take(parser, "unbounded");
+	bool unbounded = parser_take(parser, "unbounded");
 
-	if (!unbounded && take(parser, "current"))
+	if (!unbounded && parser_take(parser, "current"))
 	{
-		take_expected(parser, "row");
+		parser_take_expected(parser, "row");
 		return 2;
 	}
 	if (!unbounded)
 		parse_expression(parser);
-	if (take(parser, "preceding"))
+	if (parser_take(parser, "preceding"))
 		return unbounded ? 0 : 1;
-	take_expected(parser, "following");
+	parser_take_expected(parser, "following");
 	return unbounded ? 4 : 3;
 }
 
@@ -155,12 +155,13 @@ parse_frame(Parser *parser)
 	int first;
 	int last = 2;
 
-	if (!take(parser, "rows") && !take(parser, "range") && !take(parser, "groups"))
+	if (!parser_take(parser, "rows") && !parser_take(parser, "range") &&
+	    !parser_take(parser, "groups"))
 		return;
-	if (take(parser, "between"))
+	if (parser_take(parser, "between"))
 	{
 		first = parse_bound(parser);
-		take_expected(parser, "and");
+		parser_take_expected(parser, "and");
 		last = parse_bound(parser);
 	}
 	else
@@ -175,41 +176,41 @@ parse_window(Parser *parser)
 {
 	static const char *const parts[] = {"partition", "order", "rows", "range", "groups", NULL};
 
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	if (!parser_is(parser, ")") && !parser_is_any(parser, parts))
 		parse_name(parser);
-	if (take(parser, "partition by"))
+	if (parser_take(parser, "partition by"))
 		parse_expressions(parser);
-	if (take(parser, "order by"))
+	if (parser_take(parser, "order by"))
 		parse_order(parser);
 	parse_frame(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* What may stand behind a function's parentheses. */
 static void
 parse_function_tail(Parser *parser)
 {
-	if (take(parser, "within"))
+	if (parser_take(parser, "within"))
 	{
-		take_expected(parser, "group");
-		take_expected(parser, "(");
-		take_expected(parser, "order");
-		take_expected(parser, "by");
+		parser_take_expected(parser, "group");
+		parser_take_expected(parser, "(");
+		parser_take_expected(parser, "order");
+		parser_take_expected(parser, "by");
 		parse_order(parser);
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 	}
-	if (parser_is_two(parser, "filter", "(") && take(parser, "filter"))
+	if (parser_is_two(parser, "filter", "(") && parser_take(parser, "filter"))
 	{
-		take_expected(parser, "(");
-		take_expected(parser, "where");
+		parser_take_expected(parser, "(");
+		parser_take_expected(parser, "where");
 		parse_expression(parser);
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 	}
 	if (parser_is(parser, "over") &&
 	    (sql_is(parser_peek(parser, 1), "(") || sql_is_name(parser_peek(parser, 1))))
 	{
-		take(parser, "over");
+		parser_take(parser, "over");
 		if (parser_is(parser, "("))
 			parse_window(parser);
 		else
@@ -221,79 +222,79 @@ parse_function_tail(Parser *parser)
 static void
 parse_arguments(Parser *parser)
 {
-	take_expected(parser, "(");
-	if (take(parser, "*"))
+	parser_take_expected(parser, "(");
+	if (parser_take(parser, "*"))
 	{
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 		return;
 	}
 	if (!parser_is(parser, ")"))
 	{
-		if (!take(parser, "distinct"))
-			take(parser, "all");
+		if (!parser_take(parser, "distinct"))
+			parser_take(parser, "all");
 		parse_expressions(parser);
-		if (take(parser, "order by"))
+		if (parser_take(parser, "order by"))
 			parse_order(parser);
 	}
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* (query): a part of an expression that is a query of its own. */
 static void
 parse_subquery(Parser *parser)
 {
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	parse_query(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* CASE … END */
 static void
 parse_case(Parser *parser)
 {
-	take_expected(parser, "case");
+	parser_take_expected(parser, "case");
 	if (!parser_is(parser, "when"))
 		parse_expression(parser);
 	do
 	{
-		take_expected(parser, "when");
+		parser_take_expected(parser, "when");
 		parse_expression(parser);
-		take_expected(parser, "then");
+		parser_take_expected(parser, "then");
 		parse_expression(parser);
 	} while (parser_is(parser, "when"));
-	if (take(parser, "else"))
+	if (parser_take(parser, "else"))
 		parse_expression(parser);
-	take_expected(parser, "end");
+	parser_take_expected(parser, "end");
 }
 
 /* CAST(x AS type); TRY_CAST is a function of its own dialect. */
 static void
 parse_cast(Parser *parser)
 {
-	take_expected(parser, "cast");
-	take_expected(parser, "(");
+	parser_take_expected(parser, "cast");
+	parser_take_expected(parser, "(");
 	parse_expression(parser);
-	take_expected(parser, "as");
+	parser_take_expected(parser, "as");
 	parse_type(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* EXTRACT(unit FROM x) */
 static void
 parse_extract(Parser *parser)
 {
-	take_expected(parser, "extract");
-	take_expected(parser, "(");
+	parser_take_expected(parser, "extract");
+	parser_take_expected(parser, "(");
 	if (parser->token.kind == SQL_STRING)
 		parse_string(parser);
 	else if (parser_is_word(parser))
-		replace(parser,
-		        arena_printf(parser->arena, "'%s'", sql_name(parser->arena, parser->token)));
+		parser_replace(parser,
+		               arena_printf(parser->arena, "'%s'", sql_name(parser->arena, parser->token)));
 	else
 		parser_syntax(parser);
-	take_expected(parser, "from");
+	parser_take_expected(parser, "from");
 	parse_expression(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* SUBSTRING(x FROM a FOR b), or with commas */
@@ -301,67 +302,67 @@ static void
 parse_substring(Parser *parser)
 {
 	emit_token(parser);
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	parse_expression(parser);
-	if (take(parser, "from"))
+	if (parser_take(parser, "from"))
 	{
 		parse_expression(parser);
-		if (take(parser, "for"))
+		if (parser_take(parser, "for"))
 			parse_expression(parser);
 	}
-	else if (take(parser, "for"))
+	else if (parser_take(parser, "for"))
 		parse_expression(parser);
 	else
-		while (take(parser, ","))
+		while (parser_take(parser, ","))
 			parse_expression(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* TRIM([BOTH] [x FROM] y) */
 static void
 parse_trim(Parser *parser)
 {
-	take_expected(parser, "trim");
-	take_expected(parser, "(");
-	if (!take(parser, "both") && !take(parser, "leading"))
-		take(parser, "trailing");
-	if (!take(parser, "from"))
+	parser_take_expected(parser, "trim");
+	parser_take_expected(parser, "(");
+	if (!parser_take(parser, "both") && !parser_take(parser, "leading"))
+		parser_take(parser, "trailing");
+	if (!parser_take(parser, "from"))
 	{
 		parse_expression(parser);
-		if (!take(parser, "from"))
+		if (!parser_take(parser, "from"))
 		{
-			while (take(parser, ","))
+			while (parser_take(parser, ","))
 				parse_expression(parser);
-			take_expected(parser, ")");
+			parser_take_expected(parser, ")");
 			return;
 		}
 	}
 	parse_expressions(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* POSITION(x IN y) */
 static void
 parse_position(Parser *parser)
 {
-	take_expected(parser, "position");
-	take_expected(parser, "(");
+	parser_take_expected(parser, "position");
+	parser_take_expected(parser, "(");
 	parse_level(parser, LEVEL_OTHER);
-	if (take(parser, ","))
+	if (parser_take(parser, ","))
 	{
 		parse_level(parser, LEVEL_OTHER);
 		parser_refuse(parser, parser_at(parser), "position without IN");
 	}
-	take_expected(parser, "in");
+	parser_take_expected(parser, "in");
 	parse_level(parser, LEVEL_OTHER);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* EXISTS (query) */
 static void
 parse_exists(Parser *parser)
 {
-	take_expected(parser, "exists");
+	parser_take_expected(parser, "exists");
 	parse_subquery(parser);
 }
 
@@ -371,12 +372,12 @@ parse_interval(Parser *parser)
 {
 	static const char *const units[] = {"year", "month", "day", "hour", "minute", "second", NULL};
 
-	take_expected(parser, "interval");
+	parser_take_expected(parser, "interval");
 	if (parser->token.kind == SQL_NUMBER)
 	{
 		/* INTERVAL 1 DAY: its number is a string to PostgreSQL */
-		replace(parser, arena_printf(parser->arena, "'%.*s'", (int) parser->token.length,
-		                             parser->token.start));
+		parser_replace(parser, arena_printf(parser->arena, "'%.*s'", (int) parser->token.length,
+		                                    parser->token.start));
 		if (!parser_is_any(parser, units))
 			parser_syntax(parser);
 	}
@@ -385,7 +386,7 @@ parse_interval(Parser *parser)
 	if (!parser_is_any(parser, units))
 		return;
 	emit_token(parser);
-	if (take(parser, "to"))
+	if (parser_take(parser, "to"))
 	{
 		if (!parser_is_any(parser, units))
 			parser_syntax(parser);
@@ -529,7 +530,7 @@ parse_template(Parser *parser, const FunctionRule *rule)
 		if (count == TEMPLATE_ARGUMENTS)
 			parser_fail(parser, "54023", at, "function %s has too many arguments", name);
 		if (strchr(rule->to, '@') != NULL && count == 0)
-			take(parser, "distinct");
+			parser_take(parser, "distinct");
 		parse_expression(parser);
 		arguments[count++] = emit_cut(parser, mark);
 		if (!parser_accept(parser, ","))
@@ -561,7 +562,7 @@ parse_known_function(Parser *parser, const FunctionRule *rule)
 		parse_template(parser, rule);
 	else
 	{
-		replace(parser, rule->to);
+		parser_replace(parser, rule->to);
 		parse_call_behind_name(parser);
 	}
 	parser->value = rule->value;
@@ -587,7 +588,7 @@ parse_name_expression(Parser *parser)
 		if (parts == 3)
 			parser_refuse(parser, parser_at(parser), "a name of four parts");
 		emit_token(parser);
-		if (take(parser, "*"))
+		if (parser_take(parser, "*"))
 		{
 			if (parser_is(parser, "[") || parser_is(parser, ":"))
 				parser_syntax(parser);
@@ -613,10 +614,10 @@ parse_table_function(Parser *parser)
 	else
 	{
 		if (rule != NULL)
-			replace(parser, rule->to);
+			parser_replace(parser, rule->to);
 		else
 			parse_name(parser);
-		if (take(parser, "."))
+		if (parser_take(parser, "."))
 			parse_label(parser);
 		parse_arguments(parser);
 	}
@@ -628,7 +629,7 @@ close_literal(Parser *parser, const char *character, const char *text)
 {
 	if (!parser_is(parser, character))
 		parser_syntax(parser);
-	replace(parser, text);
+	parser_replace(parser, text);
 }
 
 /* [a, b]: an array, or, inside of an object, one of JSON */
@@ -640,17 +641,17 @@ parse_array(Parser *parser)
 
 	if (parser_is_two(parser, "[", "]"))
 	{
-		replace(parser, json ? "'[]'::jsonb" : "'{}'");
+		parser_replace(parser, json ? "'[]'::jsonb" : "'{}'");
 		parser_skip(parser);
 		parser->value = json ? VALUE_JSON : VALUE_STRING;
 		return;
 	}
-	replace(parser, "ARRAY[");
+	parser_replace(parser, "ARRAY[");
 	do
 	{
 		parse_expression(parser);
 		json = json || parser->value == VALUE_JSON;
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 	if (json)
 	{
 		mark->next->text = "jsonb_build_array(";
@@ -675,7 +676,7 @@ parse_key(Parser *parser)
 		parser_syntax(parser);
 	text_init(&text, parser->arena);
 	text_literal(&text, sql_name(parser->arena, parser->token));
-	replace(parser, text.data);
+	parser_replace(parser, text.data);
 }
 
 /* {a = 1, b = 'x'}, or {'a': 1} */
@@ -688,11 +689,11 @@ parse_object(Parser *parser)
 	parser->value = VALUE_JSON;
 	if (parser_is_two(parser, "{", "}"))
 	{
-		replace(parser, "'{}'::jsonb");
+		parser_replace(parser, "'{}'::jsonb");
 		parser_skip(parser);
 		return;
 	}
-	replace(parser, "jsonb_build_object(");
+	parser_replace(parser, "jsonb_build_object(");
 	parser->in_object = true;
 	do
 	{
@@ -702,7 +703,7 @@ parse_object(Parser *parser)
 		parser_skip(parser);
 		emit(parser, ",");
 		parse_expression(parser);
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 	close_literal(parser, "}", ")");
 	parser->in_object = in_object;
 	parser->value = VALUE_JSON;
@@ -720,15 +721,15 @@ parse_parenthesis(Parser *parser)
 		parser->value = VALUE_OTHER;
 		return;
 	}
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	parse_expression(parser);
 	if (parser_is(parser, ","))
 	{
-		while (take(parser, ","))
+		while (parser_take(parser, ","))
 			parse_expression(parser);
 		parser->value = VALUE_OTHER;
 	}
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 	if (parser->value != VALUE_JSON)
 		parser->value = VALUE_OTHER;
 }
@@ -761,16 +762,16 @@ parse_keyword_function(Parser *parser)
 	bool two = parser_is(parser, "nullif");
 
 	emit_token(parser);
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	if (two)
 	{
 		parse_expression(parser);
-		take_expected(parser, ",");
+		parser_take_expected(parser, ",");
 		parse_expression(parser);
 	}
 	else
 		parse_expressions(parser);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 	parser->value = VALUE_OTHER;
 }
 
@@ -922,15 +923,15 @@ parse_subscript(Parser *parser)
 	bool in_object = parser->in_object;
 
 	parser->in_object = false;
-	take_expected(parser, "[");
+	parser_take_expected(parser, "[");
 	if (!parser_is(parser, ":"))
 	{
 		key = parser->token.kind == SQL_STRING;
 		parse_expression(parser);
 	}
-	if (!parser->rules->colons && take(parser, ":") && !parser_is(parser, "]"))
+	if (!parser->rules->colons && parser_take(parser, ":") && !parser_is(parser, "]"))
 		parse_expression(parser);
-	take_expected(parser, "]");
+	parser_take_expected(parser, "]");
 	parser->in_object = in_object;
 	parser->value = key ? VALUE_JSON : VALUE_OTHER;
 }
@@ -991,7 +992,7 @@ parse_postfix(Parser *parser, Mark mark)
 		}
 		else if (parser_is_two(parser, ":", ":"))
 		{
-			replace(parser, "::");
+			parser_replace(parser, "::");
 			parser_skip(parser);
 			parse_type(parser);
 			simple = false;
@@ -1019,7 +1020,7 @@ parse_unary(Parser *parser)
 	Mark mark = parser_mark(parser);
 
 	parser_enter(parser);
-	if (take(parser, "not"))
+	if (parser_take(parser, "not"))
 	{
 		parse_level(parser, LEVEL_NOT);
 		parser->value = VALUE_OTHER;
@@ -1065,7 +1066,7 @@ parse_quantified(Parser *parser)
 	Mark mark;
 
 	emit_token(parser);
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	mark = parser_mark(parser);
 	if (parser_is_query(parser))
 	{
@@ -1079,7 +1080,7 @@ parse_quantified(Parser *parser)
 		emit_after(parser, mark, "ARRAY(SELECT jsonb_array_elements(");
 		emit(parser, "))");
 	}
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 }
 
 /* a < b and the like: with jsonb on one side the other has to be it too. */
@@ -1152,11 +1153,11 @@ parse_arithmetic(Parser *parser, Level level, Mark left)
 static void
 parse_is(Parser *parser)
 {
-	take_expected(parser, "is");
-	take(parser, "not");
-	if (take(parser, "distinct"))
+	parser_take_expected(parser, "is");
+	parser_take(parser, "not");
+	if (parser_take(parser, "distinct"))
 	{
-		take_expected(parser, "from");
+		parser_take_expected(parser, "from");
 		parse_level(parser, LEVEL_IS + 1);
 	}
 	else if (parser_is_any(parser, constants) || parser_is(parser, "unknown"))
@@ -1182,31 +1183,31 @@ parse_predicate(Parser *parser)
 	{
 		if (negated)
 			parser_skip(parser);
-		replace(parser, negated ? "!~" : "~");
+		parser_replace(parser, negated ? "!~" : "~");
 		parse_level(parser, LEVEL_OTHER + 1);
 		return true;
 	}
-	take(parser, "not");
-	if (take(parser, "between"))
+	parser_take(parser, "not");
+	if (parser_take(parser, "between"))
 	{
 		parse_level(parser, LEVEL_OTHER);
-		take_expected(parser, "and");
+		parser_take_expected(parser, "and");
 		parse_level(parser, LEVEL_OTHER);
 	}
-	else if (take(parser, "in"))
+	else if (parser_take(parser, "in"))
 	{
-		take_expected(parser, "(");
+		parser_take_expected(parser, "(");
 		if (parser_is_query(parser))
 			parse_query(parser);
 		else
 			parse_expressions(parser);
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 	}
 	else
 	{
 		emit_token(parser);
 		parse_level(parser, LEVEL_OTHER);
-		if (take(parser, "escape"))
+		if (parser_take(parser, "escape"))
 			parse_level(parser, LEVEL_OTHER);
 	}
 	return true;
@@ -1259,8 +1260,8 @@ parse_infix(Parser *parser, Level level, Mark left)
 				return false;
 			break;
 		case LEVEL_AT:
-			take(parser, "at time");
-			take_expected(parser, "zone");
+			parser_take(parser, "at time");
+			parser_take_expected(parser, "zone");
 			parse_level(parser, LEVEL_AT + 1);
 			break;
 		case LEVEL_COMPARE:

@@ -274,7 +274,7 @@ emit_token(Parser *parser)
 
 /* Read these words as they are, if they come next. */
 bool
-take(Parser *parser, const char *words)
+parser_take(Parser *parser, const char *words)
 {
 	int count;
 
@@ -287,15 +287,15 @@ take(Parser *parser, const char *words)
 
 /* Read this word as it is. */
 void
-take_expected(Parser *parser, const char *word)
+parser_take_expected(Parser *parser, const char *word)
 {
-	if (!take(parser, word))
+	if (!parser_take(parser, word))
 		parser_syntax(parser);
 }
 
 /* Read the next token and put this in its place. */
 void
-replace(Parser *parser, const char *text)
+parser_replace(Parser *parser, const char *text)
 {
 	Piece piece = {NULL, text, strlen(text), parser_at(parser), false, spaced(parser)};
 
@@ -510,11 +510,11 @@ parse_relation(Parser *parser)
 void
 parse_names(Parser *parser)
 {
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	do
 		parse_label(parser);
-	while (take(parser, ","));
-	take_expected(parser, ")");
+	while (parser_take(parser, ","));
+	parser_take_expected(parser, ")");
 }
 
 /* The digits of an escape, at most so many; -1 if there are fewer than that. */
@@ -773,7 +773,7 @@ parse_parameter(Parser *parser)
 			parser_syntax(parser);
 		number = named_parameter(parser);
 	}
-	replace(parser, arena_printf(parser->arena, "$%zu", number));
+	parser_replace(parser, arena_printf(parser->arena, "$%zu", number));
 }
 
 /* One of the statement's names. */

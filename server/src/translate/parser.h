@@ -184,9 +184,9 @@ extern void emit_after(Parser *parser, Mark mark, const char *text);
 extern Fragment emit_cut(Parser *parser, Mark mark);
 extern void emit_fragment(Parser *parser, Fragment fragment);
 extern void emit_token(Parser *parser);
-extern bool take(Parser *parser, const char *words);
-extern void take_expected(Parser *parser, const char *word);
-extern void replace(Parser *parser, const char *text);
+extern bool parser_take(Parser *parser, const char *words);
+extern void parser_take_expected(Parser *parser, const char *word);
+extern void parser_replace(Parser *parser, const char *text);
 extern void parser_begin_statement(Parser *parser);
 extern void parser_finish_sql(Parser *parser);
 

@@ -37,7 +37,7 @@ is_bare_alias(const Parser *parser)
 bool
 parse_alias(Parser *parser)
 {
-	if (!take(parser, "as") && !is_bare_alias(parser))
+	if (!parser_take(parser, "as") && !is_bare_alias(parser))
 		return false;
 	parse_name(parser);
 	return true;
@@ -64,10 +64,10 @@ parse_target(Parser *parser, bool names)
 {
 	size_t from = parser_at(parser);
 
-	if (take(parser, "*"))
+	if (parser_take(parser, "*"))
 		return;
 	parse_expression(parser);
-	if (take(parser, "as"))
+	if (parser_take(parser, "as"))
 		parse_label(parser);
 	else if (is_bare_alias(parser))
 	{
@@ -84,7 +84,7 @@ parse_target_list(Parser *parser, bool names)
 {
 	do
 		parse_target(parser, names);
-	while (take(parser, ","));
+	while (parser_take(parser, ","));
 }
 
 /* What is returned. */
@@ -98,9 +98,9 @@ parse_targets(Parser *parser)
 static bool
 parse_from_query(Parser *parser)
 {
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	parse_query_body(parser, true);
-	take_expected(parser, ")");
+	parser_take_expected(parser, ")");
 	if (parser_is(parser, "as") || is_bare_alias(parser))
 		return false;
 	emit_printf(parser, " AS subquery_%zu", parser_at(parser));
@@ -142,7 +142,7 @@ parse_from_item(Parser *parser)
 	bool lateral;
 
 	parser_enter(parser);
-	lateral = take(parser, "lateral");
+	lateral = parser_take(parser, "lateral");
 	if (parser_is(parser, "("))
 	{
 		next = parser_peek(parser, 1);
@@ -157,7 +157,7 @@ parse_from_item(Parser *parser)
 	         lateral)
 	{
 		parse_table_function(parser);
-		take(parser, "with ordinality");
+		parser_take(parser, "with ordinality");
 	}
 	else
 		parse_relation(parser);
@@ -177,26 +177,27 @@ parse_join(Parser *parser)
 {
 	bool condition = true;
 
-	if (take(parser, "cross"))
+	if (parser_take(parser, "cross"))
 		condition = false;
 	else
 	{
-		if (take(parser, "natural"))
+		if (parser_take(parser, "natural"))
 			condition = false;
-		if (take(parser, "left") || take(parser, "right") || take(parser, "full"))
-			take(parser, "outer");
-		else if (!take(parser, "inner") && condition && !parser_is(parser, "join"))
+		if (parser_take(parser, "left") || parser_take(parser, "right") ||
+		    parser_take(parser, "full"))
+			parser_take(parser, "outer");
+		else if (!parser_take(parser, "inner") && condition && !parser_is(parser, "join"))
 			return false;
 	}
-	take_expected(parser, "join");
+	parser_take_expected(parser, "join");
 	parse_from_item(parser);
 	if (!condition)
 		return true;
-	if (take(parser, "using"))
+	if (parser_take(parser, "using"))
 		parse_names(parser);
 	else
 	{
-		take_expected(parser, "on");
+		parser_take_expected(parser, "on");
 		parse_expression(parser);
 	}
 	return true;
@@ -211,7 +212,7 @@ parse_from_items(Parser *parser)
 		parse_from_item(parser);
 		while (parse_join(parser))
 			;
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 }
 
 /* GROUP BY's items */
@@ -224,11 +225,11 @@ parse_groups(Parser *parser)
 		{
 			emit_token(parser);
 			emit_token(parser);
-			take_expected(parser, "(");
+			parser_take_expected(parser, "(");
 			parser_enter(parser);
 			parse_groups(parser);
 			parser_leave(parser);
-			take_expected(parser, ")");
+			parser_take_expected(parser, ")");
 		}
 		else if (parser_is(parser, "(") && sql_is(parser_peek(parser, 1), ")"))
 		{
@@ -240,11 +241,11 @@ parse_groups(Parser *parser)
 			emit_token(parser);
 			emit_token(parser);
 			parse_expressions(parser);
-			take_expected(parser, ")");
+			parser_take_expected(parser, ")");
 		}
 		else
 			parse_expression(parser);
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 }
 
 /* WINDOW w AS (…), … */
@@ -254,37 +255,37 @@ parse_windows(Parser *parser)
 	do
 	{
 		parse_name(parser);
-		take_expected(parser, "as");
+		parser_take_expected(parser, "as");
 		parse_window(parser);
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 }
 
 /* SELECT … up to what is ordered */
 static void
 parse_select(Parser *parser, bool names)
 {
-	take_expected(parser, "select");
-	if (take(parser, "distinct"))
+	parser_take_expected(parser, "select");
+	if (parser_take(parser, "distinct"))
 	{
-		if (take(parser, "on"))
+		if (parser_take(parser, "on"))
 		{
-			take_expected(parser, "(");
+			parser_take_expected(parser, "(");
 			parse_expressions(parser);
-			take_expected(parser, ")");
+			parser_take_expected(parser, ")");
 		}
 	}
 	else
-		take(parser, "all");
+		parser_take(parser, "all");
 	parse_target_list(parser, names);
-	if (take(parser, "from"))
+	if (parser_take(parser, "from"))
 		parse_from_items(parser);
-	if (take(parser, "where"))
+	if (parser_take(parser, "where"))
 		parse_expression(parser);
-	if (take(parser, "group by"))
+	if (parser_take(parser, "group by"))
 		parse_groups(parser);
-	if (take(parser, "having"))
+	if (parser_take(parser, "having"))
 		parse_expression(parser);
-	if (take(parser, "window"))
+	if (parser_take(parser, "window"))
 		parse_windows(parser);
 }
 
@@ -292,23 +293,23 @@ parse_select(Parser *parser, bool names)
 static void
 parse_values(Parser *parser)
 {
-	take_expected(parser, "values");
+	parser_take_expected(parser, "values");
 	do
 	{
-		take_expected(parser, "(");
+		parser_take_expected(parser, "(");
 		parse_expressions(parser);
-		take_expected(parser, ")");
-	} while (take(parser, ","));
+		parser_take_expected(parser, ")");
+	} while (parser_take(parser, ","));
 }
 
 /* One side of a UNION; was it in parentheses? */
 static bool
 parse_query_part(Parser *parser, bool names)
 {
-	if (take(parser, "("))
+	if (parser_take(parser, "("))
 	{
 		parse_query_body(parser, names);
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 		return true;
 	}
 	if (parser_is(parser, "values"))
@@ -325,8 +326,8 @@ parse_limit(Parser *parser)
 	Mark mark;
 	Fragment offset;
 
-	take_expected(parser, "limit");
-	if (take(parser, "all") || take(parser, "null"))
+	parser_take_expected(parser, "limit");
+	if (parser_take(parser, "all") || parser_take(parser, "null"))
 		return false;
 	mark = parser_mark(parser);
 	parse_expression(parser);
@@ -344,9 +345,9 @@ parse_limit(Parser *parser)
 static void
 parse_fetch(Parser *parser)
 {
-	take_expected(parser, "fetch");
-	if (!take(parser, "first"))
-		take_expected(parser, "next");
+	parser_take_expected(parser, "fetch");
+	if (!parser_take(parser, "first"))
+		parser_take_expected(parser, "next");
 	if (!parser_is(parser, "row") && !parser_is(parser, "rows"))
 	{
 		if (parser->token.kind == SQL_NUMBER)
@@ -354,9 +355,9 @@ parse_fetch(Parser *parser)
 		else
 			parse_parameter(parser);
 	}
-	if (!take(parser, "row"))
-		take_expected(parser, "rows");
-	take_expected(parser, "only");
+	if (!parser_take(parser, "row"))
+		parser_take_expected(parser, "rows");
+	parser_take_expected(parser, "only");
 }
 
 /* What comes behind all sides. */
@@ -366,7 +367,7 @@ parse_query_end(Parser *parser)
 	bool limit = false;
 	bool offset = false;
 
-	if (take(parser, "order by"))
+	if (parser_take(parser, "order by"))
 		parse_order(parser);
 	for (;;)
 	{
@@ -384,11 +385,11 @@ parse_query_end(Parser *parser)
 			parse_fetch(parser);
 			limit = true;
 		}
-		else if (!offset && take(parser, "offset"))
+		else if (!offset && parser_take(parser, "offset"))
 		{
 			parse_expression(parser);
-			if (!take(parser, "rows"))
-				take(parser, "row");
+			if (!parser_take(parser, "rows"))
+				parser_take(parser, "row");
 			offset = true;
 		}
 		else
@@ -400,22 +401,22 @@ parse_query_end(Parser *parser)
 void
 parse_with(Parser *parser)
 {
-	take_expected(parser, "with");
-	take(parser, "recursive");
+	parser_take_expected(parser, "with");
+	parser_take(parser, "recursive");
 	do
 	{
 		parse_name(parser);
 		if (parser_is(parser, "("))
 			parse_names(parser);
-		take_expected(parser, "as");
-		if (take(parser, "not"))
-			take_expected(parser, "materialized");
+		parser_take_expected(parser, "as");
+		if (parser_take(parser, "not"))
+			parser_take_expected(parser, "materialized");
 		else
-			take(parser, "materialized");
-		take_expected(parser, "(");
+			parser_take(parser, "materialized");
+		parser_take_expected(parser, "(");
 		parse_query_body(parser, true);
-		take_expected(parser, ")");
-	} while (take(parser, ","));
+		parser_take_expected(parser, ")");
+	} while (parser_take(parser, ","));
 }
 
 /* A whole query; `names`: its columns are seen by name. */
@@ -432,10 +433,11 @@ parse_query_body(Parser *parser, bool names)
 		parse_with(parser);
 	mark = parser_mark(parser);
 	parenthesis = parse_query_part(parser, names);
-	while (take(parser, "union") || take(parser, "intersect") || take(parser, "except"))
+	while (parser_take(parser, "union") || parser_take(parser, "intersect") ||
+	       parser_take(parser, "except"))
 	{
-		if (!take(parser, "all"))
-			take(parser, "distinct");
+		if (!parser_take(parser, "all"))
+			parser_take(parser, "distinct");
 		parse_query_part(parser, false);
 		parenthesis = false;
 	}

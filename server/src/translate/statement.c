@@ -13,7 +13,7 @@
 static void
 parse_value(Parser *parser)
 {
-	if (!take(parser, "default"))
+	if (!parser_take(parser, "default"))
 		parse_expression(parser);
 }
 
@@ -21,15 +21,15 @@ parse_value(Parser *parser)
 static void
 parse_insert_values(Parser *parser)
 {
-	take_expected(parser, "values");
+	parser_take_expected(parser, "values");
 	do
 	{
-		take_expected(parser, "(");
+		parser_take_expected(parser, "(");
 		do
 			parse_value(parser);
-		while (take(parser, ","));
-		take_expected(parser, ")");
-	} while (take(parser, ","));
+		while (parser_take(parser, ","));
+		parser_take_expected(parser, ")");
+	} while (parser_take(parser, ","));
 }
 
 /* a = 1, o['k'] = 2, … */
@@ -41,13 +41,13 @@ parse_assignments(Parser *parser)
 		bool json = false;
 
 		parse_name(parser);
-		while (take(parser, "["))
+		while (parser_take(parser, "["))
 		{
 			json = json || parser->token.kind == SQL_STRING;
 			parse_expression(parser);
-			take_expected(parser, "]");
+			parser_take_expected(parser, "]");
 		}
-		take_expected(parser, "=");
+		parser_take_expected(parser, "=");
 		if (json && !parser_is(parser, "default"))
 		{
 			Mark mark = parser_mark(parser);
@@ -57,14 +57,14 @@ parse_assignments(Parser *parser)
 		}
 		else
 			parse_value(parser);
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 }
 
 /* RETURNING … */
 static void
 parse_returning(Parser *parser)
 {
-	if (!take(parser, "returning"))
+	if (!parser_take(parser, "returning"))
 		return;
 	parser->statement->returning = true;
 	parse_targets(parser);
@@ -74,18 +74,18 @@ parse_returning(Parser *parser)
 static void
 parse_conflict(Parser *parser)
 {
-	if (!take(parser, "on"))
+	if (!parser_take(parser, "on"))
 		return;
-	take_expected(parser, "conflict");
+	parser_take_expected(parser, "conflict");
 	if (parser_is(parser, "("))
 		parse_names(parser);
-	take_expected(parser, "do");
-	if (take(parser, "nothing"))
+	parser_take_expected(parser, "do");
+	if (parser_take(parser, "nothing"))
 		return;
-	take_expected(parser, "update");
-	take_expected(parser, "set");
+	parser_take_expected(parser, "update");
+	parser_take_expected(parser, "set");
 	parse_assignments(parser);
-	if (take(parser, "where"))
+	if (parser_take(parser, "where"))
 		parse_expression(parser);
 }
 
@@ -102,11 +102,11 @@ is_stage_insert(const Parser *parser)
 static void
 parse_insert_names(Parser *parser)
 {
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	do
 		parser_add_name(parser, parse_label(parser));
-	while (take(parser, ","));
-	take_expected(parser, ")");
+	while (parser_take(parser, ","));
+	parser_take_expected(parser, ")");
 }
 
 /* INSERT INTO t [(names)] … */
@@ -117,8 +117,8 @@ parse_insert(Parser *parser)
 	parser->statement->relation = parse_relation(parser);
 	if (parser_is(parser, "(") && !parser_is_query(parser))
 		parse_insert_names(parser);
-	if (parser->statement->name_count == 0 && take(parser, "default"))
-		take_expected(parser, "values");
+	if (parser->statement->name_count == 0 && parser_take(parser, "default"))
+		parser_take_expected(parser, "values");
 	else if (parser_is(parser, "values") && is_stage_insert(parser))
 	{
 		/* the rows come with the request */
@@ -142,11 +142,11 @@ parse_update(Parser *parser)
 	emit(parser, "UPDATE");
 	parser->statement->relation = parse_relation(parser);
 	parse_alias(parser);
-	take_expected(parser, "set");
+	parser_take_expected(parser, "set");
 	parse_assignments(parser);
-	if (take(parser, "from"))
+	if (parser_take(parser, "from"))
 		parse_from_items(parser);
-	if (take(parser, "where"))
+	if (parser_take(parser, "where"))
 		parse_expression(parser);
 	parse_returning(parser);
 }
@@ -158,9 +158,9 @@ parse_delete(Parser *parser)
 	emit(parser, "DELETE FROM");
 	parser->statement->relation = parse_relation(parser);
 	parse_alias(parser);
-	if (take(parser, "using"))
+	if (parser_take(parser, "using"))
 		parse_from_items(parser);
-	if (take(parser, "where"))
+	if (parser_take(parser, "where"))
 		parse_expression(parser);
 	parse_returning(parser);
 }
@@ -170,7 +170,7 @@ void
 parse_explain(Parser *parser)
 {
 	emit(parser, "EXPLAIN");
-	take(parser, "analyze");
+	parser_take(parser, "analyze");
 	if (!parser_is_query(parser))
 		parser_refuse(parser, parser_at(parser), "EXPLAIN of what is no query");
 	parse_named_query(parser);
@@ -180,10 +180,10 @@ parse_explain(Parser *parser)
 bool
 parse_if_not_exists(Parser *parser)
 {
-	if (!take(parser, "if"))
+	if (!parser_take(parser, "if"))
 		return false;
-	take_expected(parser, "not");
-	take_expected(parser, "exists");
+	parser_take_expected(parser, "not");
+	parser_take_expected(parser, "exists");
 	return true;
 }
 
@@ -219,16 +219,16 @@ parse_or_replace(Parser *parser, const char *kind)
 static bool
 parse_constraint(Parser *parser, bool of_table)
 {
-	if (take(parser, "primary"))
-		take_expected(parser, "key");
-	else if (take(parser, "check"))
+	if (parser_take(parser, "primary"))
+		parser_take_expected(parser, "key");
+	else if (parser_take(parser, "check"))
 	{
-		take_expected(parser, "(");
+		parser_take_expected(parser, "(");
 		parse_expression(parser);
-		take_expected(parser, ")");
+		parser_take_expected(parser, ")");
 		return true;
 	}
-	else if (!take(parser, "unique"))
+	else if (!parser_take(parser, "unique"))
 		return false;
 	if (of_table)
 		parse_names(parser);
@@ -252,11 +252,11 @@ parse_default(Parser *parser)
 static bool
 parse_column_constraint(Parser *parser)
 {
-	if (take(parser, "not"))
-		take_expected(parser, "null");
-	else if (take(parser, "null"))
+	if (parser_take(parser, "not"))
+		parser_take_expected(parser, "null");
+	else if (parser_take(parser, "null"))
 		return true;
-	else if (take(parser, "default"))
+	else if (parser_take(parser, "default"))
 		parse_default(parser);
 	else if (parser_is(parser, "constraint"))
 	{
@@ -274,7 +274,7 @@ parse_column_constraint(Parser *parser)
 void
 parse_table_elements(Parser *parser)
 {
-	take_expected(parser, "(");
+	parser_take_expected(parser, "(");
 	do
 	{
 		bool named = parser_is(parser, "constraint");
@@ -297,8 +297,8 @@ parse_table_elements(Parser *parser)
 		parse_type(parser);
 		while (parse_column_constraint(parser) || parser->rules->column_option(parser))
 			;
-	} while (take(parser, ","));
-	take_expected(parser, ")");
+	} while (parser_take(parser, ","));
+	parser_take_expected(parser, ")");
 }
 
 /* CREATE … : which modifiers, and of what */
@@ -350,23 +350,23 @@ parse_drop(Parser *parser)
 	}
 	parser->statement->head = arena_printf(parser->arena, "DROP %s", rule->words);
 	emit_printf(parser, "DROP %s", rule->drop);
-	if (take(parser, "if"))
-		take_expected(parser, "exists");
+	if (parser_take(parser, "if"))
+		parser_take_expected(parser, "exists");
 	do
 	{
 		if (rule->schema_like)
 			parser->statement->relation.name = parse_name(parser);
 		else
 			parser->statement->relation = parse_relation(parser);
-	} while (take(parser, ","));
+	} while (parser_take(parser, ","));
 	if (rule->schema_like)
 	{
 		parser_accept(parser, "cascade");
 		if (strcmp(rule->drop, "SCHEMA") == 0)
 			emit(parser, " CASCADE");
 	}
-	else if (!take(parser, "cascade"))
-		take(parser, "restrict");
+	else if (!parser_take(parser, "cascade"))
+		parser_take(parser, "restrict");
 }
 
 /* [IF NOT EXISTS] v [(names)] AS query */
@@ -381,7 +381,7 @@ parse_view_body(Parser *parser, const char *kind)
 	parser->statement->relation = parse_relation(parser);
 	if (parser_is(parser, "("))
 		parse_names(parser);
-	take_expected(parser, "as");
+	parser_take_expected(parser, "as");
 	parse_named_query(parser);
 }
 
@@ -416,9 +416,9 @@ emit_regclass(Parser *parser, TranslateName relation)
 static void
 parse_alteration(Parser *parser)
 {
-	if (take(parser, "add"))
+	if (parser_take(parser, "add"))
 	{
-		take(parser, "column");
+		parser_take(parser, "column");
 		parse_if_not_exists(parser);
 		parse_name(parser);
 		if (parser_is(parser, "["))
@@ -427,18 +427,18 @@ parse_alteration(Parser *parser)
 		while (parse_column_constraint(parser) || parser->rules->column_option(parser))
 			;
 	}
-	else if (take(parser, "drop"))
+	else if (parser_take(parser, "drop"))
 	{
-		take(parser, "column");
-		if (take(parser, "if"))
-			take_expected(parser, "exists");
+		parser_take(parser, "column");
+		if (parser_take(parser, "if"))
+			parser_take_expected(parser, "exists");
 		parse_name(parser);
 	}
-	else if (take(parser, "rename"))
+	else if (parser_take(parser, "rename"))
 	{
-		if (take(parser, "column"))
+		if (parser_take(parser, "column"))
 			parse_name(parser);
-		take_expected(parser, "to");
+		parser_take_expected(parser, "to");
 		parse_name(parser);
 	}
 	else

@@ -60,7 +60,7 @@ parse_modifiers(Parser *parser, const TypeRule *rule)
 	Mark mark = parser_mark(parser);
 	int count = 0;
 
-	if (rule->most == 0 || !take(parser, "("))
+	if (rule->most == 0 || !parser_take(parser, "("))
 		return;
 	do
 	{
@@ -71,8 +71,8 @@ parse_modifiers(Parser *parser, const TypeRule *rule)
 		if (!digits || ++count > rule->most)
 			parser_syntax(parser);
 		emit_token(parser);
-	} while (take(parser, ","));
-	take_expected(parser, ")");
+	} while (parser_take(parser, ","));
+	parser_take_expected(parser, ")");
 	if (rule->dropped)
 		emit_cut(parser, mark);
 }
@@ -94,7 +94,7 @@ parse_type(Parser *parser)
 	}
 	parser_enter(parser);
 	if (rule->to != NULL)
-		replace(parser, rule->to);
+		parser_replace(parser, rule->to);
 	else
 		parser_skip(parser);
 	for (int i = 1; i < words; i++)

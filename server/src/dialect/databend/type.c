@@ -159,8 +159,8 @@ write_scalar(Buffer *out, TypeForm form, const char *text, size_t length)
 				json_raw(out, "nan");
 			else if (length == 8 && memcmp(text, "Infinity", 8) == 0)
 				json_raw(out, "inf");
-			else if (length == 9)
-				json_raw(out, memcmp(text, "-Infinity", 9) == 0 ? "-inf" : text);
+			else if (length == 9 && memcmp(text, "-Infinity", 9) == 0)
+				json_raw(out, "-inf");
 			else
 				buffer_append(out, text, length);
 			break;
