@@ -385,7 +385,7 @@ def test_resets_in_mid_body_leave_nothing(server, port):
     with Crate(port) as crate:
         assert crate.rows("SELECT 1") == [[1]]
     system.wait_until(lambda: connections(server, port) == 0, what="all connections are closed")
-    assert system_memory(server) - before < 20 * 1024
+    assert system_memory(server) - before < 20 * 1024 * system.SLOWNESS
 
 
 def system_memory(server) -> int:
@@ -411,7 +411,7 @@ def test_a_slow_reader_holds_little_and_delays_nobody(server, port):
             begun = time.monotonic()
             assert other.rows("SELECT 1") == [[1]]
             assert time.monotonic() - begun < 2
-        assert system_memory(server) - before < 30 * 1024
+        assert system_memory(server) - before < 30 * 1024 * system.SLOWNESS
     system.wait_until(lambda: connections(server, port) == 0, what="it is closed")
 
 

@@ -8,6 +8,9 @@
  * timer looks after both: at once when something may have changed, every WAIT_TURN_MS
  * while somebody waits (a place may be given back on another thread), every IDLE_TURN_MS while there is a free lease.
  *
+ * What makes a lease as new goes out together with what is sent for its next owner, so that its backend
+ * wakes once for both; if none comes within WAIT_TURN_MS it goes out alone.
+ *
  *-------------------------------------------------------------------------
  */
 #include "backend/lease.h"
@@ -53,9 +56,9 @@ struct LeaseRequest
 {
 	LeaseRequest *next;
 	unsigned char key[KEY_SIZE];
-	char *conninfo; /* NULL once a backend is being opened for it: */
-	struct Opening *opening;
-	bool counted; /* among those without a place */
+	char *conninfo;
+	struct Opening *opening; /* a backend is being opened for it, which an earlier one may take */
+	bool counted;            /* among those without a place */
 	char *role;
 	uint64_t network;
 	bool trusted;
@@ -78,6 +81,7 @@ struct Lease
 	uint64_t born;
 	uint64_t freed;
 	bool free;
+	bool dirty; /* not as new yet */
 	bool held;
 	bool copying; /* a COPY runs, outside of a pipeline ... */
 	bool asked;   /* ... and takes data */
@@ -421,6 +425,28 @@ take_results(Lease *lease)
 		lose(lease);
 }
 
+/* A statement of ours that makes the backend as new. */
+static void
+send_cleaning(Lease *lease, const char *sql)
+{
+	if (PQsendQueryParams(lease->pq, sql, 0, NULL, NULL, NULL, NULL, 0) != 1)
+		lease->unusable = true;
+	lease_sync(lease);
+	lease->cleaning++;
+}
+
+/* Make a lease as new: before anything else that is sent to it. */
+static void
+clean(Lease *lease)
+{
+	if (!lease->dirty)
+		return;
+	lease->dirty = false;
+	if (PQtransactionStatus(lease->pq) != PQTRANS_IDLE)
+		send_cleaning(lease, "ROLLBACK");
+	send_cleaning(lease, "DISCARD ALL");
+}
+
 /* A free lease for the request, lent to it; or NULL. */
 static Lease *
 lend(Pool *pool, const LeaseRequest *request)
@@ -436,6 +462,7 @@ lend(Pool *pool, const LeaseRequest *request)
 	lease->free = false;
 	lease->events = request->events;
 	lease->owner = request->owner;
+	clean(lease);
 	return lease;
 }
 
@@ -638,11 +665,10 @@ open_for(Pool *pool, LeaseRequest *request)
 	opening->pool = pool;
 	opening->request = request;
 	memcpy(opening->key, request->key, KEY_SIZE);
-	opening->conninfo = request->conninfo;
+	opening->conninfo = copy_string(request->conninfo);
 	opening->role = copy_string(request->role);
 	opening->network = request->network;
 	opening->trusted = request->trusted;
-	request->conninfo = NULL;
 	request->opening = opening;
 	pool->openings++;
 	uv_queue_work(pool->timer.loop, &opening->work, open_work, open_done);
@@ -716,7 +742,19 @@ pool_turn(uv_timer_t *timer)
 		waits |= request->opening == NULL;
 	thin_out(pool);
 	for (lease = pool->leases; lease != NULL; lease = lease->next)
+	{
 		keeps |= lease->free;
+		if (!lease->free || !lease->dirty)
+			continue;
+		/* given back in this very turn, it may have an owner in the next */
+		if (uv_now(timer->loop) - lease->freed < WAIT_TURN_MS)
+			waits = true;
+		else
+		{
+			clean(lease);
+			lease_flush(lease);
+		}
+	}
 	if (waits)
 		turn_in(pool, WAIT_TURN_MS);
 	else if (keeps)
@@ -832,16 +870,6 @@ lease_hold(Lease *lease, bool hold)
 		uv_timer_start(&lease->soon, do_soon, 0, 0);
 }
 
-/* A statement of ours that makes the backend as new. */
-static void
-clean(Lease *lease, const char *sql)
-{
-	if (PQsendQueryParams(lease->pq, sql, 0, NULL, NULL, NULL, NULL, 0) != 1)
-		lease->unusable = true;
-	lease_sync(lease);
-	lease->cleaning++;
-}
-
 /* See lease.h. */
 void
 lease_return(Lease *lease)
@@ -855,11 +883,9 @@ lease_return(Lease *lease)
 	lease->freed = uv_now(lease->soon.loop);
 	lease->owner = NULL;
 	lease->held = false;
-	if (PQtransactionStatus(lease->pq) != PQTRANS_IDLE)
-		clean(lease, "ROLLBACK");
-	clean(lease, "DISCARD ALL");
-	lease_flush(lease);
-	turn_in(lease->pool, 0);
+	lease->dirty = true;
+	watch(lease);
+	turn_in(lease->pool, lease->pool->requests != NULL ? 0 : WAIT_TURN_MS);
 }
 
 /* See lease.h. */
