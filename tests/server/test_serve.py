@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 
 import psycopg2
@@ -10,7 +11,7 @@ import pytest
 
 from harness import system
 from harness.paths import freshet_bin, pg_dir
-from harness.server import Freshet
+from harness.server import DOORS, Freshet
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -29,7 +30,8 @@ def refused(result: subprocess.CompletedProcess, *words: str) -> None:
 
 
 def doors_closed(port: int) -> list[str]:
-    return ["--postgres-port", str(port), "--materialize-port", "0", "--native-port", "0"]
+    others = [f"--{door}-port=0" for door in DOORS if door != "postgres"]
+    return ["--postgres-port", str(port), *others]
 
 
 def configure(server: Freshet, *lines: str) -> None:
@@ -252,6 +254,42 @@ def test_status_and_psql_of_a_stopped_server(tmp_path):
     refused(run("psql", "--data", str(tmp_path)), "no server is running")
 
 
+def test_a_socket_of_the_door_where_clients_look_for_one(freshet, directory, monkeypatch):
+    server = Freshet(arguments=["--unix-socket-directory", str(directory)])
+    port = server.ports["postgres"]
+    path = directory / f".s.PGSQL.{port}"
+    system.own(directory)
+    monkeypatch.setenv("PGHOST", str(directory))
+    monkeypatch.setenv("PGPORT", str(port))
+
+    def enters():
+        return one(psycopg2.connect("dbname=materialize user=postgres"), "SELECT current_user")
+
+    try:
+        server.start()
+        assert stat.S_ISSOCK(path.stat().st_mode) and path.stat().st_mode & 0o777 == 0o777
+        connection = psycopg2.connect("dbname=materialize user=postgres")
+        connection.cursor().execute("CREATE ROLE stranger LOGIN PASSWORD 'p'")
+        connection.commit()
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            psycopg2.connect("dbname=materialize user=stranger")
+        psycopg2.connect("dbname=materialize user=stranger password=p").close()
+        refused(run("serve", "--data", str(directory / "other"), "--unix-socket-directory", str(directory),
+                    "--listen", "127.0.0.2", *doors_closed(port)), "address already in use")
+        assert path.exists()
+        server.kill()  # leaves it behind
+        assert path.exists()
+        server.start()
+        assert enters() == "postgres"
+        server.stop()
+        assert not path.exists()
+    finally:
+        server.kill()
+        server.remove()
+    refused(run("serve", "--data", str(directory / "third"), "--unix-socket-directory", "/" + "long" * 30,
+                *doors_closed(system.free_port())), "name too long")
+
+
 def test_a_deep_directory_gets_a_short_place_for_its_socket():
     server = Freshet()
     server.data = server.dir / ("d" * 60) / ("e" * 60)
@@ -343,11 +381,11 @@ def test_a_role_that_is_not_trusted_needs_its_password_on_loopback_too():
 
 def test_doors_that_are_not_built_are_named_only_when_asked_for(freshet):
     assert "not built" not in freshet.output.read_text()
-    server = Freshet(ports={"databend": system.free_port()})
+    server = Freshet(ports={"console": system.free_port()})
     server.start()
     try:
         assert server.output.read_text().count("not built") == 1
-        assert system.port_is_free(server.ports["databend"])
+        assert system.port_is_free(server.ports["console"])
     finally:
         server.stop()
         server.remove()

@@ -53,6 +53,7 @@ static const Setting settings[] = {
     SETTING(databend_port, SETTING_PORT, 0, "8000", "door for Databend's clients"),
     SETTING(console_port, SETTING_PORT, SETTING_UNBUILT, "6874", "door for browsers"),
     SETTING(native_port, SETTING_PORT, 0, "0", "PostgreSQL itself, without a hop"),
+    SETTING(unix_socket_directory, SETTING_TEXT, 0, NULL, "a socket of the PostgreSQL door, too"),
     SETTING(postgres, SETTING_TEXT, 0, NULL, "connection string of an existing PostgreSQL"),
     SETTING(postgres_bin, SETTING_TEXT, 0, FRESHET_DEFAULT_POSTGRES_BIN,
             "directory of PostgreSQL's programs"),

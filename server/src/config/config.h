@@ -32,10 +32,11 @@ typedef struct Config
 	int databend_port;
 	int console_port;
 	int native_port;
-	char *postgres;          /* an existing PostgreSQL, or NULL */
-	char *postgres_bin;      /* where PostgreSQL's programs are */
-	char *postgres_password; /* for the role postgres, or NULL */
-	char *user;              /* whom root becomes */
+	char *unix_socket_directory; /* of the PostgreSQL door, or NULL */
+	char *postgres;              /* an existing PostgreSQL, or NULL */
+	char *postgres_bin;          /* where PostgreSQL's programs are */
+	char *postgres_password;     /* for the role postgres, or NULL */
+	char *user;                  /* whom root becomes */
 	char *tls_cert;
 	char *tls_key;
 	char *trusted_roles;

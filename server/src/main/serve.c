@@ -199,6 +199,29 @@ open_door(SessionDoor door, const char *host, int port, char *problem)
 	return true;
 }
 
+/* The PostgreSQL door at its unix socket. */
+static bool
+open_socket(const char *socket_directory, int port, char *problem)
+{
+	Address address;
+	DoorListener *listener;
+	int status = UV_ENAMETOOLONG;
+
+	listener = address_unix(&address, socket_directory, port)
+	               ? door_open(server.loop, &server.sessions, DOOR_POSTGRES,
+	                           registry_doors[DOOR_POSTGRES].welcome,
+	                           registry_doors[DOOR_POSTGRES].speaks, &address, &status)
+	               : NULL;
+	if (listener == NULL)
+	{
+		snprintf(problem, DIRECTORY_PROBLEM, "could not make a socket for port %d in \"%s\": %s",
+		         port, socket_directory, uv_strerror(status));
+		return false;
+	}
+	server.doors[server.door_count++] = listener;
+	return true;
+}
+
 /* Open every door at every address. */
 static bool
 open_doors(char *problem)
@@ -216,7 +239,7 @@ open_doors(char *problem)
 
 	for (count = 0; listen[count] != NULL; count++)
 		;
-	server.doors = calloc(count * DOOR_COUNT, sizeof *server.doors);
+	server.doors = calloc(count * DOOR_COUNT + 1, sizeof *server.doors);
 	if (server.doors == NULL)
 		abort();
 	for (i = 0; i < count; i++)
@@ -231,6 +254,8 @@ open_doors(char *problem)
 			if (!open_door(door, listen[i], ports[door], problem))
 				return false;
 	}
+	if (server.config->unix_socket_directory != NULL && ports[DOOR_POSTGRES] != 0)
+		return open_socket(server.config->unix_socket_directory, ports[DOOR_POSTGRES], problem);
 	return true;
 }
 

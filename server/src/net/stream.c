@@ -106,9 +106,13 @@ set_tcp_options(Stream *stream)
 Stream *
 stream_accepted(uv_loop_t *loop, int fd, const StreamEvents *events, void *owner)
 {
-	Stream *stream = stream_make(loop, false, events, owner);
+	struct sockaddr_storage local = {0};
+	socklen_t length = sizeof local;
+	bool is_unix =
+	    getsockname(fd, (struct sockaddr *) &local, &length) == 0 && local.ss_family == AF_UNIX;
+	Stream *stream = stream_make(loop, is_unix, events, owner);
 
-	if (uv_tcp_open(&stream->uv.tcp, fd) != 0)
+	if ((is_unix ? uv_pipe_open(&stream->uv.pipe, fd) : uv_tcp_open(&stream->uv.tcp, fd)) != 0)
 	{
 		close(fd);
 		stream_close(stream);
@@ -510,6 +514,8 @@ stream_network(const Stream *stream)
 	int length = sizeof peer;
 	uint64_t network = 0;
 
+	if (stream->uv.handle.type == UV_NAMED_PIPE)
+		return 0;
 	if (uv_tcp_getpeername(&stream->uv.tcp, (struct sockaddr *) &peer, &length) != 0)
 		return 0;
 	if (peer.ss_family == AF_INET)
