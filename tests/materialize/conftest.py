@@ -82,3 +82,19 @@ def place(freshet):
         admin.execute(f"DROP SOURCE {name}.{source} CASCADE")
     admin.execute(f"DROP SCHEMA {name} CASCADE")
     admin.close()
+
+
+@pytest.fixture(scope="module")
+def ground(freshet):
+    """What conversations are about: the same for a door and for PostgreSQL itself, but for where they write."""
+    admin = freshet.psycopg()
+    admin.execute("CREATE TABLE conversed (k int PRIMARY KEY, v text)")
+    admin.execute("INSERT INTO conversed SELECT g, 'v' || g FROM generate_series(1, 4) g")
+    admin.execute("CREATE EXTENSION IF NOT EXISTS freshet")
+    for side in ("dialect", "native"):
+        admin.execute(f"CREATE SCHEMA {side}")
+        admin.execute(f"CREATE TABLE {side}.scratch (a int)")
+    yield freshet
+    admin.execute("DROP SCHEMA dialect, native CASCADE")
+    admin.execute("DROP TABLE conversed")
+    admin.close()

@@ -475,6 +475,13 @@ def test_a_statement_that_sql_replaced_is_postgresqls(wire):
     assert fields(wire.until("Z")[0][1])["C"] == "34000"
 
 
+@pytest.mark.parametrize("text", ["FETCH c WITH (TIMEOUT '0s')", "CREATE CLUSTER c", "CREATE SECRET s AS 'x'", "SUBSCRIBE nosuch"])
+def test_a_query_ends_the_unnamed_statement(wire, text):
+    wire.send(parse("SELECT 7"), SYNC, query(text), bind(), SYNC)
+    wire.until("Z"), wire.until("Z")
+    assert fields(wire.until("Z")[0][1])["C"] == "26000"
+
+
 def test_execute_reaches_the_portal_that_was_bound_last(wire):
     wire.send(parse("SUBSCRIBE t", "s"), parse("SELECT 7", "n"), bind("", "s"), execute("", 2), FLUSH)
     assert kinds(wire.until("s")) == "112DDs"
@@ -490,6 +497,20 @@ def test_execute_reaches_the_portal_that_was_bound_last(wire):
     wire.send(query("SELECT 1/0"), query("SELECT freshet.subscription_frontier('freshet 2')"))
     wire.until("Z")
     assert fields(wire.until("Z")[-2][1])["C"] == "42704"
+
+
+@pytest.mark.parametrize("text", ["SUBSCRIBE t UP TO 1", "FETCH ALL c WITH (TIMEOUT '0s')", "CREATE SOURCE s FROM LOAD GENERATOR NOSUCH"])
+def test_a_failed_block_is_left_by_the_portal_that_failed(wire, text):
+    """The unnamed portal was the dialect's: what ends the block is bound to it next."""
+    for end, tag in (("ROLLBACK", b"ROLLBACK\0"), ("COMMIT", b"ROLLBACK\0")):
+        wire.send(query("BEGIN"), parse(text), bind(), describe("P"), execute(), SYNC)
+        wire.until("Z")
+        assert kinds(wire.until("Z"))[-2:] == "EZ"
+        wire.send(execute(), SYNC)
+        assert kinds(wire.until("Z")) == "EZ"
+        wire.send(parse(end), bind(), describe("P"), execute(), SYNC)
+        answers = wire.until("Z")
+        assert kinds(answers) == "12nCZ" and ("C", tag) in answers and answers[-1][1] == b"I"
 
 
 def test_an_error_behind_a_row_limit_leaves_no_subscription(wire):

@@ -27,8 +27,8 @@ def query(sql: str) -> bytes:
     return message("Q", sql.encode() + b"\0")
 
 
-def parse(sql: str, name: str = "") -> bytes:
-    return message("P", name.encode() + b"\0" + sql.encode() + b"\0\0\0")
+def parse(sql: str, name: str = "", types: tuple[int, ...] = ()) -> bytes:
+    return message("P", name.encode() + b"\0" + sql.encode() + b"\0" + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
 def bind(portal: str = "", statement: str = "") -> bytes:

@@ -1064,6 +1064,9 @@ extended_message(Materialize *mz, const WireMessage *message, MzReading *reading
 		case 'B':
 			return take_bind(mz, message);
 		case 'E':
+			/* a failed block can be asked nothing, and refuses by itself what does not end it */
+			if (session_transaction(mz->session) == 'E')
+				return DIALECT_PASS;
 			take_execute(mz, message);
 			return DIALECT_TAKEN;
 		case 'C':

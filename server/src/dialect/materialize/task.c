@@ -63,6 +63,13 @@ task_end(Materialize *mz)
 static void
 query_ready(Materialize *mz)
 {
+	/* nothing was asked of the backend */
+	if (mz->unnamed_due)
+	{
+		flight_begin(mz);
+		flight_send(mz, FLIGHT_SYNC, query_ready);
+		return;
+	}
 	session_ready_for_query(mz->session);
 	commit_ready(mz, mz->status);
 	task_end(mz);
