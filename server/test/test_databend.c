@@ -310,6 +310,7 @@ test_values(void)
 	    {1184, "0044-03-15 00:00:00+00 BC", "0044-03-15 00:00:00+00 BC"},
 	    {3802, "{\"a b\": [1, \"\\\" x\"]}", "{\"a b\":[1,\"\\\" x\"]}"},
 	    {17, "\\x1fa0", "1FA0"},
+	    {1231, "{1.5,2}", "[\"1.5\",\"2\"]"},
 	    {25, "", ""},
 	};
 	Buffer out = {0};
@@ -317,7 +318,7 @@ test_values(void)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 	{
 		buffer_clear(&out);
-		type_value(&out, cases[i].type, cases[i].from, strlen(cases[i].from));
+		type_value(&out, cases[i].type, -1, cases[i].from, strlen(cases[i].from));
 		buffer_append(&out, "", 1);
 		if (strcmp(buffer_data(&out), cases[i].to) != 0)
 			fprintf(stderr, "%s became %s\n", cases[i].from, buffer_data(&out));
@@ -330,7 +331,7 @@ test_values(void)
 				abort();
 			memcpy(cut, cases[i].from, length);
 			buffer_clear(&out);
-			type_value(&out, cases[i].type, cut, length);
+			type_value(&out, cases[i].type, -1, cut, length);
 			free(cut);
 		}
 	}

@@ -142,6 +142,8 @@ describe(Text *out, const Statement *statement)
 	            statement->sql);
 	for (size_t i = 0; statement->after != NULL && statement->after[i] != NULL; i++)
 		text_printf(out, "after: %s\n", statement->after[i]);
+	if (statement->placeholders)
+		text_append(out, "  placeholders\n");
 	if (statement->unless_exists)
 		text_append(out, "  unless it exists\n");
 	if (statement->relation.name != NULL)

@@ -123,6 +123,20 @@ def test_expressions(databend, sql, row):
     assert databend.rows(f"SELECT {sql}") == [row]
 
 
+def test_a_column_of_decimals_has_one_scale(databend):
+    """Clients take the digits by it."""
+    found = databend.query("SELECT a, sum(a) OVER () FROM (VALUES (1.5), (2), (0.25), (NULL)) AS v (a) ORDER BY a")
+    assert [column["type"] for column in found["schema"]] == ["Nullable(Decimal(38, 2))", "Nullable(Decimal(38, 2))"]
+    assert [row[0] for row in found["data"]] == ["0.25", "1.50", "2.00", None]
+    sql = "SELECT CASE WHEN number < 10 THEN 1.5 ELSE {} END FROM numbers(15) ORDER BY number"
+    first = databend.query(sql.format("0.00000000000000000001"), pagination={"max_rows_per_page": 10})
+    assert first["schema"][0]["type"] == "Nullable(Decimal(76, 20))" and first["data"][0] == ["1.50000000000000000000"]
+    assert databend.get(first["next_uri"]).json["data"][0] == ["0.00000000000000000001"]
+    # what does not fit into the scale that was told is not rounded
+    first = databend.query(sql.format("0.000000000000000000001"), pagination={"max_rows_per_page": 10})
+    assert databend.get(first["next_uri"]).json["error"]["code"] == 1006
+
+
 def test_null_and_its_spellings(databend, table):
     databend.rows("INSERT INTO t VALUES (1, 'NULL', NULL), (2, 'null', 5)")
     sql = "SELECT n, name FROM t ORDER BY n DESC"
@@ -152,7 +166,7 @@ def test_counts(databend, table):
     ("set nope = 1", 2801, "nope"), ("drop user nope", 2201, "nope"), ("create user root identified by 'x'", 2202, "root"),
     ("merge into t using u on a when matched then delete", 1002, "MERGE INTO"), ("select ?", 1006, "no value"),
     ("select id from t qualify 1", 1005, "qualify"), ("create stream s on table t", 1002, "CREATE STREAM"),
-    ("begin", 1002, "BEGIN"), ("set timezone = 'Mars/Phobos'", 1006, "Mars/Phobos"),
+    ("begin", 1002, "BEGIN"), ("create temp table u (a int)", 1002, "CREATE TEMPORARY TABLE"), ("set timezone = 'Mars/Phobos'", 1006, "Mars/Phobos"),
 ])
 def test_errors(databend, table, sql, code, message):
     found = databend.error(sql)
@@ -283,6 +297,21 @@ def backends(server, text):
     with server.psycopg("postgres") as connection:
         return connection.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s "
                                   "AND pid <> pg_backend_pid()", (f"%{text}%",)).fetchone()[0]
+
+
+def test_a_result_nobody_fetches_ends(databend, server):
+    session = {"settings": {"http_handler_result_timeout_secs": "1"}}
+    first = databend.query("SELECT number, repeat('y', 1000) FROM numbers(2000000)", session=session,
+                           pagination={"max_rows_per_page": 10})
+    assert first["result_timeout_secs"] == 1
+    with server.psycopg("postgres") as connection:
+        system.wait_until(lambda: connection.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%repeat(''y''%' AND "
+                                                     "state = 'active' AND pid <> pg_backend_pid()").fetchone()[0] == 0, 10, 0.05,
+                          "it is ended")
+    answer = databend.get(first["next_uri"])
+    assert answer.status == 400 and "closed for timed out" in answer.json["error"]["message"]
+    # and some time later it is forgotten
+    system.wait_until(lambda: databend.get(first["next_uri"]).status == 404, 10, 0.1, "it is forgotten")
 
 
 def test_kill(databend, server):
@@ -461,6 +490,10 @@ def test_attachments(databend, table):
     place = databend.upload(b"3,c,4\n")
     databend.rows("INSERT INTO t (x, y, z) VALUES", stage_attachment={"location": place})
     assert databend.rows("SELECT * FROM t WHERE id = 3") == [["3", "c", "4"]]
+    # databend-driver leaves the placeholders in
+    databend.rows("INSERT INTO t VALUES (?, ?, ?)", stage_attachment={"location": place})
+    assert databend.rows("SELECT count(*) FROM t WHERE id = 3") == [["2"]]
+    assert databend.error("INSERT INTO t VALUES (1, 'a', 2)", stage_attachment={"location": place})[0] == 1006
     assert databend.error("INSERT INTO t (id, y) VALUES", stage_attachment={"location": place})[0] == 1065
 
 

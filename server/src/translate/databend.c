@@ -365,11 +365,12 @@ parse_column_option(Parser *parser)
 static void
 parse_create_table(Parser *parser)
 {
-	emit(parser, parser->temporary ? "CREATE TEMPORARY TABLE" : "CREATE TABLE");
+	if (parser->temporary)
+		parser_refuse(parser, parser->statement->at, "CREATE TEMPORARY TABLE");
+	emit(parser, "CREATE TABLE");
 	parse_if_not_exists(parser);
 	parser->statement->relation = parse_relation(parser);
-	if (!parser->temporary)
-		parse_or_replace(parser, "TABLE");
+	parse_or_replace(parser, "TABLE");
 	if (parser_accept(parser, "like"))
 	{
 		emit(parser, " (LIKE ");

@@ -98,6 +98,26 @@ is_stage_insert(const Parser *parser)
 	return parser->rules->stages && (next.kind == SQL_END || sql_is(next, ";"));
 }
 
+/* VALUES (?, ?, …) and nothing else */
+static bool
+is_placeholder_row(const Parser *parser)
+{
+	SqlLexer lexer = parser->lexer;
+	SqlToken token = sql_next(&lexer);
+	SqlToken end;
+
+	if (!sql_is(token, "("))
+		return false;
+	do
+	{
+		if (!sql_is(sql_next(&lexer), "?"))
+			return false;
+		token = sql_next(&lexer);
+	} while (sql_is(token, ","));
+	end = sql_next(&lexer);
+	return sql_is(token, ")") && (end.kind == SQL_END || sql_is(end, ";"));
+}
+
 /* (names) of an INSERT, which the statement keeps */
 static void
 parse_insert_names(Parser *parser)
@@ -128,7 +148,10 @@ parse_insert(Parser *parser)
 		return;
 	}
 	else if (parser_is(parser, "values"))
+	{
+		parser->statement->placeholders = is_placeholder_row(parser);
 		parse_insert_values(parser);
+	}
 	else
 		parse_query(parser);
 	parse_conflict(parser);

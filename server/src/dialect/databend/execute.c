@@ -77,13 +77,15 @@ gives_rows(const Query *query)
 	return query->statement->kind == STATEMENT_QUERY || query->statement->returning;
 }
 
-/* The statement's own text, with the values of the request's parameters. */
+/* The values of the statement's parameters; false: one is missing. */
 static bool
-read_values(Query *query, const char **values)
+read_values(Query *query)
 {
 	const Statement *statement = query->statement;
 	const json_t *params = json_object_get(query->body, "params");
 
+	query->values =
+	    arena_alloc(&query->arena, (statement->parameter_count + 1) * sizeof *query->values);
 	for (size_t i = 0; i < statement->parameter_count; i++)
 	{
 		const char *name = statement->parameter_names[i];
@@ -97,53 +99,63 @@ read_values(Query *query, const char **values)
 			query_fail(query, 1006, "there is no value for a parameter of the statement");
 			return false;
 		}
-		if (json_is_string(value))
-			values[i] = json_string_value(value);
-		else if (json_is_null(value))
-			values[i] = NULL;
-		else
+		if (json_is_string(value) || json_is_null(value))
 		{
-			text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-			values[i] = arena_copy(&query->arena, text, strlen(text));
-			free(text);
+			query->values[i] = json_string_value(value);
+			continue;
 		}
+		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		query->values[i] = arena_copy(&query->arena, text, strlen(text));
+		free(text);
 	}
 	return true;
 }
 
 /* A column's name: of SHOW TABLES it says of which database. */
 static void
-write_column(Query *query, const PGresult *result, int column, const char *type, bool not_null)
+write_column_name(Query *query, Buffer *out, const char *name)
 {
+	const Statement *statement = query->statement;
+	size_t length = strlen(name);
+
+	json_raw(out, name);
+	if (length > 4 && strcmp(name + length - 4, "_in_") == 0 &&
+	    strncmp(statement->head, "SHOW", 4) == 0)
+		json_raw(out, statement->relation.schema != NULL ? statement->relation.schema
+		                                                 : echo_database(query->echo));
+	buffer_append(out, "", 1);
+}
+
+/* A column: with the type it has in its table, or that of its values. */
+static void
+write_column(Query *query, const PGresult *result, int column)
+{
+	const Column *known = &query->columns[column];
+	bool nullable;
 	Buffer name = {0};
-	Buffer made = {0};
+	Buffer type = {0};
 
-	json_raw(&name, PQfname(result, column));
-	if (query->statement->kind == STATEMENT_QUERY && name.length > 4 &&
-	    strncmp(buffer_data(&name) + name.length - 4, "_in_", 4) == 0 &&
-	    strncmp(query->statement->head, "SHOW", 4) == 0)
-		json_raw(&name, query->statement->relation.schema != NULL
-		                    ? query->statement->relation.schema
-		                    : echo_database(query->echo));
-	buffer_append(&name, "", 1);
-	if (type == NULL)
-		type_name(&made, PQftype(result, column), PQfmod(result, column));
+	write_column_name(query, &name, PQfname(result, column));
+	if (type_is_loose(PQftype(result, column), PQfmod(result, column)))
+		decimal_type(&type, (uint16_t) column);
+	else if (known->type != NULL)
+		json_raw(&type, known->type);
 	else
-		json_raw(&made, type);
-	buffer_append(&made, "", 1);
-	if (not_null || strncmp(buffer_data(&made), "Array", 5) == 0)
-		query_add_column(query, buffer_data(&name), buffer_data(&made));
-	else
+		type_name(&type, PQftype(result, column), PQfmod(result, column));
+	nullable = !known->not_null && (type.length < 5 || memcmp(buffer_data(&type), "Array", 5) != 0);
+	if (nullable)
 	{
-		Buffer nullable = {0};
+		Buffer inside = type;
 
-		json_printf(&nullable, "Nullable(%s)", buffer_data(&made));
-		buffer_append(&nullable, "", 1);
-		query_add_column(query, buffer_data(&name), buffer_data(&nullable));
-		buffer_free(&nullable);
+		memset(&type, 0, sizeof type);
+		json_raw(&type, "Nullable(");
+		buffer_append(&type, buffer_data(&inside), inside.length);
+		json_raw(&type, ")");
+		buffer_free(&inside);
 	}
+	query_add_column(query, buffer_data(&name), buffer_data(&type), type.length);
 	buffer_free(&name);
-	buffer_free(&made);
+	buffer_free(&type);
 }
 
 /* The columns, when the first result of the statement itself is there. */
@@ -153,12 +165,7 @@ write_columns(Query *query, const PGresult *result)
 	if (query->has_result)
 		return;
 	for (int i = 0; i < PQnfields(result); i++)
-	{
-		Column *known = i < query->column_count ? &query->columns[i] : NULL;
-
-		write_column(query, result, i, known != NULL ? known->type : NULL,
-		             known != NULL && known->not_null);
-	}
+		write_column(query, result, i);
 	query->has_result = true;
 }
 
@@ -176,7 +183,18 @@ write_row(Query *query, const PGresult *result)
 			query_add_value(query, NULL, 0);
 			continue;
 		}
-		type_value(&value, PQftype(result, i), PQgetvalue(result, 0, i),
+		if (type_is_loose(PQftype(result, i), PQfmod(result, i)))
+		{
+			if (!query_add_decimal(query, i, PQgetvalue(result, 0, i),
+			                       (size_t) PQgetlength(result, 0, i)))
+				failure_set(
+				    &query->error, 1006,
+				    "a decimal of column %d has more digits than those before it: cast it to "
+				    "a DECIMAL with a scale",
+				    i + 1);
+			continue;
+		}
+		type_value(&value, PQftype(result, i), PQfmod(result, i), PQgetvalue(result, 0, i),
 		           (size_t) PQgetlength(result, 0, i));
 		query_add_value(query, value.length > 0 ? buffer_data(&value) : "", value.length);
 	}
@@ -212,7 +230,7 @@ write_count(Query *query, const PGresult *result)
 		if (names[i].kind != query->statement->kind)
 			continue;
 		query->written_rows = strtoull(count, NULL, 10);
-		query_add_column(query, names[i].name, "UInt64");
+		query_add_own_column(query, names[i].name, "UInt64");
 		query_add_value(query, count, strlen(count));
 		query_add_row(query);
 	}
@@ -373,23 +391,17 @@ prepared_name(const Query *query)
 static void
 run_described(Query *query)
 {
-	size_t count = query->statement->parameter_count;
-	const char **values = arena_alloc(&query->arena, (count + 1) * sizeof *values);
-
 	if (query->error.code != 0)
 	{
 		finished(query);
 		return;
 	}
-	query->skip = 0;
-	if (!read_values(query, values))
-		return;
 	query->synced = finished;
 	query->result = send_lookup(query) ? looked_up : executed;
 	query->skip = 0;
 	query->looked_up = 0;
-	PQsendQueryPrepared(lease_pq(query->lease), prepared_name(query), (int) count, values, NULL,
-	                    NULL, 0);
+	PQsendQueryPrepared(lease_pq(query->lease), prepared_name(query),
+	                    (int) query->statement->parameter_count, query->values, NULL, NULL, 0);
 	query_flush(query);
 }
 
@@ -402,6 +414,9 @@ described(Query *query, PGresult *result)
 	if (is_before(query, result) || count == 0 || PQresultStatus(result) != PGRES_COMMAND_OK)
 		return;
 	query->columns = arena_alloc(&query->arena, (size_t) count * sizeof *query->columns);
+	query->decimals.scales =
+	    arena_alloc(&query->arena, (size_t) count * sizeof *query->decimals.scales);
+	memset(query->decimals.scales, 0, (size_t) count * sizeof *query->decimals.scales);
 	query->column_count = count;
 	for (int i = 0; i < count; i++)
 		query->columns[i] = (Column){PQftable(result, i), PQftablecol(result, i), NULL, false};
@@ -425,19 +440,15 @@ static void
 send_statement(Query *query)
 {
 	const Statement *statement = query->statement;
-	size_t count = statement->parameter_count;
-	const char **values = arena_alloc(&query->arena, (count + 1) * sizeof *values);
 	const char **other;
 
-	if (!read_values(query, values))
-		return;
 	query->result = executed;
 	query->synced = finished;
 	for (other = statement->before; other != NULL && *other != NULL; other++)
 		query_send(query, *other);
 	if (statement->sql[0] != '\0')
-		PQsendQueryParams(lease_pq(query->lease), statement->sql, (int) count, NULL, values, NULL,
-		                  NULL, 0);
+		PQsendQueryParams(lease_pq(query->lease), statement->sql, (int) statement->parameter_count,
+		                  NULL, query->values, NULL, NULL, 0);
 	for (other = statement->after; other != NULL && *other != NULL; other++)
 		PQsendQueryParams(lease_pq(query->lease), *other, 0, NULL, NULL, NULL, NULL, 0);
 	query_flush(query);
@@ -492,9 +503,9 @@ answer_presign(Query *query)
 	}
 	json_printf(&url, "http://%s/v1/stage_upload/", query->host);
 	stage_token_write(&url, query->role, query->statement->stage, (int64_t) time(NULL) + seconds);
-	query_add_column(query, "method", "String");
-	query_add_column(query, "headers", "Variant");
-	query_add_column(query, "url", "String");
+	query_add_own_column(query, "method", "String");
+	query_add_own_column(query, "headers", "Variant");
+	query_add_own_column(query, "url", "String");
 	query_add_value(query, "PUT", 3);
 	query_add_value(query, "{}", 2);
 	query_add_value(query, buffer_data(&url), url.length);
@@ -510,9 +521,9 @@ answer_settings(Query *query)
 	const char *pattern = query->statement->name_count > 0 ? query->statement->names[0] : NULL;
 	size_t length = pattern != NULL ? strcspn(pattern, "%_") : 0;
 
-	query_add_column(query, "name", "String");
-	query_add_column(query, "value", "String");
-	query_add_column(query, "level", "String");
+	query_add_own_column(query, "name", "String");
+	query_add_own_column(query, "value", "String");
+	query_add_own_column(query, "level", "String");
 	for (const char *const *name = echo_settings; *name != NULL; name++)
 	{
 		const char *value = echo_setting(query->echo, *name);
@@ -697,7 +708,18 @@ check_settings(Query *query)
 static bool
 check_statement(Query *query)
 {
-	switch (query->statement->kind)
+	Statement *statement = query->statement;
+	bool attached = json_object_get(query->body, "stage_attachment") != NULL;
+
+	/* the fields of a file in place of parameters */
+	if (attached && statement->placeholders)
+		statement->kind = STATEMENT_INSERT_STAGE;
+	if (attached && statement->kind != STATEMENT_INSERT_STAGE)
+	{
+		query_fail(query, 1006, "a stage_attachment goes with INSERT … VALUES");
+		return false;
+	}
+	switch (statement->kind)
 	{
 		case STATEMENT_QUERY:
 		case STATEMENT_INSERT:
@@ -709,15 +731,15 @@ check_statement(Query *query)
 		case STATEMENT_KILL:
 		case STATEMENT_PRESIGN:
 		case STATEMENT_SHOW_SETTINGS:
-			return true;
+			return read_values(query);
 		case STATEMENT_SET:
 		case STATEMENT_RESET:
-			return check_settings(query);
+			return check_settings(query) && read_values(query);
 		case STATEMENT_INSERT_STAGE:
 		case STATEMENT_COPY_INTO:
 			return load_prepare(query);
 		default:
-			query_fail(query, 1002, "%s is not supported", query->statement->head);
+			query_fail(query, 1002, "%s is not supported", statement->head);
 			return false;
 	}
 }

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "dialect/databend/csv.h"
+#include "dialect/databend/decimal.h"
 #include "dialect/databend/query.h"
 #include "http/inflate.h"
 
@@ -77,6 +78,7 @@ struct Query
 	bool null_text; /* NULL is the text "NULL" */
 	long rows_per_page;
 	uint64_t wait_ms;
+	long result_seconds; /* without anybody asking for a page */
 	Load load;
 
 	LeaseRequest *asking;
@@ -87,6 +89,8 @@ struct Query
 	const char *fallback; /* a database to look in as well, or NULL */
 	Column *columns;
 	int column_count;
+	Decimals decimals;
+	const char **values; /* of the parameters */
 	int looked_up;
 	bool done;    /* the statement itself is */
 	bool feeding; /* its COPY */
@@ -115,7 +119,9 @@ query_fail(Query *query, int code, const char *format, ...) __attribute__((forma
 extern void query_send(Query *query, const char *sql);
 extern void query_send_settings(Query *query);
 extern void query_flush(Query *query);
-extern void query_add_column(Query *query, const char *name, const char *type);
+extern void query_add_column(Query *query, const char *name, const char *type, size_t length);
+extern void query_add_own_column(Query *query, const char *name, const char *type);
+extern bool query_add_decimal(Query *query, int column, const char *text, size_t length);
 extern void query_add_value(Query *query, const char *text, size_t length);
 extern void query_add_row(Query *query);
 

@@ -45,8 +45,8 @@ CREATE OR REPLACE FUNCTION databend.round(numeric, integer) RETURNS numeric
 CREATE OR REPLACE FUNCTION databend.round(double precision, integer) RETURNS double precision
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT pg_catalog.round($1::numeric, $2)::double precision';
 
-CREATE OR REPLACE FUNCTION databend.numbers(bigint, OUT number databend.bigint_unsigned) RETURNS SETOF databend.bigint_unsigned
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1000 AS 'SELECT n::numeric(20, 0) FROM pg_catalog.generate_series(0, $1 - 1) AS n';
+CREATE OR REPLACE FUNCTION databend.numbers(bigint, OUT number bigint) RETURNS SETOF bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1000 AS 'SELECT pg_catalog.generate_series(0, $1 - 1)';
 
 -- How many borders of the unit lie between two moments.
 CREATE OR REPLACE FUNCTION databend.date_diff(unit text, earlier timestamptz, later timestamptz) RETURNS bigint
@@ -73,6 +73,7 @@ CREATE OR REPLACE FUNCTION databend.account() RETURNS text
 CREATE OR REPLACE FUNCTION databend.type_name(type oid, modifier integer, sql boolean) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE AS $$
 	SELECT CASE
+		WHEN t.typcategory = 'A' AND t.typelem = 'numeric'::regtype AND modifier < 4 THEN CASE WHEN sql THEN 'ARRAY(VARCHAR)' ELSE 'Array(String)' END
 		WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN
 			CASE WHEN sql THEN 'ARRAY(' ELSE 'Array(' END || databend.type_name(t.typelem, modifier, sql) || ')'
 		WHEN type = 'numeric'::regtype AND modifier >= 4 THEN
@@ -80,7 +81,7 @@ CREATE OR REPLACE FUNCTION databend.type_name(type oid, modifier integer, sql bo
 		ELSE coalesce((SELECT CASE WHEN sql THEN n.sql_name ELSE n.name END
 			FROM (VALUES ('boolean', 'BOOLEAN', 'Boolean'), ('smallint', 'SMALLINT', 'Int16'), ('integer', 'INT', 'Int32'),
 				('bigint', 'BIGINT', 'Int64'), ('real', 'FLOAT', 'Float32'), ('double precision', 'DOUBLE', 'Float64'),
-				('numeric', 'DECIMAL(38, 10)', 'Decimal(38, 10)'), ('date', 'DATE', 'Date'),
+				('numeric', 'DECIMAL', 'Decimal'), ('date', 'DATE', 'Date'),
 				('timestamp with time zone', 'TIMESTAMP', 'Timestamp'), ('timestamp without time zone', 'TIMESTAMP', 'Timestamp'),
 				('interval', 'INTERVAL', 'Interval'), ('bytea', 'BINARY', 'Binary'),
 				('jsonb', 'VARIANT', 'Variant'), ('json', 'VARIANT', 'Variant'), ('databend.tinyint', 'TINYINT', 'Int8'),
@@ -208,7 +209,7 @@ CREATE OR REPLACE VIEW databend_system.databases AS
 	SELECT 'default'::text AS catalog, n.nspname::text AS name, n.oid::bigint AS database_id,
 		pg_catalog.pg_get_userbyid(n.nspowner)::text AS owner
 	FROM pg_catalog.pg_namespace AS n
-	WHERE n.nspname NOT IN ('freshet', 'databend', 'databend_system', 'databend_information_schema', 'information_schema')
+	WHERE n.nspname NOT IN ('freshet', 'databend', 'databend_system', 'databend_information_schema', 'information_schema', 'sys', 'blob')
 		AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT LIKE 'crate\_%' AND n.nspname NOT LIKE 'mz\_%'
 		AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
 	UNION ALL SELECT 'default', x, 0, NULL FROM (VALUES ('system'), ('information_schema')) AS v (x);

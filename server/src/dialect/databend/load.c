@@ -296,16 +296,16 @@ copied(Query *query, PGresult *result)
 	query->written_rows = strtoull(count, NULL, 10);
 	if (query->statement->kind == STATEMENT_INSERT_STAGE)
 	{
-		query_add_column(query, "number of rows inserted", "UInt64");
+		query_add_own_column(query, "number of rows inserted", "UInt64");
 		query_add_value(query, count, strlen(count));
 	}
 	else
 	{
-		query_add_column(query, "File", "String");
-		query_add_column(query, "Rows_loaded", "Int32");
-		query_add_column(query, "Errors_seen", "Int32");
-		query_add_column(query, "First_error", "Nullable(String)");
-		query_add_column(query, "First_error_line", "Nullable(Int32)");
+		query_add_own_column(query, "File", "String");
+		query_add_own_column(query, "Rows_loaded", "Int32");
+		query_add_own_column(query, "Errors_seen", "Int32");
+		query_add_own_column(query, "First_error", "Nullable(String)");
+		query_add_own_column(query, "First_error_line", "Nullable(Int32)");
 		query_add_value(query, query->load.location + 3, strlen(query->load.location + 3));
 		query_add_value(query, count, strlen(count));
 		query_add_value(query, "0", 1);

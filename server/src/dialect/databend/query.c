@@ -246,10 +246,10 @@ write_page(Buffer *out, const Query *query, bool more)
 	echo_write(out, query->echo);
 	json_raw(out, ",\"schema\":[");
 	if (!failed && query->schema.length > 0)
-		buffer_append(out, buffer_data(&query->schema), query->schema.length);
+		decimal_write(&query->decimals, out, buffer_data(&query->schema), query->schema.length);
 	json_raw(out, "],\"data\":[");
 	if (!failed && query->rows.length > 0)
-		buffer_append(out, buffer_data(&query->rows), query->rows.length);
+		decimal_write(&query->decimals, out, buffer_data(&query->rows), query->rows.length);
 	json_printf(out, "],\"state\":\"%s\",\"error\":",
 	            failed ? "Failed"
 	            : more ? "Running"
@@ -259,9 +259,9 @@ write_page(Buffer *out, const Query *query, bool more)
 	else
 		json_raw(out, "null");
 	json_printf(out,
-	            ",\"warnings\":[],\"affect\":%s,\"has_result_set\":%s,\"result_timeout_secs\":%d,",
+	            ",\"warnings\":[],\"affect\":%s,\"has_result_set\":%s,\"result_timeout_secs\":%ld,",
 	            query->affect != NULL ? query->affect : "null",
-	            query->has_result ? "true" : "false", RESULT_SECONDS);
+	            query->has_result ? "true" : "false", query->result_seconds);
 	json_raw(out, "\"settings\":{\"timezone\":");
 	timezone = timezone != NULL ? timezone : "UTC";
 	json_text(out, timezone, strlen(timezone));
@@ -285,6 +285,8 @@ deliver(Query *query)
 		return;
 	query->waiting = NULL;
 	query->page++;
+	if (query->has_result && query->decimals.scales != NULL)
+		decimal_fix(&query->decimals, (uint16_t) query->column_count, !more);
 	write_page(&call->answer, query, more);
 	buffer_clear(&query->last);
 	if (more)
@@ -294,7 +296,7 @@ deliver(Query *query)
 	query->full = false;
 	answer_call(call, failure_status(&query->error));
 	if (more)
-		uv_timer_start(&query->timer, timer_due, RESULT_SECONDS * 1000, 0);
+		uv_timer_start(&query->timer, timer_due, (uint64_t) query->result_seconds * 1000, 0);
 	else
 		leave(query);
 }
@@ -341,7 +343,7 @@ stop(Query *query, const char *reason)
 	if (query->waiting != NULL)
 		deliver(query);
 	else
-		uv_timer_start(&query->timer, timer_due, RESULT_SECONDS * 1000, 0);
+		uv_timer_start(&query->timer, timer_due, (uint64_t) query->result_seconds * 1000, 0);
 }
 
 /* Who waits has waited long enough; or nobody has asked for long enough. */
@@ -472,6 +474,16 @@ read_pagination(const json_t *body, const char *key, long otherwise, long least,
 	return number < least ? least : number > most ? most : number;
 }
 
+/* How long a page waits to be fetched: a setting. */
+static long
+read_result_seconds(const json_t *echo)
+{
+	const char *value = echo_setting(echo, "http_handler_result_timeout_secs");
+	long seconds = value != NULL ? strtol(value, NULL, 10) : RESULT_SECONDS;
+
+	return seconds < 1 || seconds > 3600 ? RESULT_SECONDS : seconds;
+}
+
 /* What the request says of the query. */
 static void
 read_begin(Query *query, const QueryBegin *begin)
@@ -498,6 +510,7 @@ read_begin(Query *query, const QueryBegin *begin)
 	                       : json_is_true(json_object_get(begin->body, "string_fields"));
 	query->rows_per_page = read_pagination(begin->body, "max_rows_per_page", 10000, 1, 1000000);
 	query->wait_ms = 1000 * (uint64_t) read_pagination(begin->body, "wait_time_secs", 10, 1, 60);
+	query->result_seconds = read_result_seconds(query->echo);
 	query->load.fd = -1;
 	query->page = -1;
 	query->begun = uv_hrtime();
@@ -573,33 +586,57 @@ query_flush(Query *query)
 	lease_flush(query->lease);
 }
 
-/* A column of an answer that is made here. */
+/* A column of the answer; its type has nothing in it that a string of JSON would not have as it is. */
 void
-query_add_column(Query *query, const char *name, const char *type)
+query_add_column(Query *query, const char *name, const char *type, size_t length)
 {
 	json_raw(&query->schema, query->schema.length > 0 ? ",{\"name\":" : "{\"name\":");
 	json_text(&query->schema, name, strlen(name));
-	json_raw(&query->schema, ",\"type\":");
-	json_text(&query->schema, type, strlen(type));
-	json_raw(&query->schema, "}");
+	json_raw(&query->schema, ",\"type\":\"");
+	buffer_append(&query->schema, type, length);
+	json_raw(&query->schema, "\"}");
 	query->has_result = true;
+}
+
+/* The same of an answer that is made here. */
+void
+query_add_own_column(Query *query, const char *name, const char *type)
+{
+	query_add_column(query, name, type, strlen(type));
+}
+
+/* What stands between two values, and before the first one. */
+static void
+separate(Query *query)
+{
+	const Buffer *out = &query->rows;
+	char last = out->length > 0 ? buffer_data(out)[out->length - 1] : '\0';
+
+	json_raw(&query->rows, last == '\0' ? "[" : last == ']' ? ",[" : ",");
 }
 
 /* A value of the row that is being written; NULL is one too. */
 void
 query_add_value(Query *query, const char *text, size_t length)
 {
-	Buffer *out = &query->rows;
-	char last = out->length > 0 ? buffer_data(out)[out->length - 1] : ']';
-
-	json_raw(out, last == '['                       ? ""
-	              : last == ']' && out->length == 0 ? "["
-	              : last == ']'                     ? ",["
-	                                                : ",");
+	separate(query);
 	if (text != NULL)
-		json_text(out, text, length);
+		json_text(&query->rows, text, length);
 	else
-		json_raw(out, query->null_text ? "\"NULL\"" : "null");
+		json_raw(&query->rows, query->null_text ? "\"NULL\"" : "null");
+}
+
+/* A decimal of no fixed scale; false: it has too many digits. */
+bool
+query_add_decimal(Query *query, int column, const char *text, size_t length)
+{
+	bool good;
+
+	separate(query);
+	json_raw(&query->rows, "\"");
+	good = decimal_value(&query->decimals, &query->rows, (uint16_t) column, text, length);
+	json_raw(&query->rows, "\"");
+	return good;
 }
 
 /* The row is written. */

@@ -7,7 +7,7 @@
  * other connections, on other loops: a QueryCall is posted to the query's loop and back.
  *
  *	start ── pages ── the last page: gone
- *	   └────────── kill, or nobody asks for RESULT_SECONDS: a tombstone for as long, then gone
+ *	   └────────── kill, or nobody asks for a minute: a tombstone for as long, then gone
  *
  * Invariants:
  *	- A query that is not over has a lease, or asks for one, unless it needs none.
@@ -32,8 +32,8 @@
 
 #define QUERY_ID 64
 #define QUERY_IDENTITY 32
-#define QUERY_MAX 5000 /* in the whole server */
-#define RESULT_SECONDS 60
+#define QUERY_MAX 5000    /* in the whole server */
+#define RESULT_SECONDS 60 /* unless the session's setting says otherwise */
 
 /* What a backend begins with: what values look like. */
 #define QUERY_OPTIONS                                                                              \

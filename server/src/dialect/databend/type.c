@@ -33,11 +33,14 @@ typedef struct Type
 } Type;
 
 /* PostgreSQL's OIDs (pg_type.dat) */
+#define NUMERIC 1700
+#define NUMERIC_ARRAY 1231
+
 static const Type types[] = {
     {16, 1000, "Boolean", FORM_BOOLEAN},    {21, 1005, "Int16", FORM_PLAIN},
     {23, 1007, "Int32", FORM_PLAIN},        {20, 1016, "Int64", FORM_PLAIN},
     {26, 1028, "UInt32", FORM_PLAIN},       {700, 1021, "Float32", FORM_FLOAT},
-    {701, 1022, "Float64", FORM_FLOAT},     {1700, 1231, "Decimal", FORM_PLAIN},
+    {701, 1022, "Float64", FORM_FLOAT},     {NUMERIC, NUMERIC_ARRAY, "Decimal", FORM_PLAIN},
     {1082, 1182, "Date", FORM_MOMENT},      {1114, 1115, "Timestamp", FORM_MOMENT},
     {1184, 1185, "Timestamp", FORM_MOMENT}, {1186, 1187, "Interval", FORM_TEXT},
     {17, 1001, "Binary", FORM_BYTES},       {3802, 3807, "Variant", FORM_JSON},
@@ -46,11 +49,13 @@ static const Type types[] = {
 
 static const Type text_type = {25, 1009, "String", FORM_TEXT};
 
-/* A type nobody knows is text; `array`: the type is one of arrays of it. */
+/* A type nobody knows is text, and so are decimals of any scale in an array; `array`: it is one of these. */
 static const Type *
-find_type(Oid oid, bool *array)
+find_type(Oid oid, int modifier, bool *array)
 {
-	*array = false;
+	*array = oid == NUMERIC_ARRAY;
+	if (*array && modifier < 4)
+		return &text_type;
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
 	{
 		*array = types[i].array == oid;
@@ -62,23 +67,27 @@ find_type(Oid oid, bool *array)
 	return &text_type;
 }
 
+bool
+type_is_loose(Oid oid, int modifier)
+{
+	return oid == NUMERIC && modifier < 4;
+}
+
 void
 type_name(Buffer *out, Oid oid, int modifier)
 {
 	bool array;
-	const Type *type = find_type(oid, &array);
+	const Type *type = find_type(oid, modifier, &array);
 
 	json_raw(out, array ? "Array(" : "");
-	if (type->oid != 1700)
+	if (type->oid != NUMERIC || modifier < 4)
 		json_raw(out, type->name);
-	else if (modifier < 4)
-		json_raw(out, "Decimal(38, 10)");
 	else
 	{
 		int precision = (modifier - 4) >> 16 & 0xffff;
 		int scale = (modifier - 4) & 0x7ff;
 
-		/* a column that has no name in a catalog is UInt64 rather than such a decimal */
+		/* an expression of type UInt64 is rather that than such a decimal */
 		if (precision == 20 && scale == 0)
 			json_raw(out, "UInt64");
 		else
@@ -232,10 +241,10 @@ write_array(Buffer *out, TypeForm form, const char *text, size_t length)
 }
 
 void
-type_value(Buffer *out, Oid oid, const char *text, size_t length)
+type_value(Buffer *out, Oid oid, int modifier, const char *text, size_t length)
 {
 	bool array;
-	const Type *type = find_type(oid, &array);
+	const Type *type = find_type(oid, modifier, &array);
 
 	if (array)
 		write_array(out, type->form, text, length);
