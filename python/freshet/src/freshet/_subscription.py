@@ -93,10 +93,9 @@ def follow(plan: Plan[R], name: str) -> Generator[Step | Batch[R], Any, None]:
             shape = definition
             first = plan.snapshot or began
             if known is not None or plan.snapshot:
-                time, rows = yield from reader.read(snapshot=True)
-                changes = [Change(time, diff, row) for _, diff, row in rows]
+                time, changes, images = yield from reader.read(snapshot=True)
                 if known is not None:
-                    difference = known.difference(time, rows)
+                    difference = known.difference(time, changes, images)
                     changes = difference if began else changes
                 if first and (not began or changes):
                     yield Batch(time, changes, snapshot=not began)
@@ -105,13 +104,13 @@ def follow(plan: Plan[R], name: str) -> Generator[Step | Batch[R], Any, None]:
             silent = clock.monotonic()
             while True:
                 pending, frontier, finished = yield from reader.wait(plan.heartbeat)
-                rows = []
+                changes = []
                 if pending:
-                    time, rows = yield from reader.read()
-                if rows:
+                    time, changes, images = yield from reader.read()
+                if changes:
                     if known is not None:
-                        known.add(rows)
-                    yield Batch(time, [Change(time, diff, row) for _, diff, row in rows])
+                        known.add(changes, images)
+                    yield Batch(time, changes)
                     silent = clock.monotonic()
                 elif plan.heartbeat is not None and clock.monotonic() - silent >= plan.heartbeat:
                     yield Batch(frontier, [])
@@ -149,19 +148,19 @@ class _Reader(Generic[R]):
         self.sql = f"SELECT {image} AS image_, c.* FROM freshet.changes('{self.name}') AS c({columns})"
         return definition
 
-    def read(self, snapshot: bool = False) -> Generator[Query, Any, tuple[int, list[tuple[str, int, R]]]]:
-        """All changes since the last reading: their time, and image, multiplicity and row of each."""
+    def read(self, snapshot: bool = False) -> Generator[Query, Any, tuple[int, list[Change[R]], list[str]]]:
+        """All changes since the last reading, and their time; the image of each row, if images are wanted."""
         answer = yield Query(self.sql, columns=self.plan.columns)
         if not answer.rows:
             if not snapshot:
-                return 0, []
+                return 0, [], []
             answer = yield Query(f"SELECT freshet.subscription_frontier('{self.name}')")
-            return int(answer.rows[0][0]), []
+            return int(answer.rows[0][0]), [], []
         if self.make is None:
             self.make = self.plan.make(answer.names[3:])
-        make, images = self.make, self.images
-        rows = [(row[0].split(",", 2)[2] if images else "", row[2], make(row[3:])) for row in answer.rows]
-        return int(answer.rows[0][1]), rows
+        make, time = self.make, int(answer.rows[0][1])
+        changes = [Change(time, row[2], make(row[3:])) for row in answer.rows]
+        return time, changes, [row[0].split(",", 2)[2] for row in answer.rows] if self.images else []
 
     def wait(self, heartbeat: float | None) -> Generator[Query, Any, tuple[bool, int, bool]]:
         milliseconds = int(1000 * min(WAIT, WAIT if heartbeat is None else heartbeat))
@@ -176,19 +175,20 @@ class _Known(Generic[R]):
     def __init__(self) -> None:
         self.rows: dict[str, tuple[int, R]] = {}
 
-    def add(self, rows: Sequence[tuple[str, int, R]]) -> None:
-        for image, diff, row in rows:
-            count = self.rows.get(image, (0, row))[0] + diff
+    def add(self, changes: Sequence[Change[R]], images: Sequence[str]) -> None:
+        for image, change in zip(images, changes, strict=True):
+            before = self.rows.get(image)
+            count = change.diff if before is None else before[0] + change.diff
             if count:
-                self.rows[image] = (count, row)
+                self.rows[image] = (count, change.row)
             else:
                 del self.rows[image]
 
-    def difference(self, time: int, rows: Sequence[tuple[str, int, R]]) -> list[Change[R]]:
+    def difference(self, time: int, changes: Sequence[Change[R]], images: Sequence[str]) -> list[Change[R]]:
         """The changes that lead to these rows, which are known from now on; those that go come first."""
         before = self.rows
         self.rows = {}
-        self.add(rows)
+        self.add(changes, images)
         gone = [
             Change(time, -less, row)
             for image, (count, row) in before.items()
