@@ -141,11 +141,16 @@ CREATE MATERIALIZED VIEW polymorphic AS
 SELECT k, firstly(amount ORDER BY id) AS amount, firstly_extra(name ORDER BY id) AS name, count(*) AS n FROM facts GROUP BY k;
 CREATE VIEW viewed AS SELECT id, k, name FROM facts WHERE id > 150;
 CREATE MATERIALIZED VIEW whole AS SELECT (SELECT viewed) AS row, to_jsonb(viewed) AS json FROM viewed;
+CREATE FUNCTION lengthened(int[]) RETURNS int[] LANGUAGE sql IMMUTABLE AS 'SELECT $1 || 1';
+CREATE FUNCTION itself(anyarray) RETURNS anyarray LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE AGGREGATE ones(*) (SFUNC = lengthened, STYPE = int[], INITCOND = '{}', FINALFUNC = itself);
+CREATE MATERIALIZED VIEW without_input AS SELECT k, ones(*) FROM facts WHERE k >= 77 GROUP BY k;
 INSERT INTO facts SELECT g, 77, 'late', 1, g, 1, 1 FROM generate_series(301, 303) g;
 DELETE FROM facts WHERE id = 301;
 UPDATE facts SET amount = amount + 1 WHERE id IN (1, 302);
 SELECT * FROM wrong();
 SELECT * FROM polymorphic WHERE k = 77;
+SELECT * FROM without_input;
 SELECT * FROM whole WHERE json ->> 'k' = '77' ORDER BY json ->> 'id';
 
 DROP SCHEMA groups CASCADE;

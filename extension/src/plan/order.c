@@ -105,8 +105,9 @@ plan_order_aggregate(const Aggref *aggref)
 	bool decided = true;
 	ListCell *cell;
 
-	/* how many there are does not depend on how they look */
-	if (aggref->aggfnoid == F_COUNT_ANY)
+	/* how many there are does not depend on how they look; nor what is made of no input */
+	if (aggref->aggfnoid == F_COUNT_ANY ||
+	    (aggref->args == NIL && aggref->aggkind == AGGKIND_NORMAL))
 		return false;
 	foreach (cell, aggref->args)
 		decided &= plan_equality_decides_image((Node *) lfirst_node(TargetEntry, cell)->expr);
