@@ -238,6 +238,14 @@ barrier_active_is_local(void)
 	        barrier_levels[level].active_count < active->active_count);
 }
 
+/* Is it the client's statement? In the extended protocol its text is a copy. */
+static bool
+barrier_of_client(const QueryDesc *query)
+{
+	return debug_query_string != NULL && query->sourceText != NULL &&
+	       strcmp(query->sourceText, debug_query_string) == 0;
+}
+
 /* Can the statement, its transaction's first or not, be given another snapshot? See the head. */
 static bool
 barrier_owns_snapshot(QueryDesc *query, bool first)
@@ -257,8 +265,7 @@ barrier_owns_snapshot(QueryDesc *query, bool first)
 		return true;
 	return first && !IsTransactionBlock() && query->operation == CMD_SELECT &&
 	       !query->plannedstmt->hasModifyingCTE && query->plannedstmt->rowMarks == NIL &&
-	       snapshot->regd_count == 1 && query->sourceText == debug_query_string &&
-	       !reader_any(query->plannedstmt);
+	       snapshot->regd_count == 1 && barrier_of_client(query) && !reader_any(query->plannedstmt);
 }
 
 /* A snapshot of now at the transaction's isolation level. */
