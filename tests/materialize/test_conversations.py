@@ -240,6 +240,7 @@ def test_a_conversation_that_once_differed(ground, seed):
     converse(ground, seed, ("postgres", "materialize")[seed % 2])
 
 
+@pytest.mark.timeout(120 + SECONDS)
 def test_conversations_are_those_of_postgresql(ground):
     if "FRESHET_CONVERSATIONS_SEED" in os.environ:
         seed = int(os.environ["FRESHET_CONVERSATIONS_SEED"])

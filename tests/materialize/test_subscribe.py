@@ -368,11 +368,16 @@ def test_a_mistyped_name_is_placed(t):
 
 
 def log_of(t, pid):
-    """What PostgreSQL has logged of a session."""
-    found = []
-    for file in sorted((t.server.data / "log").glob("postgresql-*.log")):
-        found += [line for line in file.read_text().splitlines() if f" [{pid}] " in line]
-    return found
+    """What PostgreSQL has logged of a session, up to now."""
+    mark = f"of {pid} until {time.monotonic()}"
+    t.run(f"DO $$BEGIN RAISE LOG '{mark}'; END$$")
+    deadline = time.monotonic() + 10
+    while True:
+        lines = [line for file in sorted((t.server.data / "log").glob("postgresql-*.log")) for line in file.read_text().splitlines()]
+        if any(mark in line for line in lines):
+            return [line for line in lines if f" [{pid}] " in line]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("statement, block", [("SUBSCRIBE t", False), ("COPY (SUBSCRIBE t) TO STDOUT", False),
@@ -383,11 +388,12 @@ def test_a_client_that_leaves_costs_one_line(t, statement, block):
     if block:
         connection.execute("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t; FETCH ALL c")
     connection.pgconn.send_query(statement.encode())
-    t.wait_for(f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}", "Extension")
+    t.wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'CALL freshet.wait%%'"
+               f" AND pid = {pid}", 1)
     connection.pgconn.finish()
     t.wait_for(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}", 0, seconds=2)
     lines = log_of(t, pid)
-    assert len(lines) <= 1 and "connection to client lost" in "".join(lines), lines
+    assert len(lines) == 1 and "connection to client lost" in lines[0], lines
 
 
 def test_what_was_not_made_is_not_cleared_away(t):

@@ -73,6 +73,7 @@ def converse(ground, talker, seed):
             assert our == their, f"seed {seed} on {door}, answer {number} to {statement}: {[one for one, _ in ours]}"
 
 
+@pytest.mark.timeout(120 + SECONDS)
 @pytest.mark.parametrize("driver, mode", [(driver, mode) for driver, (_, modes) in TALKERS.items() for mode in modes])
 def test_conversations_by_drivers(ground, driver, mode):
     talker = TALKERS[driver][0](mode)
