@@ -84,8 +84,8 @@ def test_isolation_is_kept(place):
     assert connection.execute("SHOW transaction_isolation").fetchone() == ("repeatable read",)
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_the_first_says_so(place, driver):
+@pytest.mark.parametrize("driver, more", [("psycopg", {}), ("psycopg", {"prepare": True}), ("psycopg2", {})])
+def test_the_first_says_so(place, driver, more):
     """Once, with the port where DDL waits for COMMIT; where nothing is committed at once, nothing is said."""
     def notices(**door):
         connection = getattr(place, driver)(autocommit=False, **door)
@@ -95,7 +95,7 @@ def test_the_first_says_so(place, driver):
         cursor = connection.cursor()
         for statement in ("SELECT 1", "CREATE TABLE behind (k int)", None, "CREATE TABLE a (k int)", None,
                           "CREATE TABLE b (k int)", None, "DROP TABLE IF EXISTS a, b, behind"):
-            cursor.execute(statement) if statement else connection.rollback()
+            cursor.execute(statement, **more) if statement else connection.rollback()
         connection.commit()
         return [notice for notice in said or getattr(connection, "notices", []) if "committed at once" in notice]
 

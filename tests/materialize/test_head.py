@@ -104,7 +104,8 @@ def test_functions(place):
 @pytest.mark.parametrize("statement", [
     "CREATE CONNECTION k TO KAFKA (BROKER 'b')", "CREATE SECRET s AS 'x'", "CREATE SINK s FROM t INTO KAFKA CONNECTION k",
     "CREATE SOURCE s FROM KAFKA CONNECTION k (TOPIC 't')", "EXPLAIN OPTIMIZED PLAN FOR SELECT 1", "EXPLAIN TIMESTAMP FOR SELECT 1",
-    "EXPLAIN ANALYZE MEMORY FOR INDEX i", "SELECT * FROM t AS OF 123", "SELECT 1 AS OF AT LEAST now()",
+    "EXPLAIN ANALYZE MEMORY FOR INDEX i", "EXPLAIN SUBSCRIBE t", "EXPLAIN (ANALYZE, COSTS OFF) SUBSCRIBE (SELECT 1)",
+    "EXPLAIN ANALYZE VERBOSE SUBSCRIBE t", "PREPARE p (int) AS SUBSCRIBE (SELECT $1)", "SELECT * FROM t AS OF 123", "SELECT 1 AS OF AT LEAST now()",
     "COPY (SELECT 1) TO 's3://bucket/path'", "WITH MUTUALLY RECURSIVE r (a int) AS (SELECT 1) SELECT * FROM r",
     "CREATE VIEW v AS WITH MUTUALLY RECURSIVE r (a int) AS (SELECT 1) SELECT * FROM r",
     "CREATE MATERIALIZED VIEW v WITH (ASSERT NOT NULL a) AS SELECT 1 AS a"])
@@ -119,7 +120,8 @@ def test_what_is_not_supported_says_so(place, statement, extended):
 def test_postgresqls_own_of_the_same_words(place):
     connection = place.psycopg()
     assert value(connection, "SELECT 1 AS of") == 1
-    assert "Result" in value(connection, "EXPLAIN SELECT 1")
+    for explain in ("EXPLAIN", "EXPLAIN VERBOSE", "EXPLAIN (VERBOSE, COSTS OFF)", "EXPLAIN ANALYZE VERBOSE"):
+        assert "Result" in value(connection, f"{explain} SELECT 1") and "Result" in value(connection, f"{explain} (SELECT 1)")
     assert value(connection, "SHOW transaction_isolation") == "read committed"
     connection.execute("CREATE TABLE clustered (a int PRIMARY KEY); CLUSTER clustered USING clustered_pkey")
 

@@ -270,11 +270,16 @@ parse_explain(Arena *arena, SqlLexer *lexer, MzStatement *statement)
 	static const char *const forms[] = {"raw",      "decorrelated", "locally",   "optimized",
 	                                    "physical", "plan",         "timestamp", "filter",
 	                                    "key",      "replan",       "subscribe"};
-	SqlToken token = sql_next(lexer);
+	SqlToken token;
 	bool found = false;
 
+	(void) sql_skip_parentheses(lexer);
+	token = sql_next(lexer);
+	if (sql_is(token, "verbose"))
+		token = sql_next(lexer);
 	if (sql_is(token, "analyze"))
 	{
+		sql_accept(lexer, "verbose");
 		token = sql_next(lexer);
 		found = sql_is(token, "cpu") || sql_is(token, "memory") || sql_is(token, "hints") ||
 		        sql_is(token, "cluster");
