@@ -329,6 +329,23 @@ def test_who_may_enter(port, admin):
             assert crate.at_end()
 
 
+def test_nothing_of_a_body_is_read_before_its_sender_is_known(port, admin):
+    with Crate(port) as crate:
+        assert crate.ask("POST", "/_sql", "nonsense", authorization=basic(admin, "wrong")).status == 401
+    with Crate(port) as crate:
+        assert crate.ask("POST", "/_sql", "nonsense", authorization=basic(admin, "pass:word")).status == 400
+
+
+def test_who_leaves_while_a_large_body_is_read(server, port, table):
+    body = json.dumps({"stmt": "INSERT INTO t (id, name) VALUES (?, ?)", "bulk_args": [[i, "x"] for i in range(200000)]})
+    for _ in range(5):
+        with Crate(port) as crate:
+            crate.send(request("POST", "/_sql", body))
+    system.wait_until(lambda: connections(server, port) == 1, what="all but the fixture's are closed")
+    with Crate(port) as crate:
+        assert crate.rows("SELECT count(*) FROM t WHERE name <> 'x'") == [[0]]
+
+
 def test_a_right_that_is_missing(port, admin, crate, table):
     answer = Crate(port).sql("SELECT * FROM t", authorization=basic(admin, "pass:word"))
     assert answer.status == 401 and answer.json["error"]["code"] == 4011

@@ -56,7 +56,9 @@ struct LeaseRequest
 {
 	LeaseRequest *next;
 	unsigned char key[KEY_SIZE];
-	char *conninfo;
+	char *password; /* NULL: trusted */
+	char *database;
+	char *options;
 	struct Opening *opening; /* a backend is being opened for it, which an earlier one may take */
 	bool counted;            /* among those without a place */
 	char *role;
@@ -77,6 +79,7 @@ struct Lease
 	PGconn *pq;
 	uv_poll_t poll;
 	uv_timer_t soon; /* results that are there already, or a loss found inside a call */
+	int watched;     /* events of the socket */
 	int handles;
 	uint64_t born;
 	uint64_t freed;
@@ -160,13 +163,13 @@ make_key(const LeaseWish *wish, unsigned char key[KEY_SIZE])
 	buffer_free(&bytes);
 }
 
-/* Forget a connection string, and the password in it. */
+/* Forget a text with a password in it. */
 static void
-free_conninfo(char *conninfo)
+free_secret(char *text)
 {
-	if (conninfo != NULL)
-		OPENSSL_cleanse(conninfo, strlen(conninfo));
-	free(conninfo);
+	if (text != NULL)
+		OPENSSL_cleanse(text, strlen(text));
+	free(text);
 }
 
 /* Have the pool looked after within so many milliseconds. */
@@ -296,6 +299,9 @@ watch(Lease *lease)
 {
 	int events = (lease->held ? 0 : UV_READABLE) | (lease->blocked ? UV_WRITABLE : 0);
 
+	if (events == lease->watched)
+		return;
+	lease->watched = events;
 	if (events == 0)
 		uv_poll_stop(&lease->poll);
 	else
@@ -481,7 +487,9 @@ free_request(LeaseRequest *request)
 	set_counted(request, false);
 	if (request->opening != NULL)
 		request->opening->request = NULL;
-	free_conninfo(request->conninfo);
+	free_secret(request->password);
+	free(request->database);
+	free(request->options);
 	free(request->role);
 	free(request);
 }
@@ -637,7 +645,7 @@ open_done(uv_work_t *work, int status)
 	else
 		fail_opening(opening, unasked);
 	turn_in(pool, 0);
-	free_conninfo(opening->conninfo);
+	free_secret(opening->conninfo);
 	free(opening);
 	pool->openings--;
 	free_pool(pool);
@@ -665,7 +673,8 @@ open_for(Pool *pool, LeaseRequest *request)
 	opening->pool = pool;
 	opening->request = request;
 	memcpy(opening->key, request->key, KEY_SIZE);
-	opening->conninfo = copy_string(request->conninfo);
+	opening->conninfo = service_client_conninfo(request->role, request->password, request->database,
+	                                            request->options);
 	opening->role = copy_string(request->role);
 	opening->network = request->network;
 	opening->trusted = request->trusted;
@@ -817,11 +826,10 @@ lease_ask(SessionLoop *loop, const LeaseWish *wish, const LeaseEvents *events, v
 	if (request == NULL)
 		abort();
 	make_key(wish, request->key);
-	request->conninfo = service_client_conninfo(wish->role,
-	                                            wish->trusted            ? NULL
-	                                            : wish->password != NULL ? wish->password
-	                                                                     : "",
-	                                            wish->database, wish->options);
+	if (!wish->trusted)
+		request->password = copy_string(wish->password != NULL ? wish->password : "");
+	request->database = copy_string(wish->database);
+	request->options = copy_string(wish->options);
 	request->role = copy_string(wish->role);
 	request->network = wish->network;
 	request->trusted = wish->trusted;

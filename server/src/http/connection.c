@@ -622,6 +622,14 @@ http_collected(const HttpConnection *connection, size_t *count)
 }
 
 void
+http_take_collected(HttpConnection *connection, Buffer *body)
+{
+	*body = connection->collected;
+	collected_by_all -= body->length;
+	memset(&connection->collected, 0, sizeof connection->collected);
+}
+
+void
 http_hold(HttpConnection *connection, bool hold)
 {
 	if (!connection->open || connection->held == hold)

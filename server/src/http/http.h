@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "http/parser.h"
+#include "net/buffer.h"
 #include "session/server.h"
 
 #define HTTP_HEAD_MS 30000 /* from the first byte of a request to the end of its fields */
@@ -72,6 +73,8 @@ extern void http_body_limit(HttpConnection *connection, size_t limit);
 /* In `head`: keep the body; http_collected gives it in `end` and after, up to the end of the answer. */
 extern void http_collect(HttpConnection *connection);
 extern const char *http_collected(const HttpConnection *connection, size_t *count);
+/* Take it over, for work that may last longer than the request. */
+extern void http_take_collected(HttpConnection *connection, Buffer *body);
 
 /* Read no more of the body for now, or again. */
 extern void http_hold(HttpConnection *connection, bool hold);

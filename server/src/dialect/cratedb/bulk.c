@@ -234,12 +234,6 @@ begin_all(Visitor *visitor)
 	send_rows(visitor);
 }
 
-static void
-begin(Visitor *visitor)
-{
-	visitor_describe(visitor, begin_all);
-}
-
 /* See visitor.h. */
 void
 bulk_run(Visitor *visitor)
@@ -256,5 +250,5 @@ bulk_run(Visitor *visitor)
 	else if (json_array_size(visitor->request.rows) == 0)
 		answer(visitor);
 	else
-		visitor_ask(visitor, begin);
+		visitor_describe(visitor, begin_all);
 }

@@ -310,12 +310,12 @@ statement_run(Visitor *visitor)
 		case STATEMENT_DELETE:
 		case STATEMENT_DEFINE:
 		case STATEMENT_REFRESH:
-			visitor_ask(visitor, begin);
+			begin(visitor);
 			break;
 		case STATEMENT_SET:
 		case STATEMENT_RESET:
 			if (translate_settings(visitor))
-				visitor_ask(visitor, begin);
+				begin(visitor);
 			else
 				visitor_fail(visitor);
 			break;

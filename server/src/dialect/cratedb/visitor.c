@@ -28,6 +28,9 @@
 /* The name of a statement with parameters. */
 #define PREPARED "freshet"
 
+/* A body of so many bytes is read in no time. */
+#define READ_HERE (256 * 1024)
+
 #define JSON_TYPE "application/json; charset=UTF-8"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
@@ -58,11 +61,25 @@ forget_password(Visitor *visitor)
 	visitor->password = NULL;
 }
 
+/* A large body is read on a thread of libuv's, where it delays nobody. */
+typedef struct Reading
+{
+	uv_work_t work;
+	Visitor *visitor; /* NULL once the request is over */
+	Buffer body;
+	Request request;
+	Error error;
+	bool good;
+} Reading;
+
 /* The request is over: nothing of it is left but a lease that holds what was set. */
 static void
 clear(Visitor *visitor)
 {
 	forget_password(visitor);
+	if (visitor->reading != NULL)
+		visitor->reading->visitor = NULL;
+	visitor->reading = NULL;
 	free(visitor->role);
 	free(visitor->schema);
 	free(visitor->types);
@@ -253,7 +270,7 @@ lease_lost(void *owner, const char *message)
 
 	visitor->lease = NULL;
 	visitor->pinned = false;
-	if (visitor->request.document == NULL)
+	if (visitor->role == NULL)
 		return;
 	error_server(&visitor->error, "08006", message);
 	visitor_fail(visitor);
@@ -285,8 +302,8 @@ add_schema(Buffer *options, const char *schema)
 }
 
 /* Get a backend; then `start`. */
-void
-visitor_ask(Visitor *visitor, void (*start)(Visitor *visitor))
+static void
+ask(Visitor *visitor, void (*start)(Visitor *visitor))
 {
 	Buffer options = {0};
 	LeaseWish wish = {.role = visitor->role,
@@ -577,13 +594,11 @@ check_all_arguments(Visitor *visitor)
 
 /* Make a statement of PostgreSQL's of the request; false: `error` says why not. */
 static bool
-read_statement(Visitor *visitor, const char *body, size_t length)
+read_statement(Visitor *visitor)
 {
 	Request *request = &visitor->request;
 	Translation translation;
 
-	if (!request_read(request, body, length, &visitor->error))
-		return false;
 	translation = translate(&visitor->arena, TRANSLATE_CRATEDB, request->text, request->length);
 	if (!translation.failed && translation.count != 1)
 	{
@@ -602,20 +617,76 @@ read_statement(Visitor *visitor, const char *body, size_t length)
 	return check_all_arguments(visitor);
 }
 
+/* The body is read: do what it says. */
 static void
-visitor_end(void *self)
+run(Visitor *visitor, bool good)
 {
-	Visitor *visitor = self;
-	size_t length;
-	const char *body = http_collected(visitor->connection, &length);
-
-	visitor->begun = uv_hrtime();
-	if (!read_statement(visitor, body, length))
+	if (!good || !read_statement(visitor))
 		visitor_fail(visitor);
 	else if (visitor->request.rows != NULL)
 		bulk_run(visitor);
 	else
 		statement_run(visitor);
+}
+
+static void
+reading_work(uv_work_t *work)
+{
+	Reading *reading = work->data;
+
+	reading->good = request_read(&reading->request, buffer_data(&reading->body),
+	                             reading->body.length, &reading->error);
+}
+
+static void
+reading_done(uv_work_t *work, int status)
+{
+	Reading *reading = work->data;
+	Visitor *visitor = reading->visitor;
+
+	(void) status;
+	buffer_free(&reading->body);
+	if (visitor == NULL)
+		request_free(&reading->request);
+	else
+	{
+		visitor->reading = NULL;
+		visitor->request = reading->request;
+		visitor->error = reading->error;
+		run(visitor, reading->good);
+	}
+	free(reading);
+}
+
+/* There is a backend, so he is who he says: read the body. */
+static void
+read_body(Visitor *visitor)
+{
+	size_t length;
+	const char *body = http_collected(visitor->connection, &length);
+
+	if (length <= READ_HERE)
+	{
+		run(visitor, request_read(&visitor->request, body, length, &visitor->error));
+		return;
+	}
+	visitor->reading = calloc(1, sizeof *visitor->reading);
+	if (visitor->reading == NULL)
+		abort();
+	visitor->reading->visitor = visitor;
+	visitor->reading->work.data = visitor->reading;
+	http_take_collected(visitor->connection, &visitor->reading->body);
+	uv_queue_work(loop_uv(session_loop_of(http_loop(visitor->connection))), &visitor->reading->work,
+	              reading_work, reading_done);
+}
+
+static void
+visitor_end(void *self)
+{
+	Visitor *visitor = self;
+
+	visitor->begun = uv_hrtime();
+	ask(visitor, read_body);
 }
 
 static void

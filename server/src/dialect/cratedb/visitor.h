@@ -5,8 +5,8 @@
  *	  folder only.
  *
  * Invariants:
- *	- From the end of a request to the end of its answer there is a statement, and either
- *	  `asking` or `lease` unless nothing has to be asked of PostgreSQL.
+ *	- From the head of a request to the end of its answer there is a role. From its end on there is either
+ *	  `asking` or `lease`: nothing is read of a body before its sender has proved who he is.
  *	- `failed` is set by the first error of what was sent; what follows it up to the sync is void.
  *	- A lease is given back with the answer, unless the visitor has set something for his session.
  *
@@ -61,6 +61,7 @@ struct Visitor
 
 	/* What he wants. */
 	uint64_t begun;
+	struct Reading *reading; /* its body is being read, on a thread */
 	Request request;
 	Arena arena;
 	const Statement *statement;
@@ -90,7 +91,6 @@ struct Visitor
 };
 
 /* visitor.c */
-extern void visitor_ask(Visitor *visitor, void (*start)(Visitor *visitor));
 extern void visitor_answer(Visitor *visitor);
 extern void visitor_fail(Visitor *visitor);
 extern void visitor_describe(Visitor *visitor, void (*then)(Visitor *visitor));
