@@ -153,5 +153,15 @@ SELECT * FROM polymorphic WHERE k = 77;
 SELECT * FROM without_input;
 SELECT * FROM whole WHERE json ->> 'k' = '77' ORDER BY json ->> 'id';
 
+-- more aggregates than a table has columns for their states; then a row of 820 columns is computed anew
+DO $$ BEGIN
+	EXECUTE (SELECT format('CREATE MATERIALIZED VIEW wide AS SELECT k, %s FROM facts GROUP BY k',
+		string_agg(format('min(id + %s) AS c%1$s', i), ', ')) FROM generate_series(1, 820) i);
+END $$;
+INSERT INTO facts SELECT g, 78, 'wide', 1, g, 1, 1 FROM generate_series(401, 403) g;
+DELETE FROM facts WHERE id IN (1, 402);
+SELECT k, c1, c820 FROM wide WHERE k = 78;
+SELECT freshet.verify('wide'), strategy, reason, error FROM freshet.views WHERE view = 'wide'::regclass;
+
 DROP SCHEMA groups CASCADE;
 DROP EXTENSION freshet;

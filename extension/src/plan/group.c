@@ -233,6 +233,10 @@ plan_bare_columns(const Query *query, List *keys)
 	return keys;
 }
 
+/* Columns of the table of groups (group_store.c): of an aggregate, and beside keys and those. */
+#define STATE_COLUMNS 2
+#define OWN_COLUMNS 3
+
 /*
  * Split a grouped query into its inner query (keys, then each aggregate's
  * arguments and filter) and the output over groups; NULL: done, else why not.
@@ -308,6 +312,11 @@ plan_split_groups(ViewPlan *plan, Query *query)
 		}
 		plan->aggregates = lappend(plan->aggregates, aggregate);
 	}
+
+	if (plan->key_count + STATE_COLUMNS * list_length(plan->aggregates) + OWN_COLUMNS >
+	        MaxHeapAttributeNumber ||
+	    list_length(columns) > MaxTupleAttributeNumber)
+		return "more aggregates than a table has columns for";
 
 	context.aggregates = plan->aggregates;
 	foreach (cell, query->targetList)
