@@ -61,5 +61,17 @@ SELECT * FROM daily;
 SELECT * FROM everything;
 SELECT view, freshet.verify(view) FROM freshet.views WHERE maintained AND freshet.verify(view) <> 0;
 
+-- values that are equal and look different: of one length, by a collation
+CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE padded (side int, x char(3) COLLATE ci, y char(3));
+INSERT INTO padded VALUES (1, 'abc', 'abc'), (2, 'ABC', 'ABC'), (2, 'x', 'x');
+CREATE MATERIALIZED VIEW padded_union AS SELECT x FROM padded WHERE side = 1 UNION SELECT x FROM padded WHERE side = 2;
+CREATE MATERIALIZED VIEW padded_groups AS SELECT x, count(*) AS n FROM padded GROUP BY x;
+CREATE MATERIALIZED VIEW padded_plain AS SELECT DISTINCT y FROM padded;
+DELETE FROM padded WHERE side = 1;
+SELECT * FROM padded_union ORDER BY x;
+SELECT * FROM padded_groups ORDER BY x;
+SELECT view, strategy, freshet.verify(view) FROM freshet.views WHERE view::text ~ '^padded' ORDER BY view::text;
+
 DROP SCHEMA distinct_values CASCADE;
 DROP EXTENSION freshet;

@@ -69,8 +69,11 @@ plan_equality_decides_image(Node *expression)
 	/* a declared scale or length is every value's */
 	if (base == NUMERICOID && equality_fixed_scale(expression))
 		return true;
-	if (base == NUMERICOID || base == BPCHAROID)
+	if (base == NUMERICOID)
 		return typmod >= 0;
+	if (base == BPCHAROID)
+		return typmod >= 0 && OidIsValid(exprCollation(expression)) &&
+		       get_collation_isdeterministic(exprCollation(expression));
 	type = lookup_type_cache(base, TYPECACHE_BTREE_OPFAMILY);
 	if (!OidIsValid(type->btree_opf))
 		return false;
