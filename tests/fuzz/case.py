@@ -86,6 +86,7 @@ class Case:
     # tables and views
 
     def make_tables(self) -> None:
+        self.add(0, "CREATE TABLE t0_limits (c0 int)")
         common = self.random.sample(("int", "text", "numeric", "date", "ci", "bigint", "interval", "float"), 3)
         for number in range(self.random.randint(2, 4)):
             name = f"t{number}"
@@ -252,8 +253,22 @@ class Case:
         else:
             self.add(session, f"TRUNCATE {table.name}")
 
+    def redefine(self, session: int) -> None:
+        """A type is another one for a while."""
+        there, back = self.random.choice((
+            ("ALTER TYPE mood RENAME VALUE 'sad' TO 'gloomy'", "ALTER TYPE mood RENAME VALUE 'gloomy' TO 'sad'"),
+            ("ALTER TYPE pair RENAME ATTRIBUTE m TO feeling", "ALTER TYPE pair RENAME ATTRIBUTE feeling TO m"),
+            ("ALTER TYPE pair ADD ATTRIBUTE more text", "ALTER TYPE pair DROP ATTRIBUTE more"),
+            ("ALTER TYPE nested ADD ATTRIBUTE more pair", "ALTER TYPE nested DROP ATTRIBUTE more")))
+        self.add(session, there)
+        self.check()
+        self.add(session, back)
+
     def odd(self, session: int, in_transaction: bool = False) -> None:
         """Statements that change more than rows, or rows in another way."""
+        if not in_transaction and self.chance(0.08):
+            self.redefine(session)
+            return
         table = self.random.choice(self.tables)
         name = table.name
         choices = [f"ANALYZE {name}", f"REINDEX TABLE {name}", f"ALTER TABLE {name} ADD COLUMN x{len(self.steps)} int DEFAULT 7",
@@ -264,6 +279,14 @@ class Case:
                    "CREATE OR REPLACE FUNCTION bucket(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
                    f"'BEGIN RETURN $1 % {self.random.randint(2, 5)}; END'",
                    "SELECT pg_switch_wal()",
+                   f"ALTER TABLE {name} {self.random.choice(('ENABLE', 'ENABLE', 'DISABLE'))} ROW LEVEL SECURITY",
+                   f"CREATE POLICY p{self.random.randint(0, 2)} ON {name} USING "
+                   f"({self.random.choice(('c0 > 1', 'c0 % 2 = 0 OR c0 IS NULL', f'c0 IN (SELECT c0 FROM {self.tables[0].name}_limits)'))})",
+                   f"DROP POLICY IF EXISTS p{self.random.randint(0, 2)} ON {name}",
+                   f"INSERT INTO {self.tables[0].name}_limits SELECT generate_series(0, {self.random.randint(0, 8)})",
+                   f"DELETE FROM {self.tables[0].name}_limits",
+                   f"ALTER ROLE fuzz_reader {self.random.choice(('', 'NO'))}BYPASSRLS",
+                   f"{self.random.choice(('GRANT SELECT ON {} TO', 'GRANT SELECT ON {} TO', 'REVOKE SELECT ON {} FROM')).format(name)} fuzz_reader",
                    f"SET session_replication_role = {self.random.choice(('replica', 'origin'))}"]
         if not in_transaction:
             choices += [f"VACUUM {name}", f"VACUUM (FREEZE) {name}", f"VACUUM FULL {name}"]
@@ -272,6 +295,7 @@ class Case:
                            + self.random.choice(("", " WHERE false", " LIMIT 0")))
         if self.views:
             view = self.random.choice(self.views)
+            choices += [f"ALTER MATERIALIZED VIEW {view} OWNER TO {self.random.choice(('fuzz_reader', 'fuzz_reader', 'CURRENT_USER'))}"] * 2
             choices += [f"REFRESH MATERIALIZED VIEW {view}", f"ANALYZE {view}",
                         f"CREATE INDEX ON {view} ({self.random.choice(('c0', 'c1', 'k0', 'a0', 'w0'))})",
                         f"DROP MATERIALIZED VIEW {view}", f"SELECT count(*) FROM {view}",

@@ -242,11 +242,13 @@ class Generator:
 
     def aggregate(self, scope: list[Ref]) -> tuple[str, str]:
         ref = self.random.choice(scope)
+        if ref.type in ("int", "bigint") and self.rare(0.1):
+            return f"{self.random.choice(('sum', 'max', 'count'))}(100 / {ref.sql}) FILTER (WHERE {ref.sql} <> 0)", "bigint"
         shown, shown_type = normal(ref.type, ref.sql), normal_type(ref.type)
         comparable = ref.type not in INCOMPARABLE
         choices = [("count(*)", "bigint", 3), (f"count({ref.sql})", "bigint", 2),
                    (f"array_to_string(array_agg({ref.sql} ORDER BY {total(ref.sql)}), ',', '-')", "text", 1)
-                   if ref.type != "ints" else ("count(*)", "bigint", 1),
+                   if ref.type not in ("ints", "moods") else ("count(*)", "bigint", 1),
                    (f"string_agg({as_text(ref.sql)}, ',' ORDER BY {total(ref.sql)})", "text", 1),
                    (f"jsonb_agg({ref.sql} ORDER BY {total(ref.sql)})", "jsonb", 1),
                    (f"string_agg(DISTINCT {total(ref.sql)}, ',') COLLATE \"default\"", "text", 1)]
@@ -292,6 +294,8 @@ class Generator:
     def key(self, ref: Ref) -> tuple[str, str, str]:
         """What to group by, how to show it, and the type of what is shown."""
         shown = normal(ref.type, ref.sql)
+        if ref.type == "ints" and self.rare(0.4):
+            return f"unnest({ref.sql})", f"unnest({ref.sql})", "int"
         if ref.type in INCOMPARABLE + ("jsonb",) or self.chance(0.3):
             return shown, shown, normal_type(ref.type)
         return ref.sql, shown, normal_type(ref.type)
@@ -308,7 +312,7 @@ class Generator:
             kinds = [(self.plain, 20), (self.grouped, 20)] + kinds[2:]
         if depth > 0 and (self.exotic or self.chance(0.3)):
             kinds += [(self.set_operation, 4), (self.common, 2), (self.numbered, 2), (self.grouping_sets, 2),
-                      (self.recursive, 1)]
+                      (self.recursive, 1), (self.guarded, 1)]
         return self.random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0](depth)
 
     def block(self, depth: int) -> tuple[list[Item], list[Ref], list[Expr]]:
@@ -328,6 +332,8 @@ class Generator:
         for number in range(self.random.randint(1, 5)):
             if self.rare(0.12):
                 value, type_ = self.scalar(scope, depth - 1 if depth else 0)
+            elif self.rare(0.06):
+                value, type_ = self.protected(scope, tables)
             elif self.chance(0.08):
                 ref = self.random.choice(scope)
                 value, type_ = expr(f"CASE WHEN {self.condition(scope).sql()} THEN {ref.sql} END"), ref.type
@@ -338,6 +344,23 @@ class Generator:
             columns.append((f"c{number}", type_))
         order = ["1"] if self.chance(0.1) and columns[0][1] not in INCOMPARABLE else []
         return Select(items, tables, where, order=order), columns
+
+    def protected(self, scope: list[Ref], tables: list[Item]) -> tuple[Expr, str]:
+        """A whole row, or what fails unless what stands before it holds."""
+        ref = self.ref(scope, "int")
+        if ref is None or self.chance(0.4):
+            alias = self.random.choice(tables).alias
+            return self.random.choice(((expr(f"to_jsonb({alias})"), "jsonb"), (expr(f"({alias})::text"), "text")))
+        return expr(f"CASE WHEN {ref.sql} <> 0 THEN 100 / {ref.sql} END"), "int"
+
+    def guarded(self, depth: int) -> tuple[Query, Columns]:
+        """A common table expression that keeps from what is above it what would fail."""
+        relation = self.random.choice([relation for relation in self.relations if "int" in dict(relation.columns).values()])
+        column = self.random.choice([name for name, type_ in relation.columns if type_ == "int"])
+        last = self.random.choice(("SELECT 100 / n AS c0 FROM g", "SELECT count(*) AS c0 FROM g WHERE 12 / n > 2",
+                                   "SELECT sum(12 / n) AS c0 FROM g"))
+        return (Text(f"WITH g AS MATERIALIZED (SELECT {column} AS n FROM {relation.name} WHERE {column} <> 0) {last}"),
+                [("c0", "bigint")])
 
     def distinct(self, depth: int) -> tuple[Query, Columns]:
         tables, scope, where = self.block(depth)

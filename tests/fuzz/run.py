@@ -208,15 +208,19 @@ class Runner:
                 if not error.sqlstate or error.sqlstate[:2] == "08":
                     raise
                 raise Failure("unreadable", views[0], f"{error.sqlstate} {error}") from None
+            owners = dict(self.checker.execute("SELECT matviewname, quote_ident(matviewowner) FROM pg_matviews WHERE schemaname = %s",
+                                               (SCHEMA,)).fetchall())
             for view in views:
                 self.statistics.checks += 1
                 try:
                     with self.checker.transaction():
+                        self.checker.execute(f"SET LOCAL ROLE {owners[view]}")
                         extra, missing = self.checker.execute(f"""
                             WITH have AS MATERIALIZED (SELECT have_row::text AS row FROM {view} have_row),
                                  want AS MATERIALIZED (SELECT want_row::text AS row FROM ({self.queries[view]}) want_row)
                             SELECT ARRAY(SELECT row FROM have EXCEPT ALL SELECT row FROM want),
                                    ARRAY(SELECT row FROM want EXCEPT ALL SELECT row FROM have)""").fetchone()
+                        self.checker.execute("RESET ROLE")
                 except psycopg.Error as error:
                     if (error.sqlstate or "08")[:2] in ("08", "57"):
                         raise

@@ -30,6 +30,7 @@ TYPES = {type_.name: type_ for type_ in (
     Type("inexact", "float8", ("0", "0.1")),  # comes out of aggregates; its sum would depend on the order
     Type("text", "text", ("'a'", "'A'", "'b'", "''", "'north'", "'south'", "'west'", "'east'")),
     Type("ci", "text COLLATE ci", ("'a'", "'A'", "'b'", "'B'", "'x'", "'X'", "''"), "(lower({}) COLLATE \"default\")", "text"),
+    Type("cichar", "char(3) COLLATE ci", ("'a'", "'A'", "'b'", "'abc'", "'ABC'"), "(lower({}::text) COLLATE \"default\")", "text"),
     Type("date", "date", tuple(f"'2026-01-{day:02}'" for day in (1, 2, 3, 9, 31)) + ("'2025-12-31'", "'infinity'")),
     Type("timestamptz", "timestamptz", ("'2026-01-01 00:00Z'", "'2026-01-01 12:30Z'", "'2026-03-29 01:30Z'",
                                         "'2040-01-01 00:00Z'")),
@@ -40,6 +41,10 @@ TYPES = {type_.name: type_ for type_ in (
                             "'{\"b\": [1, {\"c\": 2}]}'"), "({})::text", "text", ordered=False),
     Type("ints", "int[]", ("'{1,2}'", "'{}'", "'{3}'", "'{1,NULL,2}'", "'{{1,2},{3,4}}'")),
     Type("mood", "mood", ("'sad'", "'ok'", "'happy'")),
+    Type("pair", "pair", ("'(1,ok)'", "'(1,sad)'", "'(,ok)'", "'(2,)'"), ordered=False),
+    Type("nested", "nested", ("'(\"(1,ok)\",\"[1,3)\")'", "'(\"(2,)\",)'", "'(,empty)'"), ordered=False),
+    Type("moods", "mood[]", ("'{ok,sad}'", "'{}'", "'{happy,NULL}'"), ordered=False),
+    Type("moodrange", "moodrange", ("'[sad,ok]'", "'[ok,happy)'", "'empty'", "'(,sad]'"), ordered=False),
     Type("range", "int4range", ("'[1,5)'", "'[2,9)'", "'empty'", "'(,3)'", "'[4,4]'"), ordered=False),
     Type("point", "point", ("'(1,2)'", "'(0,0)'", "'(1,2.5)'"), "({})::text", "text", ordered=False),
     Type("json", "json", ("'{\"a\": 1}'", "'[1]'", "'{\"a\":1}'"), "({})::text", "text", ordered=False),
@@ -49,6 +54,13 @@ TYPES = {type_.name: type_ for type_ in (
 PREAMBLE = """
 CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE TYPE pair AS (n int, m mood);
+CREATE TYPE nested AS (p pair, r int4range);
+CREATE TYPE moodrange AS RANGE (SUBTYPE = mood);
+CREATE ROLE fuzz_reader;
+ALTER ROLE fuzz_reader NOBYPASSRLS;
+GRANT ALL ON SCHEMA fuzz TO fuzz_reader;
+ALTER DEFAULT PRIVILEGES IN SCHEMA fuzz GRANT SELECT ON TABLES TO fuzz_reader;
 CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 CREATE FUNCTION bucket(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 % 3; END';
 CREATE FUNCTION longer(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS
