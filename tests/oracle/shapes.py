@@ -83,6 +83,15 @@ SHAPES = [
                                "FROM orders o JOIN customers c ON c.id = o.customer GROUP BY c.region"),
     Shape("grouped_expression", "A", "SELECT date_trunc('month', day::timestamp) AS month, length(note) AS length, "
                                      "count(*) AS n FROM orders GROUP BY 1, 2"),
+    # what fails unless what stands before it holds; whole rows; sets as keys
+    Shape("protected_filter", "A", "SELECT customer, sum(100 / units) FILTER (WHERE units <> 0) AS parts FROM orders "
+                                   "GROUP BY customer"),
+    Shape("protected_case", "A", "SELECT id, CASE WHEN units <> 0 THEN 100 / units END AS part FROM orders"),
+    Shape("protected_with", "A", "WITH o AS MATERIALIZED (SELECT id, units FROM orders WHERE units <> 0) "
+                                 "SELECT id, 100 / units AS part FROM o WHERE 100 / units > 20"),
+    Shape("whole_rows", "B", "SELECT c.id, to_jsonb(c) AS json, (SELECT count(*) FROM regions r WHERE r.name = c.region) AS n, "
+                             "c::text AS text FROM customers c"),
+    Shape("sets_as_keys", "A", "SELECT generate_series(1, units) AS n, count(*) AS rows FROM orders GROUP BY 1"),
     # parts: complex subqueries as hidden views
     Shape("distinct_rows", "A", "SELECT DISTINCT customer, flag FROM orders"),
     Shape("distinct_join", "A", "SELECT DISTINCT c.region, o.note FROM orders o JOIN customers c ON c.id = o.customer"),
