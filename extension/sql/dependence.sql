@@ -108,6 +108,12 @@ UPDATE setting SET n = 4;
 SELECT * FROM of_function ORDER BY id;
 SELECT * FROM of_set;
 SELECT view, strategy, reason FROM freshet.views WHERE view::text ~ '^of_' ORDER BY view::text;
+-- what changes without a transaction is looked at by REFRESH
+SELECT nextval('s') > 0 AS logged;
+SELECT count(*) FROM of_sequence;
+DO $$ BEGIN PERFORM nextval('s') FROM generate_series(1, 5); END $$;
+REFRESH MATERIALIZED VIEW of_sequence;
+SELECT v.last_value = s.last_value AS same FROM of_sequence v, s;
 SELECT freshet.subscribe('x', '(SELECT dependence.reads(id) FROM dependence.t)');
 DROP MATERIALIZED VIEW of_catalog, of_sequence, of_function, of_set, of_name, of_statistics, of_privileges;
 

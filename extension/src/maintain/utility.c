@@ -320,7 +320,7 @@ utility_has_unique_index(Relation view)
  * REFRESH of a maintained view as a mere wait. Returns false if it has to be
  * PostgreSQL's own, which also raises PostgreSQL's own errors: this transaction
  * has written and wants to see that, the view is in error or nobody maintains
- * it, or the command is one that fails.
+ * it, it reads what changes unseen, or the command is one that fails.
  */
 static bool
 utility_refresh_is_wait(RefreshMatViewStmt *statement, Oid view)
@@ -343,7 +343,7 @@ utility_refresh_is_wait(RefreshMatViewStmt *statement, Oid view)
 	           (!statement->concurrent || utility_has_unique_index(relation)) &&
 	           relation->rd_refcnt == 1;
 	relation_close(relation, NoLock);
-	if (!possible)
+	if (!possible || adopt_late(view))
 		return false;
 
 	state = frontier_view(MyDatabaseId, view, false);

@@ -78,6 +78,19 @@ adopt_judge(Oid view, Dependence *dependence)
 	return dependence->kind == DEPENDENCE_NONE ? NIL : session_settings(query);
 }
 
+/* See adopt.h. */
+bool
+adopt_late(Oid view)
+{
+	ViewRow *row = catalog_view(view);
+	Dependence dependence;
+
+	if (row == NULL || row->strategy == NULL || strcmp(row->strategy, "C") != 0)
+		return false;
+	(void) adopt_judge(view, &dependence);
+	return dependence.kind == DEPENDENCE_LATE;
+}
+
 /* The plan's reason for running a matview's query whole, or NULL; an error is the worker's to tell. */
 static const char *
 adopt_whole(Oid view, List *settings)

@@ -18,6 +18,9 @@ extern bool adopt_strict;
 
 /* took_us: how long the command took that made the view; 0: it did not run its query */
 extern void adopt_created(Oid view, int64 took_us);
+/* Does a maintained view read what changes without a transaction? */
+extern bool adopt_late(Oid view);
+
 /* A matview that was maintained before, with these settings, is so again. */
 extern void adopt_again(Oid view, List *settings);
 extern void adopt_dropped(Oid view);
