@@ -132,6 +132,9 @@ def test_row_counts(crate, table):
     ("SELECT 1; SELECT 2", 400, 4000, "ParsingException[line 1:11"),
     ("", 400, 4000, "ParsingException[line 1:1: mismatched input '<EOF>'"),
     ("SELECT * FROM nothing", 404, 4041, "RelationUnknown[Relation 'nothing' unknown]"),
+    ("SELECT * FROM doc.nothing", 404, 4041, "RelationUnknown[Relation 'doc.nothing' unknown]"),
+    ("SELECT * FROM nowhere.nothing", 404, 4045, "SchemaUnknownException[Schema 'nowhere' unknown]"),
+    ("SELECT * FROM nowhere.nothing WHERE x = 1 AND 'é' = 'é'", 404, 4045, "SchemaUnknownException[Schema 'nowhere'"),
     ("REFRESH TABLE nothing", 404, 4041, "RelationUnknown"),
     ("SELECT nix FROM t", 404, 4043, "ColumnUnknownException[Column nix unknown]"),
     ("CREATE TABLE x (y BLOB)", 400, 4000, "SQLParseException[cannot find data type"),
@@ -170,6 +173,20 @@ def test_bodies_that_say_nothing(crate, body):
     assert answer.status == 400 and answer.json["error"]["code"] == 4000
     assert answer.json["error"]["message"].startswith("SQLParseException[")
     assert crate.rows("SELECT 1") == [[1]]
+
+
+@pytest.mark.parametrize("number", ["0.123456789012345678", "-1234567890.1234567890123", "1234567890123456789e3",
+                                    "0.12345678901234567", "0.10000000000000001", "[{\"a\": 0.1234567890123456789}]"])
+def test_a_number_that_a_double_cannot_hold_is_refused(crate, number):
+    answer = crate.ask("POST", "/_sql", '{"stmt": "SELECT ?::numeric", "args": [%s]}' % number)
+    assert answer.json["error"]["code"] == 4000 and "send it as a string" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("number", ["0.1", "100000000000000000000.0", "0.000000000000000000000000001", "1.5e300",
+                                    "0.12345678901234568", "0.30000000000000004", "9223372036854775807", '"0.1234567890123456789"'])
+def test_other_numbers_are_what_they_were(crate, number):
+    answer = crate.ask("POST", "/_sql", '{"stmt": "SELECT ?::numeric = \'%s\'", "args": [%s]}' % (number.strip('"'), number))
+    assert answer.json["rows"] == [[True]]
 
 
 def test_error_trace(crate):
@@ -491,6 +508,15 @@ def test_too_many_requests(small_server):
         for sleeper in asleep:
             sleeper.__exit__()
         assert crate.rows("SELECT 1") == [[1]]
+
+
+def test_backends_that_were_ended_are_not_lent(server, crate):
+    for _ in range(5):
+        assert crate.rows("SELECT 1") == [[1]]
+        with server.psycopg("native") as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'crate'")
+            system.wait_until(lambda: connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'crate'").fetchone()[0] == 0)
 
 
 def test_a_view_made_here_is_fresh(crate):

@@ -15,6 +15,7 @@
  */
 #include "backend/lease.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backend/places.h"
 #include "main/service.h"
@@ -281,8 +283,11 @@ static void
 socket_ready(uv_poll_t *poll, int status, int events)
 {
 	Lease *lease = poll->data;
+	bool unasked = lease->free && lease->syncs == 0;
 
-	if ((status < 0 || (events & UV_READABLE)) && !PQconsumeInput(lease->pq))
+	/* a backend that says something by itself says goodbye */
+	if (((events & UV_READABLE) && unasked) ||
+	    ((status < 0 || (events & UV_READABLE)) && !PQconsumeInput(lease->pq)))
 	{
 		lose(lease);
 		return;
@@ -453,6 +458,16 @@ clean(Lease *lease)
 	send_cleaning(lease, "DISCARD ALL");
 }
 
+/* Has a free lease's backend said nothing by itself that the loop has not heard of yet? */
+static bool
+is_silent(const Lease *lease)
+{
+	char byte;
+
+	return lease->syncs > 0 || (recv(PQsocket(lease->pq), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	                            (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
 /* A free lease for the request, lent to it; or NULL. */
 static Lease *
 lend(Pool *pool, const LeaseRequest *request)
@@ -460,8 +475,9 @@ lend(Pool *pool, const LeaseRequest *request)
 	uint64_t now = uv_now(pool->timer.loop);
 	Lease *lease = pool->leases;
 
-	while (lease != NULL && (!lease->free || lease->unusable || now - lease->born > LEASE_AGE_MS ||
-	                         CRYPTO_memcmp(lease->key, request->key, KEY_SIZE) != 0))
+	while (lease != NULL &&
+	       (!lease->free || lease->unusable || now - lease->born > LEASE_AGE_MS ||
+	        CRYPTO_memcmp(lease->key, request->key, KEY_SIZE) != 0 || !is_silent(lease)))
 		lease = lease->next;
 	if (lease == NULL)
 		return NULL;

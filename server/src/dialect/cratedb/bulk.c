@@ -36,12 +36,6 @@ bulk_free(Bulk *bulk)
 	memset(bulk, 0, sizeof *bulk);
 }
 
-static void
-send_text(Visitor *visitor, const char *sql)
-{
-	PQsendQueryParams(lease_pq(visitor->lease), sql, 0, NULL, NULL, NULL, NULL, 0);
-}
-
 /* {"cols":[],"results":[…]} */
 static void
 answer(Visitor *visitor)
@@ -95,7 +89,7 @@ send_rows(Visitor *visitor)
 		{
 			bulk->sent = bulk->until;
 			if (bulk->group > 0)
-				send_text(visitor, "RELEASE SAVEPOINT freshet_bulk");
+				visitor_send_text(visitor, "RELEASE SAVEPOINT freshet_bulk");
 			lease_sync(visitor->lease);
 		}
 	} while (lease_flush(visitor->lease) && bulk->sent < bulk->until);
@@ -153,9 +147,9 @@ send_own(Visitor *visitor, const char *sql, const char *more, void (*then)(Visit
 {
 	visitor->result = row_done;
 	visitor->synced = then;
-	send_text(visitor, sql);
+	visitor_send_text(visitor, sql);
 	if (more != NULL)
-		send_text(visitor, more);
+		visitor_send_text(visitor, more);
 	lease_sync(visitor->lease);
 	lease_flush(visitor->lease);
 }
@@ -215,7 +209,7 @@ begin_group(Visitor *visitor)
 		bulk->until++;
 	visitor->result = row_done;
 	visitor->synced = group_done;
-	send_text(visitor, "SAVEPOINT freshet_bulk");
+	visitor_send_text(visitor, "SAVEPOINT freshet_bulk");
 	send_rows(visitor);
 }
 

@@ -265,6 +265,27 @@ error_postgres(Error *error, const PGresult *result, const Statement *statement,
 	error->of_row = rule->of_row;
 }
 
+bool
+error_find_schema(const Error *error, char schema[ERROR_TEXT])
+{
+	const char *name = strchr(error->text, '\'');
+	size_t length = name != NULL ? strcspn(++name, ".'") : 0;
+
+	if (error->code != 4041 || name == NULL || name[length] != '.')
+		return false;
+	snprintf(schema, ERROR_TEXT, "%.*s", (int) length, name);
+	return true;
+}
+
+void
+error_schema(Error *error)
+{
+	char schema[ERROR_TEXT];
+
+	if (error_find_schema(error, schema))
+		fill(error, 404, 4045, "SchemaUnknownException", "Schema '%.512s' unknown", schema);
+}
+
 void
 error_write(Buffer *out, const Error *error)
 {

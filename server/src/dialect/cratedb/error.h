@@ -38,6 +38,13 @@ error_translation(Error *error, const TranslateError *problem, const char *text,
 extern void error_postgres(Error *error, const PGresult *result, const Statement *statement,
                            const char *text, size_t length, const char *user);
 
+/*
+ * Does the error name a relation in a schema? Then its name, in ERROR_TEXT bytes; and the same error for a schema that
+ * is not there.
+ */
+extern bool error_find_schema(const Error *error, char schema[ERROR_TEXT]);
+extern void error_schema(Error *error);
+
 /* {"message":…,"code":…} */
 extern void error_write(Buffer *out, const Error *error);
 

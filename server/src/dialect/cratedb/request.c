@@ -7,6 +7,9 @@
  */
 #include "dialect/cratedb/request.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An array under a key, or none; null is none. */
@@ -59,6 +62,101 @@ check_keys(const json_t *document, Error *error)
 	return true;
 }
 
+/* A double keeps so many digits of any number, and is written with so many at most. */
+#define DIGITS_KEPT 15
+#define DIGITS_MAX 17
+
+/* The digits of a number that count: from the first to the last that is not zero. */
+typedef struct Digits
+{
+	char kept[DIGITS_MAX];
+	size_t count;
+} Digits;
+
+/* Read a number's digits, up to its exponent; `end` is behind them. */
+static Digits
+read_digits(const char *at, const char *stop, const char **end)
+{
+	Digits digits = {{0}, 0};
+	size_t seen = 0;
+
+	for (; at < stop && (isdigit((unsigned char) *at) || *at == '.'); at++)
+	{
+		if (*at == '.' || (*at == '0' && seen == 0))
+			continue;
+		if (seen < DIGITS_MAX)
+			digits.kept[seen] = *at;
+		seen++;
+		if (*at != '0')
+			digits.count = seen;
+	}
+	*end = at;
+	return digits;
+}
+
+/* Is a number that becomes a double written as that number again? See argument.c. */
+static bool
+survives(const char *number, Digits digits)
+{
+	double value = strtod(number, NULL);
+	int count;
+
+	if (digits.count <= DIGITS_KEPT)
+		return true;
+	for (count = DIGITS_KEPT; count <= DIGITS_MAX; count++)
+	{
+		char text[64];
+		const char *end;
+		Digits written;
+
+		snprintf(text, sizeof text, "%.*e", count - 1, value);
+		if (strtod(text, NULL) != value)
+			continue;
+		written = read_digits(text, text + strlen(text), &end);
+		return written.count == digits.count &&
+		       memcmp(written.kept, digits.kept, digits.count) == 0;
+	}
+	return false;
+}
+
+/*
+ * A number with a point or an exponent becomes a double. One that would be another number then is refused,
+ * and can be sent as a string. The body is valid JSON.
+ */
+static bool
+check_numbers(const char *body, size_t length, Error *error)
+{
+	const char *stop = body + length;
+	const char *at = body;
+
+	while (at < stop)
+	{
+		const char *end = at + 1;
+
+		if (*at == '"')
+			for (; end < stop && *end != '"'; end++)
+				end += *end == '\\';
+		if (isdigit((unsigned char) *at))
+		{
+			Digits digits = read_digits(at, stop, &end);
+			bool real = memchr(at, '.', (size_t) (end - at)) != NULL || *end == 'e' || *end == 'E';
+
+			if (real && !survives(at, digits))
+			{
+				error_parse(error,
+				            "a double cannot hold the number %.*s exactly (send it as a string)",
+				            (int) (end - at < 64 ? end - at : 64), at);
+				return false;
+			}
+			/* what follows the exponent is no number of its own */
+			while (end < stop && (isalnum((unsigned char) *end) || *end == '+' || *end == '-'))
+				end++;
+		}
+		at = *at == '"' ? end + 1 : end;
+	}
+	return true;
+}
+
 bool
 request_read(Request *request, const char *body, size_t length, Error *error)
 {
@@ -78,6 +176,8 @@ request_read(Request *request, const char *body, size_t length, Error *error)
 		            request->document != NULL ? "it is no object" : problem.text);
 		return false;
 	}
+	if (!check_numbers(body, length, error))
+		return false;
 	statement = json_object_get(request->document, "stmt");
 	if (!json_is_string(statement))
 	{

@@ -183,13 +183,6 @@ execute_done(Visitor *visitor)
 	visitor_answer(visitor);
 }
 
-/* A statement without parameters. */
-static void
-send_text(Visitor *visitor, const char *sql)
-{
-	PQsendQueryParams(lease_pq(visitor->lease), sql, 0, NULL, NULL, NULL, NULL, 0);
-}
-
 /* The schema that a table without one in its name will be in: CrateDB makes it. */
 static void
 send_schema(Visitor *visitor)
@@ -203,7 +196,7 @@ send_schema(Visitor *visitor)
 	text_init(&sql, &visitor->arena);
 	text_append(&sql, "CREATE SCHEMA IF NOT EXISTS ");
 	text_identifier(&sql, visitor->schema);
-	send_text(visitor, sql.data);
+	visitor_send_text(visitor, sql.data);
 	visitor->skip++;
 }
 
@@ -218,13 +211,13 @@ execute(Visitor *visitor)
 	visitor->synced = execute_done;
 	send_schema(visitor);
 	for (other = statement->before; other != NULL && *other != NULL; other++, visitor->skip++)
-		send_text(visitor, *other);
+		visitor_send_text(visitor, *other);
 	if (statement->parameter_count > 0)
 		visitor_send(visitor, visitor->request.arguments);
 	else
-		send_text(visitor, statement->sql);
+		visitor_send_text(visitor, statement->sql);
 	for (other = statement->after; other != NULL && *other != NULL; other++)
-		send_text(visitor, *other);
+		visitor_send_text(visitor, *other);
 	lease_sync(visitor->lease);
 	lease_flush(visitor->lease);
 }

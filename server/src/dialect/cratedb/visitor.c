@@ -94,6 +94,7 @@ clear(Visitor *visitor)
 	    false;
 	visitor->skip = 0;
 	visitor->count = -1;
+	visitor->sqlstate[0] = '\0';
 	visitor->result = NULL;
 	visitor->synced = NULL;
 }
@@ -162,12 +163,56 @@ visitor_answer(Visitor *visitor)
 	finish(visitor, 200);
 }
 
+/* The schema is there or not, and the error says which. */
+static void
+schema_looked_for(Visitor *visitor, PGresult *result)
+{
+	if (PQresultStatus(result) == PGRES_TUPLES_OK || PQresultStatus(result) == PGRES_SINGLE_TUPLE)
+		visitor->count += PQntuples(result);
+}
+
+static void
+schema_known(Visitor *visitor)
+{
+	if (visitor->count == 0)
+		error_schema(&visitor->error);
+	visitor_fail(visitor);
+}
+
+/*
+ * CrateDB tells a schema that is not there from a relation; PostgreSQL does not, so it is asked.
+ * The name is the first part of what the error names.
+ */
+static bool
+look_for_schema(Visitor *visitor)
+{
+	char schema[ERROR_TEXT];
+	const char *name = schema;
+
+	if (visitor->lease == NULL || strcmp(visitor->sqlstate, "42P01") != 0 ||
+	    !error_find_schema(&visitor->error, schema))
+		return false;
+	visitor->sqlstate[0] = '\0';
+	visitor->failed = false;
+	visitor->count = 0;
+	visitor->result = schema_looked_for;
+	visitor->synced = schema_known;
+	PQsendQueryParams(lease_pq(visitor->lease),
+	                  "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", 1, NULL, &name,
+	                  NULL, NULL, 0);
+	lease_sync(visitor->lease);
+	lease_flush(visitor->lease);
+	return true;
+}
+
 /* The request has failed, for the reason in `error`. */
 void
 visitor_fail(Visitor *visitor)
 {
 	const Error *error = &visitor->error;
 
+	if (look_for_schema(visitor))
+		return;
 	visitor->failed = true;
 	buffer_clear(&visitor->out);
 	json_raw(&visitor->out, "{\"error\":");
@@ -393,7 +438,7 @@ send_description(Visitor *visitor)
 	visitor->synced = describe_done;
 	/* it has a name, since statements of ours come between, and a session that is kept may have one */
 	if (visitor->pinned)
-		PQsendQueryParams(pq, "DEALLOCATE ALL", 0, NULL, NULL, NULL, NULL, 0);
+		visitor_send_text(visitor, "DEALLOCATE ALL");
 	PQsendPrepare(pq, PREPARED, statement->sql,
 	              visitor->guessed ? (int) statement->parameter_count : 0, visitor->types);
 	PQsendDescribePrepared(pq, PREPARED);
@@ -412,6 +457,13 @@ visitor_describe(Visitor *visitor, void (*then)(Visitor *visitor))
 	if (visitor->types == NULL)
 		abort();
 	send_description(visitor);
+}
+
+/* Send a statement without parameters. */
+void
+visitor_send_text(Visitor *visitor, const char *sql)
+{
+	PQsendQueryParams(lease_pq(visitor->lease), sql, 0, NULL, NULL, NULL, NULL, 0);
 }
 
 /* Send the prepared statement with these values; false: libpq would not. */

@@ -94,6 +94,7 @@ struct Visitor
 extern void visitor_answer(Visitor *visitor);
 extern void visitor_fail(Visitor *visitor);
 extern void visitor_describe(Visitor *visitor, void (*then)(Visitor *visitor));
+extern void visitor_send_text(Visitor *visitor, const char *sql);
 extern bool visitor_send(Visitor *visitor, const json_t *arguments);
 extern double visitor_duration(const Visitor *visitor);
 
