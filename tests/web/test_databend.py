@@ -166,7 +166,7 @@ def test_counts(databend, table):
     ("set nope = 1", 2801, "nope"), ("drop user nope", 2201, "nope"), ("create user root identified by 'x'", 2202, "root"),
     ("merge into t using u on a when matched then delete", 1002, "MERGE INTO"), ("select ?", 1006, "no value"),
     ("select id from t qualify 1", 1005, "qualify"), ("create stream s on table t", 1002, "CREATE STREAM"),
-    ("begin", 1002, "BEGIN"), ("create temp table u (a int)", 1002, "CREATE TEMPORARY TABLE"), ("set timezone = 'Mars/Phobos'", 1006, "Mars/Phobos"),
+    ("create or replace temp table u (a int)", 1002, "CREATE OR REPLACE TEMPORARY TABLE"), ("set timezone = 'Mars/Phobos'", 1006, "Mars/Phobos"),
 ])
 def test_errors(databend, table, sql, code, message):
     found = databend.error(sql)
@@ -241,6 +241,120 @@ def test_login_and_the_rest_of_a_session(databend):
     heartbeat = databend.ask("POST", "/v1/session/heartbeat", "{}", authorization=basic("root"))
     assert heartbeat.json == {"queries_to_remove": []}
     assert databend.ask("POST", "/v1/session/logout", "{}", authorization=basic("root")).json == {"error": None}
+
+
+# -- transactions and temporary tables
+
+
+class Session:
+    """A client that sends back what it is given, by a connection for each request."""
+
+    def __init__(self, server, authorization=basic("root"), **settings):
+        self.server, self.authorization = server, authorization
+        self.session = {"database": "default", "settings": settings}
+
+    def post(self, sql, **more):
+        with Databend(self.server.ports["databend"]) as databend:
+            found = databend.post(sql, session=self.session, authorization=self.authorization, **more).json
+        self.session = found["session"]
+        return found
+
+    def rows(self, sql, **more):
+        found = self.post(sql, **more)
+        assert found["error"] is None, found["error"]
+        return found["data"]
+
+    def state(self):
+        return self.session["txn_state"], self.session["need_sticky"], self.session["need_keep_alive"], "internal" in self.session
+
+
+AUTO_COMMIT = ("AutoCommit", False, False, False)
+
+
+def test_a_transaction(databend, server, table):
+    mine = Session(server)
+    mine.rows("BEGIN")
+    assert mine.state() == ("Active", True, True, True)
+    mine.rows("INSERT INTO t VALUES (1, 'a', 1)")
+    assert mine.rows("SELECT count(*) FROM t") == [["1"]]
+    assert databend.rows("SELECT count(*) FROM t") == [["0"]]
+    mine.rows("COMMIT")
+    assert mine.state() == AUTO_COMMIT and databend.rows("SELECT count(*) FROM t") == [["1"]]
+    mine.rows("BEGIN TRANSACTION")
+    mine.rows("INSERT INTO t VALUES", stage_attachment={"location": databend.upload(b"2,b,2\n")})
+    assert mine.rows("SELECT count(*) FROM t") == [["2"]]
+    mine.rows("ROLLBACK")
+    assert mine.state() == AUTO_COMMIT and databend.rows("SELECT count(*) FROM t") == [["1"]]
+    assert mine.rows("COMMIT") == []
+
+
+def test_a_transaction_that_fails(databend, server, table):
+    mine = Session(server)
+    mine.rows("BEGIN")
+    mine.rows("INSERT INTO t VALUES (1, 'a', 1)")
+    assert mine.post("SELECT 1 / 0")["error"]["code"] == 1006 and mine.state()[0] == "Fail"
+    assert mine.post("SELECT 1")["error"]["code"] == 4002
+    assert mine.rows("COMMIT") == [] and mine.state() == AUTO_COMMIT
+    assert databend.rows("SELECT count(*) FROM t") == [["0"]]
+
+
+def test_a_transaction_is_its_clients(databend, server, table):
+    databend.rows("CREATE USER IF NOT EXISTS other IDENTIFIED BY 'x'")
+    mine = Session(server)
+    mine.rows("BEGIN")
+    mine.rows("INSERT INTO t VALUES (1, 'a', 1)")
+    for session in (mine.session, mine.session | {"internal": "0" * 32}, mine.session | {"internal": 1}):
+        theirs = Session(server, basic("other", "x"))
+        theirs.session = session
+        assert theirs.post("SELECT count(*) FROM t")["error"]["code"] == 4003
+    mine.rows("ROLLBACK")
+
+
+def test_a_page_in_a_transaction(databend, server):
+    mine = Session(server)
+    mine.rows("BEGIN")
+    first = mine.post("SELECT number FROM numbers(25)", pagination={"max_rows_per_page": 10})
+    assert mine.state()[0] == "Active"
+    # until all rows are read the backend is the query's
+    other = Session(server)
+    other.session = first["session"]
+    assert other.post("SELECT 1")["error"]["code"] == 4003
+    second = databend.get(first["next_uri"]).json
+    last = databend.get(second["next_uri"]).json
+    assert len(last["data"]) == 5 and last["session"]["txn_state"] == "Active"
+    mine.session = last["session"]
+    assert mine.rows("SELECT 1") == [["1"]]
+    mine.rows("COMMIT")
+
+
+def test_a_transaction_nobody_ends(databend, server, table):
+    mine = Session(server, idle_transaction_timeout_secs="1")
+    mine.rows("BEGIN")
+    mine.rows("INSERT INTO t VALUES (1, 'a', 1)")
+    with server.psycopg("postgres") as connection:
+        system.wait_until(lambda: connection.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+                          .fetchone()[0] == 0, 10, 0.05, "it is rolled back")
+    assert mine.post("COMMIT")["error"]["code"] == 4003 and mine.state() == AUTO_COMMIT
+    assert databend.rows("SELECT count(*) FROM t") == [["0"]]
+
+
+def test_a_killed_query_ends_its_transaction(databend, server, table):
+    mine = Session(server)
+    mine.rows("BEGIN")
+    mine.rows("INSERT INTO t VALUES (1, 'a', 1)")
+    first = mine.post("SELECT pg_sleep(60)::string", pagination={"wait_time_secs": 1})
+    assert databend.get(first["kill_uri"], "POST").status == 200
+    assert mine.post("SELECT 1")["error"]["code"] == 4003 and mine.state() == AUTO_COMMIT
+    assert databend.rows("SELECT count(*) FROM t") == [["0"]]
+
+
+def test_a_temporary_table(databend, server):
+    mine = Session(server)
+    mine.rows("CREATE TEMP TABLE only_mine (a INT)")
+    assert mine.state() == ("AutoCommit", True, True, True)
+    mine.rows("INSERT INTO only_mine VALUES (1)")
+    assert mine.rows("SELECT * FROM only_mine") == [["1"]]
+    assert databend.error("SELECT * FROM only_mine")[0] == 1025
 
 
 # -- pages
@@ -509,7 +623,7 @@ def test_tokens(databend, server):
 
     for wrong in (changed, "/v1/stage_upload/", "/v1/stage_upload/a-b-c-d", target.replace("upload/", "upload/9")):
         assert status(wrong) == 403
-    system.wait_until(lambda: time.time() >= expires, 5, 0.05, "the token ends")
+    system.wait_until(lambda: time.time() >= expires + 0.1, 5, 0.05, "the token ends")
     assert status(target) == 403
 
 

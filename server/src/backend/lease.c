@@ -914,6 +914,14 @@ lease_return(Lease *lease)
 
 /* See lease.h. */
 void
+lease_hand(Lease *lease, const LeaseEvents *events, void *owner)
+{
+	lease->events = events;
+	lease->owner = owner;
+}
+
+/* See lease.h. */
+void
 lease_drop(Lease *lease)
 {
 	end_lease(lease);

@@ -83,6 +83,9 @@ extern bool lease_flush(Lease *lease);
 /* Hand out no results for now, or again. */
 extern void lease_hold(Lease *lease, bool hold);
 
+/* Another owner, on the same loop; all syncs are answered. */
+extern void lease_hand(Lease *lease, const LeaseEvents *events, void *owner);
+
 /* Give it back, with all answered; or cancel what it does, and let it die. */
 extern void lease_return(Lease *lease);
 extern void lease_drop(Lease *lease);

@@ -365,11 +365,12 @@ parse_column_option(Parser *parser)
 static void
 parse_create_table(Parser *parser)
 {
-	if (parser->temporary)
-		parser_refuse(parser, parser->statement->at, "CREATE TEMPORARY TABLE");
-	emit(parser, "CREATE TABLE");
+	emit(parser, parser->temporary ? "CREATE TEMPORARY TABLE" : "CREATE TABLE");
+	parser->statement->temporary = parser->temporary;
 	parse_if_not_exists(parser);
 	parser->statement->relation = parse_relation(parser);
+	if (parser->temporary && parser->or_replace)
+		parser_refuse(parser, parser->statement->at, "CREATE OR REPLACE TEMPORARY TABLE");
 	parse_or_replace(parser, "TABLE");
 	if (parser_accept(parser, "like"))
 	{
@@ -688,11 +689,26 @@ parse_unset(Parser *parser)
 		parser_expect(parser, ")");
 }
 
-/* [TRANSACTION] */
+/* BEGIN [TRANSACTION] */
 static void
 parse_begin(Parser *parser)
 {
 	parser_accept(parser, "transaction");
+	emit(parser, "BEGIN");
+}
+
+/* COMMIT */
+static void
+parse_commit(Parser *parser)
+{
+	emit(parser, "COMMIT");
+}
+
+/* ROLLBACK, ABORT */
+static void
+parse_rollback(Parser *parser)
+{
+	emit(parser, "ROLLBACK");
 }
 
 /* KILL QUERY 'id' */
@@ -1016,10 +1032,10 @@ static const StatementRule statements[] = {
     {"SET", STATEMENT_SET, parse_set},
     {"UNSET", STATEMENT_RESET, parse_unset},
     {"BEGIN", STATEMENT_BEGIN, parse_begin},
-    {"START TRANSACTION", STATEMENT_BEGIN, parse_nothing},
-    {"COMMIT", STATEMENT_COMMIT, parse_nothing},
-    {"ROLLBACK", STATEMENT_ROLLBACK, parse_nothing},
-    {"ABORT", STATEMENT_ROLLBACK, parse_nothing},
+    {"START TRANSACTION", STATEMENT_BEGIN, parse_begin},
+    {"COMMIT", STATEMENT_COMMIT, parse_commit},
+    {"ROLLBACK", STATEMENT_ROLLBACK, parse_rollback},
+    {"ABORT", STATEMENT_ROLLBACK, parse_rollback},
     {"KILL", STATEMENT_KILL, parse_kill},
     {"COPY INTO", STATEMENT_COPY_INTO, parse_copy},
     {"PRESIGN", STATEMENT_PRESIGN, parse_presign},

@@ -74,11 +74,13 @@ parser_at(const Parser *parser)
 void
 parser_skip(Parser *parser)
 {
+	SqlTokenKind before = parser->token.kind;
+
 	parser->previous = parser_at(parser) + parser->token.length;
 	parser->token = sql_next(&parser->lexer);
 	/* 1a is a number and its alias to older PostgreSQLs, and an error to newer ones */
 	if (parser->token.kind == SQL_WORD && parser->previous == parser_at(parser) &&
-	    parser->previous > 0 && strchr("0123456789", parser->text[parser->previous - 1]) != NULL)
+	    (before == SQL_NUMBER || before == SQL_PARAMETER))
 		parser_fail(parser, "42601", parser_at(parser), "trailing junk after a number");
 }
 

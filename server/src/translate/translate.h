@@ -111,6 +111,7 @@ typedef struct Statement
 	size_t parameter_count;
 
 	bool unless_exists;     /* that it is there already is no error */
+	bool temporary;         /* it makes something that ends with the session */
 	bool placeholders;      /* INSERT … VALUES (?, ?, …), a single row of nothing else */
 	bool returning;         /* INSERT … RETURNING and the like */
 	TranslateName relation; /* what it is about: the table that is created, changed or copied to */

@@ -15,6 +15,7 @@
 #include "dialect/databend/databend.h"
 #include "dialect/databend/failure.h"
 #include "dialect/databend/multipart.h"
+#include "dialect/databend/pin.h"
 #include "dialect/databend/query.h"
 #include "dialect/databend/stage.h"
 #include "http/basic.h"
@@ -458,6 +459,43 @@ visitor_body(void *self, const char *bytes, size_t count)
 		refuse_upload(visitor, 400, "the form is not valid");
 }
 
+/* The query begins on another loop, where its session's backend is. */
+static void
+start_there(Errand *errand)
+{
+	query_start((QueryBegin *) errand);
+}
+
+/* Begin a query: here, or where the session's backend is. */
+static void
+start_query(Visitor *visitor, json_t *document)
+{
+	SessionLoop *here = http_loop(visitor->connection);
+	QueryBegin *begin = calloc(1, sizeof *begin);
+	SessionLoop *there;
+
+	if (begin == NULL)
+		abort();
+	visitor->call = query_call_make(visitor, call_done);
+	write_identity(visitor, visitor->call->identity);
+	query_choose_id(visitor->call, visitor->query_id);
+	there = pin_loop(json_object_get(document, "session"), visitor->call->identity);
+	begin->loop = there != NULL ? there : here;
+	begin->wish = make_wish(visitor);
+	begin->host = visitor->host;
+	begin->body = document;
+	begin->stages = server_of(visitor)->stages;
+	begin->lenient = server_of(visitor)->databend_lenient;
+	begin->call = visitor->call;
+	/* they are the query's now */
+	visitor->role = visitor->password = visitor->host = NULL;
+	begin->errand.run = start_there;
+	if (begin->loop == here)
+		query_start(begin);
+	else
+		loop_post(session_loop_of(begin->loop), &begin->errand);
+}
+
 /* POST /v1/query: its body is {"sql": …, …}. */
 static void
 begin_query(Visitor *visitor)
@@ -466,29 +504,17 @@ begin_query(Visitor *visitor)
 	const char *body = http_collected(visitor->connection, &length);
 	json_error_t problem;
 	json_t *document = json_loadb(body, length, JSON_REJECT_DUPLICATES, &problem);
-	QueryBegin begin = {.loop = http_loop(visitor->connection),
-	                    .wish = make_wish(visitor),
-	                    .host = visitor->host,
-	                    .id = visitor->query_id,
-	                    .body = document,
-	                    .stages = server_of(visitor)->stages,
-	                    .lenient = server_of(visitor)->databend_lenient};
 	char message[256];
 
-	if (!json_is_object(document) || !json_is_string(json_object_get(document, "sql")))
+	if (json_is_object(document) && json_is_string(json_object_get(document, "sql")))
 	{
-		snprintf(message, sizeof message, "parse error: %.160s",
-		         document == NULL ? problem.text : "the body must be an object with sql");
-		answer_error(visitor, 400, 400, message);
+		start_query(visitor, document);
+		return;
 	}
-	else
-	{
-		visitor->call = query_call_make(visitor, call_done);
-		write_identity(visitor, visitor->call->identity);
-		query_start(&begin, visitor->call);
-		forget_password(visitor);
-	}
+	snprintf(message, sizeof message, "parse error: %.160s",
+	         document == NULL ? problem.text : "the body must be an object with sql");
 	json_decref(document);
+	answer_error(visitor, 400, 400, message);
 }
 
 static void

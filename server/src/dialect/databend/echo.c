@@ -50,6 +50,7 @@ const char *const echo_settings[] = {"timezone",
                                      "default_order_by_null",
                                      "statement_queued_timeout_in_seconds",
                                      "http_handler_result_timeout_secs",
+                                     "idle_transaction_timeout_secs",
                                      "http_json_result_mode",
                                      "geometry_output_format",
                                      "binary_output_format",
@@ -82,6 +83,15 @@ echo_knows(const char *name)
 	return false;
 }
 
+long
+echo_seconds(const json_t *echo, const char *name, long otherwise)
+{
+	const char *value = echo_setting(echo, name);
+	long seconds = value != NULL ? strtol(value, NULL, 10) : otherwise;
+
+	return seconds < 1 || seconds > 3600 ? otherwise : seconds;
+}
+
 /* A member if it is an object. */
 static json_t *
 object_of(const json_t *echo, const char *key)
@@ -103,10 +113,17 @@ echo_make(const json_t *given)
 		json_object_set_new(echo, "database", json_string("default"));
 	if (object_of(echo, "settings") == NULL)
 		json_object_set_new(echo, "settings", json_object());
+	echo_unpin(echo);
+	return echo;
+}
+
+void
+echo_unpin(json_t *echo)
+{
 	json_object_set_new(echo, "txn_state", json_string("AutoCommit"));
 	json_object_set_new(echo, "need_sticky", json_false());
 	json_object_set_new(echo, "need_keep_alive", json_false());
-	return echo;
+	json_object_del(echo, "internal");
 }
 
 const char *

@@ -17,6 +17,7 @@
 
 #include "dialect/databend/echo.h"
 #include "dialect/databend/internal.h"
+#include "dialect/databend/pin.h"
 #include "dialect/databend/stage.h"
 #include "dialect/databend/type.h"
 #include "http/json.h"
@@ -60,11 +61,11 @@ remember_used(const char *role, const char *database)
 static const char *
 recall_used(Query *query)
 {
-	size_t slot = slot_of(query->role);
+	size_t slot = slot_of(query->wish.role);
 	const char *database = NULL;
 
 	pthread_mutex_lock(&used_lock);
-	if (used[slot].role != NULL && strcmp(used[slot].role, query->role) == 0)
+	if (used[slot].role != NULL && strcmp(used[slot].role, query->wish.role) == 0)
 		database = arena_copy(&query->arena, used[slot].database, strlen(used[slot].database));
 	pthread_mutex_unlock(&used_lock);
 	return database;
@@ -263,7 +264,7 @@ change_session(Query *query)
 	if (statement->kind == STATEMENT_USE)
 	{
 		echo_use(query->echo, statement->relation.name);
-		remember_used(query->role, statement->relation.name);
+		remember_used(query->wish.role, statement->relation.name);
 		json_raw(&affect, "{\"type\":\"UseDB\",\"name\":");
 		json_text(&affect, statement->relation.name, strlen(statement->relation.name));
 		json_raw(&affect, "}");
@@ -311,8 +312,8 @@ execute_again(Query *query)
 	                 json_object_get(query->body, "session") == NULL;
 	const char *database;
 
-	if (!query->lenient || query->fallback != NULL || !(reads || forgetful) || query->has_result ||
-	    strcmp(query->error.sqlstate, "42P01") != 0)
+	if (!query->lenient || query->fallback != NULL || query->pin != NULL || !(reads || forgetful) ||
+	    query->has_result || strcmp(query->error.sqlstate, "42P01") != 0)
 		return false;
 	database = recall_used(query);
 	if (database == NULL || strcmp(database, echo_database(query->echo)) == 0)
@@ -382,9 +383,10 @@ send_lookup(Query *query)
 
 /* The name of what is prepared: the unnamed statement is used by everything else that is sent. */
 static const char *
-prepared_name(const Query *query)
+prepared_name(Query *query)
 {
-	return query->fallback == NULL ? "query" : "query_again";
+	return arena_printf(&query->arena, "%s%.48s", query->fallback == NULL ? "q" : "again",
+	                    query->id);
 }
 
 /* The statement was described, or could not be: run it. */
@@ -402,6 +404,11 @@ run_described(Query *query)
 	query->looked_up = 0;
 	PQsendQueryPrepared(lease_pq(query->lease), prepared_name(query),
 	                    (int) query->statement->parameter_count, query->values, NULL, NULL, 0);
+	/* a backend that is kept would keep it as well */
+	if (query->pin != NULL)
+		PQsendQueryParams(lease_pq(query->lease),
+		                  arena_printf(&query->arena, "DEALLOCATE \"%s\"", prepared_name(query)), 0,
+		                  NULL, NULL, NULL, NULL, 0);
 	query_flush(query);
 }
 
@@ -502,7 +509,8 @@ answer_presign(Query *query)
 		return;
 	}
 	json_printf(&url, "http://%s/v1/stage_upload/", query->host);
-	stage_token_write(&url, query->role, query->statement->stage, (int64_t) time(NULL) + seconds);
+	stage_token_write(&url, query->wish.role, query->statement->stage,
+	                  (int64_t) time(NULL) + seconds);
 	query_add_own_column(query, "method", "String");
 	query_add_own_column(query, "headers", "Variant");
 	query_add_own_column(query, "url", "String");
@@ -583,7 +591,9 @@ begin_statement(Query *query)
 	}
 	if (query->statement->kind == STATEMENT_USE || query->statement->kind == STATEMENT_SET)
 		make_check(query);
-	query_send_settings(query);
+	/* a transaction that has failed takes nothing but its end */
+	if (query->statement->kind != STATEMENT_COMMIT && query->statement->kind != STATEMENT_ROLLBACK)
+		query_send_settings(query);
 	if (gives_rows(query))
 		send_describe(query);
 	else
@@ -624,7 +634,10 @@ static void
 ask_again(Query *query)
 {
 	lease_drop(query->lease);
+	if (query->pin != NULL)
+		pin_lose(query->pin);
 	query->lease = NULL;
+	query->pin = NULL;
 	query->stale = false;
 	query->error.code = 0;
 	query->skip = 0;
@@ -731,6 +744,9 @@ check_statement(Query *query)
 		case STATEMENT_KILL:
 		case STATEMENT_PRESIGN:
 		case STATEMENT_SHOW_SETTINGS:
+		case STATEMENT_BEGIN:
+		case STATEMENT_COMMIT:
+		case STATEMENT_ROLLBACK:
 			return read_values(query);
 		case STATEMENT_SET:
 		case STATEMENT_RESET:
@@ -742,6 +758,22 @@ check_statement(Query *query)
 			query_fail(query, 1002, "%s is not supported", statement->head);
 			return false;
 	}
+}
+
+/* The backend that the session has kept; false: it is gone, and with it the transaction. */
+static bool
+take_pin(Query *query)
+{
+	const json_t *session = json_object_get(query->body, "session");
+	const char *state = json_string_value(json_object_get(session, "txn_state"));
+
+	query->pin = pin_take(session, query->identity);
+	if (query->pin != NULL || state == NULL || strcmp(state, "AutoCommit") == 0)
+		return true;
+	query_fail(query, 4003,
+	           "the transaction is not there any more: it has ended after some idle "
+	           "minutes, or another statement of it is under way");
+	return false;
 }
 
 void
@@ -765,7 +797,15 @@ execute_begin(Query *query)
 		return;
 	}
 	query->statement = &translation.statements[0];
-	if (!check_statement(query))
+	if (!check_statement(query) || !take_pin(query))
 		return;
+	if (query->pin != NULL)
+	{
+		query->lease = pin_lease(query->pin);
+		pin_echo(query->pin, query->lease, query->echo);
+		lease_hand(query->lease, &lease_events, query);
+		begin_statement(query);
+		return;
+	}
 	query->asking = lease_ask(query->loop, &query->wish, &lease_events, query);
 }

@@ -57,12 +57,11 @@ struct Query
 	char id[QUERY_ID];
 	char session_id[QUERY_ID];
 	unsigned char identity[QUERY_IDENTITY];
-	char *role;
 	char *host;
-	char *stages;
+	const char *stages;
 	bool lenient;
 	SessionLoop *loop;
-	LeaseWish wish; /* the password is in the arena, and goes with it */
+	LeaseWish wish; /* role and password are its own */
 	uint64_t begun;
 	uv_timer_t timer; /* who waits has waited enough, or nobody asked for too long */
 	uv_timer_t turn;  /* of feeding a COPY */
@@ -83,6 +82,7 @@ struct Query
 
 	LeaseRequest *asking;
 	Lease *lease;
+	struct Pin *pin; /* whose the lease is, or NULL */
 	void (*result)(Query *query, PGresult *result);
 	void (*synced)(Query *query);
 	int skip;             /* results before that of the statement itself */

@@ -160,7 +160,7 @@ load_prepare(Query *query)
 	length = strlen(load->location);
 	load->compressed =
 	    load->compressed || (length > 3 && strcasecmp(load->location + length - 3, ".gz") == 0);
-	load->fd = stage_open(query->stages, query->role, load->location);
+	load->fd = stage_open(query->stages, query->wish.role, load->location);
 	if (load->fd >= 0)
 		return true;
 	query_fail(query, 1046, "file '%.100s' is not in the stage", load->location);
@@ -322,7 +322,7 @@ copy_done(Query *query)
 	uv_timer_stop(&query->turn);
 	query->feeding = false;
 	if (query->error.code == 0 && query->load.purge)
-		stage_remove(query->stages, query->role, query->load.location);
+		stage_remove(query->stages, query->wish.role, query->load.location);
 	query_end(query);
 }
 

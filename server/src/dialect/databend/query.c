@@ -17,6 +17,7 @@
 
 #include "dialect/databend/echo.h"
 #include "dialect/databend/internal.h"
+#include "dialect/databend/pin.h"
 #include "http/json.h"
 
 /* Queries that are not gone, of all loops. Their ids do not change. */
@@ -88,9 +89,9 @@ free_query(uv_handle_t *handle)
 		return;
 	if (query->wish.password != NULL)
 		OPENSSL_cleanse((char *) query->wish.password, strlen(query->wish.password));
-	free(query->role);
+	free((char *) query->wish.password);
+	free((char *) query->wish.role);
 	free(query->host);
-	free(query->stages);
 	json_decref(query->body);
 	json_decref(query->echo);
 	buffer_free(&query->last);
@@ -117,8 +118,14 @@ give_up(Query *query)
 		lease_forget(query->asking);
 	if (query->lease != NULL)
 		lease_drop(query->lease);
+	if (query->pin != NULL)
+	{
+		pin_lose(query->pin);
+		echo_unpin(query->echo);
+	}
 	query->asking = NULL;
 	query->lease = NULL;
+	query->pin = NULL;
 	uv_timer_stop(&query->turn);
 	load_free(query);
 }
@@ -187,19 +194,33 @@ find(const char *id, const unsigned char identity[QUERY_IDENTITY])
 	return query;
 }
 
-/* Enter the registry under the client's id if nobody has it; false: there are too many. */
+void
+query_choose_id(QueryCall *call, const char *given)
+{
+	bool good = given != NULL && is_id(given);
+
+	if (good)
+	{
+		pthread_mutex_lock(&registry_lock);
+		good = find(given, call->identity) == NULL;
+		pthread_mutex_unlock(&registry_lock);
+	}
+	if (good)
+		snprintf(call->id, sizeof call->id, "%s", given);
+	else
+		make_id(call->id);
+}
+
+/* Enter the registry; false: there are too many, or one of this id came first. */
 static bool
-enter(Query *query, const char *id)
+enter(Query *query)
 {
 	bool good;
 
-	make_id(query->id);
 	pthread_mutex_lock(&registry_lock);
-	good = registered < QUERY_MAX;
+	good = registered < QUERY_MAX && find(query->id, query->identity) == NULL;
 	if (good)
 	{
-		if (id != NULL && is_id(id) && find(id, query->identity) == NULL)
-			snprintf(query->id, sizeof query->id, "%s", id);
 		query->next = registry;
 		registry = query;
 		registered++;
@@ -312,7 +333,15 @@ query_end(Query *query)
 	uv_timer_stop(&query->turn);
 	load_free(query);
 	if (lease != NULL)
-		lease_return(lease);
+		pin_settle(query->pin, lease, query->loop,
+		           query->error.code == 0 && query->statement->temporary, query->identity,
+		           query->echo);
+	else if (query->pin != NULL)
+	{
+		pin_lose(query->pin);
+		echo_unpin(query->echo);
+	}
+	query->pin = NULL;
 	deliver(query);
 }
 
@@ -474,56 +503,46 @@ read_pagination(const json_t *body, const char *key, long otherwise, long least,
 	return number < least ? least : number > most ? most : number;
 }
 
-/* How long a page waits to be fetched: a setting. */
-static long
-read_result_seconds(const json_t *echo)
-{
-	const char *value = echo_setting(echo, "http_handler_result_timeout_secs");
-	long seconds = value != NULL ? strtol(value, NULL, 10) : RESULT_SECONDS;
-
-	return seconds < 1 || seconds > 3600 ? RESULT_SECONDS : seconds;
-}
-
 /* What the request says of the query. */
 static void
 read_begin(Query *query, const QueryBegin *begin)
 {
+	const json_t *body = begin->body;
 	const char *as_text;
-	const char *password = begin->wish.password;
 
-	query->role = copy_string(begin->wish.role);
-	query->host = copy_string(begin->host);
-	query->stages = copy_string(begin->stages);
+	snprintf(query->id, sizeof query->id, "%s", begin->call->id);
+	memcpy(query->identity, begin->call->identity, QUERY_IDENTITY);
+	query->wish = begin->wish;
+	query->host = begin->host;
+	query->stages = begin->stages;
 	query->lenient = begin->lenient;
 	query->loop = begin->loop;
-	query->wish = begin->wish;
-	query->wish.role = query->role;
-	query->wish.password =
-	    password != NULL ? arena_copy(&query->arena, password, strlen(password)) : NULL;
-	query->body = json_incref((json_t *) begin->body);
-	query->echo = echo_make(json_object_get(begin->body, "session"));
-	query->text = json_string_value(json_object_get(begin->body, "sql"));
-	query->length = json_string_length(json_object_get(begin->body, "sql"));
+	query->body = begin->body;
+	query->echo = echo_make(json_object_get(body, "session"));
+	query->text = json_string_value(json_object_get(body, "sql"));
+	query->length = json_string_length(json_object_get(body, "sql"));
 	as_text = echo_setting(query->echo, "format_null_as_str");
-	query->null_text = as_text != NULL
-	                       ? strcmp(as_text, "0") != 0
-	                       : json_is_true(json_object_get(begin->body, "string_fields"));
-	query->rows_per_page = read_pagination(begin->body, "max_rows_per_page", 10000, 1, 1000000);
-	query->wait_ms = 1000 * (uint64_t) read_pagination(begin->body, "wait_time_secs", 10, 1, 60);
-	query->result_seconds = read_result_seconds(query->echo);
+	query->null_text = as_text != NULL ? strcmp(as_text, "0") != 0
+	                                   : json_is_true(json_object_get(body, "string_fields"));
+	query->rows_per_page = read_pagination(body, "max_rows_per_page", 10000, 1, 1000000);
+	query->wait_ms = 1000 * (uint64_t) read_pagination(body, "wait_time_secs", 10, 1, 60);
+	query->result_seconds =
+	    echo_seconds(query->echo, "http_handler_result_timeout_secs", RESULT_SECONDS);
 	query->load.fd = -1;
 	query->page = -1;
 	query->begun = uv_hrtime();
 }
 
 void
-query_start(const QueryBegin *begin, QueryCall *call)
+query_start(QueryBegin *begin)
 {
 	Query *query = calloc(1, sizeof *query);
+	QueryCall *call = begin->call;
 
 	if (query == NULL)
 		abort();
 	read_begin(query, begin);
+	free(begin);
 	make_id(query->session_id);
 	uv_timer_init(loop_uv(loop_here()), &query->timer);
 	query->timer.data = query;
@@ -531,8 +550,7 @@ query_start(const QueryBegin *begin, QueryCall *call)
 	query->turn.data = query;
 	query->guest.end = guest_end;
 	call->wish = QUERY_PAGE;
-	memcpy(query->identity, call->identity, QUERY_IDENTITY);
-	if (!enter(query, begin->id))
+	if (!enter(query))
 	{
 		refuse_call(call, 429, "too many queries are under way");
 		close_query(query);
@@ -540,7 +558,6 @@ query_start(const QueryBegin *begin, QueryCall *call)
 	}
 	query->entered = true;
 	session_loop_enter(query->loop, &query->guest);
-	snprintf(call->id, sizeof call->id, "%s", query->id);
 	query->waiting = call;
 	uv_timer_start(&query->timer, timer_due, query->wait_ms, 0);
 	execute_begin(query);

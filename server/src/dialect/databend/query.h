@@ -65,23 +65,27 @@ struct QueryCall
 	Buffer answer;
 };
 
-/* What a query is begun with. */
+/* What a query is begun with; all of it is the query's from then on. */
 typedef struct QueryBegin
 {
-	SessionLoop *loop;
-	LeaseWish wish;     /* whose it is */
-	const char *host;   /* by which the client reached us, for URLs */
-	const char *id;     /* the client's, or NULL */
-	const json_t *body; /* {"sql": …, "session": …, "pagination": …} */
+	Errand errand;
+	SessionLoop *loop;  /* where it will live */
+	LeaseWish wish;     /* whose it is: role and password */
+	char *host;         /* by which the client reached us, for URLs */
+	json_t *body;       /* {"sql": …, "session": …, "pagination": …} */
 	const char *stages; /* the directory of stages */
 	bool lenient;
+	QueryCall *call; /* waits for its first page */
 } QueryBegin;
 
 extern QueryCall *query_call_make(void *visitor, void (*done)(QueryCall *call));
 extern void query_call_free(QueryCall *call);
 
-/* Begin one; `call` waits for its first page. */
-extern void query_start(const QueryBegin *begin, QueryCall *call);
+/* The id of a query to begin: the client's, if it can be one, or a new one. */
+extern void query_choose_id(QueryCall *call, const char *given);
+
+/* Begin one, on its loop. */
+extern void query_start(QueryBegin *begin);
 
 /* To the query of the call's id; without one it is answered at once. */
 extern void query_post(QueryCall *call);
