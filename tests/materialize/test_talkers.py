@@ -13,7 +13,7 @@ import pytest
 from .talkers import TALKERS
 from .test_conversations import PLAIN, SUBSCRIBE
 
-SECONDS = float(os.environ.get("FRESHET_CONVERSATIONS_SECONDS", "0")) / 13 or 1.5
+SECONDS = float(os.environ.get("FRESHET_CONVERSATIONS_SECONDS", "0")) / 13 or 1
 
 # (driver and mode, seed) that once found a difference
 FAILED = [("go pgx", 2387196646)]
