@@ -16,7 +16,7 @@ from .test_conversations import PLAIN, SUBSCRIBE
 SECONDS = float(os.environ.get("FRESHET_CONVERSATIONS_SECONDS", "0")) / 13 or 1
 
 # (driver and mode, seed) that once found a difference
-FAILED = [("go pgx", 2387196646)]
+FAILED = [("go pgx", 2387196646), ("pgjdbc portals", 3535091)]
 
 SOON = "(extract(epoch FROM clock_timestamp()) * 1000 + 120)::bigint"
 

@@ -475,6 +475,19 @@ def test_a_statement_that_sql_replaced_is_postgresqls(wire):
     assert fields(wire.until("Z")[0][1])["C"] == "34000"
 
 
+def test_a_cursor_is_described_when_all_was_deallocated(wire):
+    wire.send(query("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t; DECLARE d CURSOR FOR SUBSCRIBE (SELECT k FROM t)"))
+    wire.until("Z")
+    for name, row in (("c", "DDDDD"), ("d", "DDDDD"), ("c", "")):
+        wire.send(parse("DEALLOCATE ALL"), bind(), describe("P"), execute(), SYNC)
+        assert kinds(wire.until("Z")) == "12nCZ"
+        wire.send(describe("P", name), parse(f"FETCH ALL {name} WITH (TIMEOUT '0s')", "f"), describe("S", "f"), bind("", "f"),
+                  describe("P"), execute(), SYNC)
+        answers = wire.until("Z")
+        assert kinds(answers) == f"T1tT2T{row}CZ"
+        assert all((b"v\0" in body) == (name == "c") for kind, body in answers if kind == "T")
+
+
 @pytest.mark.parametrize("text", ["FETCH c WITH (TIMEOUT '0s')", "CREATE CLUSTER c", "CREATE SECRET s AS 'x'", "SUBSCRIBE nosuch"])
 def test_a_query_ends_the_unnamed_statement(wire, text):
     wire.send(parse("SELECT 7"), SYNC, query(text), bind(), SYNC)

@@ -67,6 +67,10 @@ public class Main {
 				System.out.println(run(parts));
 			} catch (SQLException error) {
 				System.out.println("error " + error.getSQLState());
+			} catch (IllegalStateException error) {
+				// its own: of a prepared FETCH it remembers that there was no cursor to describe
+				System.out.println("error " + error.getMessage());
+				connection.close();
 			}
 		}
 	}

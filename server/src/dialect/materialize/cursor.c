@@ -107,15 +107,33 @@ declare_standing(Materialize *mz)
 	task_done(mz, "DECLARE CURSOR");
 }
 
+/* Prepare what raises an error, with the columns of this stream. */
+static void
+prepare_query(Materialize *mz, const Stream *stream)
+{
+	flight_close(mz, 'S', CURSOR_QUERY);
+	flight_parse(mz, CURSOR_QUERY,
+	             mz_cursor_sql(&mz->flight.memory, &stream->subscribe, &stream->columns));
+}
+
+/*
+ * Make sure of what is prepared for a cursor: DEALLOCATE ALL may have dropped it, and
+ * PostgreSQL looks it up when the cursor, or a FETCH of it, is described.
+ */
+void
+cursor_prepare(Materialize *mz, const Cursor *cursor)
+{
+	prepare_query(mz, cursor->stream);
+}
+
 /* DECLARE: the subscription is made. */
 static void
 declare_opened(Materialize *mz)
 {
 	const Stream *stream = mz->run.stream;
+
 	flight_begin(mz);
-	flight_close(mz, 'S', CURSOR_QUERY);
-	flight_parse(mz, CURSOR_QUERY,
-	             mz_cursor_sql(&mz->flight.memory, &stream->subscribe, &stream->columns));
+	prepare_query(mz, stream);
 	flight_close(mz, 'S', "freshet once");
 	flight_parse(mz, "freshet once",
 	             arena_printf(&mz->flight.memory, "EXECUTE \"" CURSOR_QUERY "\" %s",

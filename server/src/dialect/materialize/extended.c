@@ -330,6 +330,19 @@ read_parse(Materialize *mz, const WireMessage *message)
 	return NULL;
 }
 
+/* The cursor over a subscription that is described, or of which a FETCH is; or NULL. */
+static const Cursor *
+described_cursor(Materialize *mz, char kind, const char *name)
+{
+	const Portal *portal = kind == 'P' ? portal_find(mz, name) : NULL;
+	const Prepared *prepared =
+	    kind == 'P' ? (portal != NULL ? portal->prepared : NULL) : prepared_find(mz, name);
+
+	if (prepared != NULL && prepared->statement.kind == MZ_FETCH)
+		return cursor_find(mz, prepared->statement.fetch.cursor);
+	return kind == 'P' ? cursor_find(mz, name) : NULL;
+}
+
 /* Does a message that is no Parse name something of ours? */
 static bool
 names_ours(Materialize *mz, const WireMessage *message)
@@ -349,6 +362,10 @@ names_ours(Materialize *mz, const WireMessage *message)
 		case 'E':
 			name = wire_read_string(&reader);
 			return !reader.failed && portal_find(mz, name) != NULL;
+		case 'D':
+			kind = (char) wire_read_byte(&reader);
+			name = wire_read_string(&reader);
+			return !reader.failed && described_cursor(mz, kind, name) != NULL;
 		case 'C':
 			kind = (char) wire_read_byte(&reader);
 			name = wire_read_string(&reader);
@@ -1019,6 +1036,30 @@ synced(Materialize *mz)
 	task_done(mz, NULL);
 }
 
+/* The client's Describe is answered. */
+static void
+described(Materialize *mz)
+{
+	answered(mz);
+}
+
+/* Describe of a cursor over a subscription, or of a FETCH of it. */
+static void
+take_describe(Materialize *mz, const WireMessage *message)
+{
+	WireReader reader;
+	const char *name;
+	char kind;
+
+	wire_read(&reader, message);
+	kind = (char) wire_read_byte(&reader);
+	name = wire_read_string(&reader);
+	flight_begin(mz);
+	cursor_prepare(mz, described_cursor(mz, kind, name));
+	flight_describe_of_client(mz, kind, name);
+	flight_send(mz, FLIGHT_FLUSH, described);
+}
+
 /* Close of a statement or portal of ours. */
 static DialectAnswer
 take_close(Materialize *mz, const WireMessage *message)
@@ -1068,6 +1109,11 @@ extended_message(Materialize *mz, const WireMessage *message, MzReading *reading
 			if (session_transaction(mz->session) == 'E')
 				return DIALECT_PASS;
 			take_execute(mz, message);
+			return DIALECT_TAKEN;
+		case 'D':
+			if (session_transaction(mz->session) == 'E')
+				return DIALECT_PASS;
+			take_describe(mz, message);
 			return DIALECT_TAKEN;
 		case 'C':
 			return take_close(mz, message);

@@ -169,6 +169,13 @@ flight_describe(Materialize *mz, const char *statement, AnswerTo to)
 	flight_named(mz, 'D', 'S', statement, to);
 }
 
+/* Add the client's own Describe of a statement ('S') or portal ('P'). */
+void
+flight_describe_of_client(Materialize *mz, char kind, const char *name)
+{
+	flight_named(mz, 'D', kind, name, ANSWER_CLIENT);
+}
+
 /* Add Close of a statement ('S') or portal ('P'). */
 void
 flight_close(Materialize *mz, char kind, const char *name)

@@ -133,6 +133,7 @@ extern void flight_statement(Materialize *mz, const char *sql, AnswerTo to);
 extern void
 flight_call(Materialize *mz, FlightCall call, const char *first, const char *second, AnswerTo to);
 extern void flight_wait(Materialize *mz, const char *subscription, int64_t milliseconds);
+extern void flight_describe_of_client(Materialize *mz, char kind, const char *name);
 extern void flight_describe(Materialize *mz, const char *statement, AnswerTo to);
 extern void flight_close(Materialize *mz, char kind, const char *name);
 extern void flight_bind_of_client(Materialize *mz, const void *body, size_t length, AnswerTo to);
@@ -363,6 +364,7 @@ struct Cursor
 
 extern Cursor *cursor_find(Materialize *mz, const char *name);
 extern bool cursor_concerned(Materialize *mz, const MzFetch *fetch);
+extern void cursor_prepare(Materialize *mz, const Cursor *cursor);
 extern void cursor_declare(Materialize *mz, const MzStatement *statement);
 extern void cursor_fetch(Materialize *mz, const MzFetch *fetch, bool show_columns, int formats,
                          const int16_t *format);
