@@ -280,6 +280,13 @@ test_stage(void)
 	CHECK(file.fd >= 0 && stage_open(root, "other", "@~/../../x") < 0);
 	file.temporary[0] = '\0';
 	stage_abandon(&file);
+	/* a stage of five bytes has room for two more */
+	stage_limit = 5;
+	CHECK(stage_create(&file, root, "r", "@~/y", &problem));
+	CHECK(stage_write(&file, "a", 1) && !stage_write(&file, "bc", 2));
+	stage_abandon(&file);
+	stage_limit = 3;
+	CHECK(!stage_create(&file, root, "r", "@~/y", &problem));
 	stage_remove(root, "r", "@~/../../x");
 	CHECK(stage_open(root, "r", "@~/../../x") < 0);
 	memcpy(path, file.final, strlen(root) + 4);

@@ -350,7 +350,8 @@ form_data(void *owner, const char *bytes, size_t count)
 	Visitor *visitor = owner;
 
 	return stage_write(&visitor->file, bytes, count) ||
-	       refuse_upload(visitor, 500, "the file could not be written");
+	       refuse_upload(visitor, 413,
+	                     "the file could not be written: the stage, or the disk, is full");
 }
 
 static bool

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,15 +79,18 @@ write_path(Buffer *out, const char *root, const char *role, const char *location
 	return true;
 }
 
-/* Remove files that are too old; how many are left. */
+uint64_t stage_limit = UINT64_C(10) * 1024 * 1024 * 1024;
+
+/* Remove files that are too old; how many are left, and their bytes. */
 static int
-sweep(const char *directory)
+sweep(const char *directory, uint64_t *bytes)
 {
 	DIR *stage = opendir(directory);
 	struct dirent *entry;
 	struct stat status;
 	int left = 0;
 
+	*bytes = 0;
 	while (stage != NULL && (entry = readdir(stage)) != NULL)
 	{
 		if (entry->d_name[0] == '.' ||
@@ -95,11 +99,23 @@ sweep(const char *directory)
 		if (time(NULL) - status.st_mtime > STAGE_AGE)
 			unlinkat(dirfd(stage), entry->d_name, 0);
 		else
+		{
 			left++;
+			*bytes += (uint64_t) status.st_size;
+		}
 	}
 	if (stage != NULL)
 		closedir(stage);
 	return left;
+}
+
+/* Is a tenth of the disk free? */
+static bool
+has_disk(int fd)
+{
+	struct statvfs disk;
+
+	return fstatvfs(fd, &disk) == 0 && disk.f_bavail > disk.f_blocks / 10;
 }
 
 bool
@@ -109,10 +125,10 @@ stage_create(StageFile *file, const char *root, const char *role, const char *lo
 	static atomic_uint number;
 	Buffer directory = {0};
 	Buffer path = {0};
+	uint64_t used;
 	bool good = false;
 
 	file->fd = -1;
-	file->size = 0;
 	if (!write_path(&path, root, role, location))
 	{
 		*problem = "this is no path of a file in a stage";
@@ -124,8 +140,10 @@ stage_create(StageFile *file, const char *root, const char *role, const char *lo
 	if ((mkdir(root, 0700) != 0 && errno != EEXIST) ||
 	    (mkdir(buffer_data(&directory), 0700) != 0 && errno != EEXIST))
 		*problem = strerror(errno);
-	else if (sweep(buffer_data(&directory)) >= STAGE_FILES)
+	else if (sweep(buffer_data(&directory), &used) >= STAGE_FILES)
 		*problem = "the stage has too many files";
+	else if (used >= stage_limit)
+		*problem = "the stage is full";
 	else if (snprintf(file->final, sizeof file->final, "%s", buffer_data(&path)) >=
 	             (int) sizeof file->final ||
 	         snprintf(file->temporary, sizeof file->temporary, "%s/t%u", buffer_data(&directory),
@@ -136,6 +154,7 @@ stage_create(StageFile *file, const char *root, const char *role, const char *lo
 		file->fd =
 		    open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 		good = file->fd >= 0;
+		file->room = stage_limit - used;
 		if (!good)
 			*problem = strerror(errno);
 	}
@@ -147,6 +166,9 @@ stage_create(StageFile *file, const char *root, const char *role, const char *lo
 bool
 stage_write(StageFile *file, const char *bytes, size_t count)
 {
+	if (count > file->room || !has_disk(file->fd))
+		return false;
+	file->room -= count;
 	while (count > 0)
 	{
 		ssize_t written = write(file->fd, bytes, count);
@@ -157,16 +179,22 @@ stage_write(StageFile *file, const char *bytes, size_t count)
 			return false;
 		bytes += written;
 		count -= (size_t) written;
-		file->size += (uint64_t) written;
 	}
 	return true;
 }
 
+/* Files that came at the same time may be too much together. */
 bool
 stage_commit(StageFile *file)
 {
-	bool good = close(file->fd) == 0 && rename(file->temporary, file->final) == 0;
+	char directory[sizeof file->final];
+	uint64_t used;
+	bool good = close(file->fd) == 0;
 
+	snprintf(directory, sizeof directory, "%.*s", (int) (strrchr(file->final, '/') - file->final),
+	         file->final);
+	sweep(directory, &used);
+	good = good && used <= stage_limit && rename(file->temporary, file->final) == 0;
 	file->fd = -1;
 	if (!good)
 		unlink(file->temporary);
