@@ -245,6 +245,18 @@ SELECT * FROM rows_view WHERE (r).id > 9 ORDER BY t;
 SELECT view, strategy, error, freshet.verify(view) FROM freshet.views WHERE view::text LIKE 'rows%' ORDER BY view::text;
 DROP VIEW plain CASCADE;
 
+-- an array of the rows of a part is in the order of its query
+CREATE TABLE sorted (id int PRIMARY KEY, n int, kind text);
+CREATE MATERIALIZED VIEW sorted_apart AS SELECT s.id, ARRAY(SELECT p.n FROM (SELECT DISTINCT ON (kind) n, kind, id FROM sorted
+	ORDER BY kind, id) p ORDER BY p.n::text COLLATE "C" DESC) AS a, ARRAY(SELECT p.n FROM (SELECT DISTINCT ON (kind) n, kind, id
+	FROM sorted ORDER BY kind, id) p ORDER BY p.kind DESC, p.n LIMIT 3) AS b FROM sorted s WHERE id < 3;
+INSERT INTO sorted SELECT i, i * 7 % 11, chr(64 + i % 5) FROM generate_series(1, 9) i;
+INSERT INTO sorted VALUES (10, -4, 'Z'), (0, 100, 'B');
+DELETE FROM sorted WHERE id = 4;
+SELECT * FROM sorted_apart ORDER BY id;
+SELECT strategy, reason, freshet.verify(view) FROM freshet.views WHERE view = 'sorted_apart'::regclass;
+DROP TABLE sorted CASCADE;
+
 -- nothing stays behind
 DROP EXTENSION freshet CASCADE;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'freshet';

@@ -112,6 +112,40 @@ sublink_unique(SubLink *sublink, Query *subselect)
 	return true;
 }
 
+/*
+ * A part of a query, and all its rows. An array has them in the query's order, which the
+ * part's table does not keep: what they are sorted by becomes columns of the part.
+ */
+static Query *
+sublink_part(Normalise *normalise, SubLink *sublink, Query *subselect)
+{
+	List *sort = sublink->subLinkType == ARRAY_SUBLINK ? copyObject(subselect->sortClause) : NIL;
+	int shown = 0;
+	Query *over;
+	ListCell *cell;
+	ListCell *below;
+
+	foreach (cell, subselect->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		shown += !entry->resjunk;
+		entry->resjunk &= sort == NIL;
+	}
+	over = normalise_over(normalise_part(normalise, subselect), subselect->targetList);
+	if (sort == NIL)
+		return over;
+	forboth(cell, over->targetList, below, subselect->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		entry->resjunk = entry->resno > shown;
+		entry->ressortgroupref = lfirst_node(TargetEntry, below)->ressortgroupref;
+	}
+	over->sortClause = sort;
+	return over;
+}
+
 /* Rewrite the subqueries of an expression. */
 static Node *
 sublink_mutator(Node *node, SublinkContext *context)
@@ -152,8 +186,7 @@ sublink_mutator(Node *node, SublinkContext *context)
 			                        exprCollation(expression), 0);
 		}
 		if (!normalise_flat(subselect))
-			sublink->subselect = (Node *) normalise_over(
-			    normalise_part(context->normalise, subselect), subselect->targetList);
+			sublink->subselect = (Node *) sublink_part(context->normalise, sublink, subselect);
 		return (Node *) sublink;
 	}
 	if (IsA(node, Query) || IsA(node, RangeTblRef))
