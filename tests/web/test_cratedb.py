@@ -301,10 +301,15 @@ def test_sessions(port):
         assert next_one.rows("SHOW statement_timeout") == [["0"]]
 
 
-def test_nothing_of_a_request_is_left_for_the_next(crate):
-    crate.rows("SELECT set_config('application_name', 'left', false), pg_advisory_lock(42)")
-    assert crate.rows("SHOW application_name") != [["left"]]
-    assert crate.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42") == [[0]]
+def test_nothing_of_a_request_is_left_for_others(port, crate):
+    """Nor, a moment later, for its own connection."""
+    for _ in range(5):
+        crate.rows("SELECT set_config('application_name', 'left', false), pg_advisory_lock(42), ?::text", ["x"])
+        with Crate(port) as other:
+            assert other.rows("SHOW application_name") != [["left"]]
+            system.wait_until(lambda: other.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                                                 " AND objid = 42") == [[0]])
+        assert crate.rows("SHOW application_name") != [["left"]]
 
 
 def test_default_schema(crate):

@@ -65,6 +65,7 @@ struct LeaseRequest
 	bool counted;            /* among those without a place */
 	char *role;
 	uint64_t network;
+	uint64_t holder;
 	bool trusted;
 	uint64_t deadline;
 	const LeaseEvents *events;
@@ -86,7 +87,9 @@ struct Lease
 	uint64_t born;
 	uint64_t freed;
 	bool free;
-	bool dirty; /* not as new yet */
+	bool dirty;      /* not as new yet */
+	bool kept;       /* its last holder has it again */
+	uint64_t holder; /* its last one, or the one who has it */
 	bool held;
 	bool copying; /* a COPY runs, outside of a pipeline ... */
 	bool asked;   /* ... and takes data */
@@ -468,23 +471,53 @@ is_silent(const Lease *lease)
 	                            (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
-/* A free lease for the request, lent to it; or NULL. */
+/* May the request have this lease? */
+static bool
+fits(const Lease *lease, const LeaseRequest *request, uint64_t now)
+{
+	return lease->free && !lease->unusable && now - lease->born <= LEASE_AGE_MS &&
+	       CRYPTO_memcmp(lease->key, request->key, KEY_SIZE) == 0 && is_silent(lease);
+}
+
+/* A free lease for the request, the one its holder had if that is there; or NULL. */
+static Lease *
+find_free(Pool *pool, const LeaseRequest *request)
+{
+	uint64_t now = uv_now(pool->timer.loop);
+	Lease *found = NULL;
+	Lease *lease;
+
+	for (lease = pool->leases; lease != NULL; lease = lease->next)
+	{
+		bool held = request->holder != 0 && lease->holder == request->holder;
+
+		if ((held || found == NULL) && fits(lease, request, now))
+			found = lease;
+		if (held && found == lease)
+			break;
+	}
+	return found;
+}
+
+/* Such a lease, lent to it. */
 static Lease *
 lend(Pool *pool, const LeaseRequest *request)
 {
-	uint64_t now = uv_now(pool->timer.loop);
-	Lease *lease = pool->leases;
+	Lease *lease = find_free(pool, request);
 
-	while (lease != NULL &&
-	       (!lease->free || lease->unusable || now - lease->born > LEASE_AGE_MS ||
-	        CRYPTO_memcmp(lease->key, request->key, KEY_SIZE) != 0 || !is_silent(lease)))
-		lease = lease->next;
 	if (lease == NULL)
 		return NULL;
 	lease->free = false;
 	lease->events = request->events;
 	lease->owner = request->owner;
-	clean(lease);
+	/* a transaction that was left open is nobody's */
+	lease->kept = lease->dirty && request->holder != 0 && request->holder == lease->holder &&
+	              PQtransactionStatus(lease->pq) == PQTRANS_IDLE;
+	lease->holder = request->holder;
+	if (lease->kept)
+		lease->dirty = false;
+	else
+		clean(lease);
 	return lease;
 }
 
@@ -848,6 +881,7 @@ lease_ask(SessionLoop *loop, const LeaseWish *wish, const LeaseEvents *events, v
 	request->options = copy_string(wish->options);
 	request->role = copy_string(wish->role);
 	request->network = wish->network;
+	request->holder = wish->holder;
 	request->trusted = wish->trusted;
 	request->deadline = uv_now(pool->timer.loop) + LEASE_WAIT_MS;
 	request->events = events;
@@ -865,6 +899,12 @@ lease_forget(LeaseRequest *request)
 {
 	unlink_request(pool_here, request);
 	free_request(request);
+}
+
+bool
+lease_is_new(const Lease *lease)
+{
+	return !lease->kept;
 }
 
 PGconn *

@@ -4,7 +4,8 @@
  *	  A backend of PostgreSQL, lent to whoever needs its state for a while.
  *
  * It is lent for a wish: role, password, database and options. When it comes back it is
- * made as new (DISCARD ALL) and kept for the next equal wish; after a minute without one it dies.
+ * made as new (DISCARD ALL) and kept for the next equal wish; after a minute without one it dies. Its last holder
+ * gets it as it is, if he asks again within a moment: what a function has set for the session may still be there.
  * PostgreSQL checks the password when a backend is opened. That, and all that follows from it, is
  * believed for as long as the backend lives, at most LEASE_AGE_MS.
  *
@@ -44,6 +45,7 @@ typedef struct LeaseWish
 	const char *database;
 	const char *options; /* settings at its start: "-c name=value …" */
 	uint64_t network;
+	uint64_t holder; /* a number of the asker's own; 0: none */
 } LeaseWish;
 
 typedef struct LeaseEvents
@@ -66,6 +68,9 @@ typedef struct LeaseEvents
 extern LeaseRequest *
 lease_ask(SessionLoop *loop, const LeaseWish *wish, const LeaseEvents *events, void *owner);
 extern void lease_forget(LeaseRequest *request);
+
+/* Is it as new? If not its holder had it last. */
+extern bool lease_is_new(const Lease *lease);
 
 /* For libpq's PQsend…; in pipeline mode and not blocking. */
 extern PGconn *lease_pq(const Lease *lease);

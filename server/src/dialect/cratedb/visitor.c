@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@ static const char settings[] = "-c client_encoding=UTF8 -c DateStyle=ISO -c Inte
                                " -c standard_conforming_strings=on -c client_min_messages=warning"
                                " -c client_connection_check_interval=1000";
 
+static atomic_uint_least64_t visitors;
+
 static void *
 visitor_open(HttpConnection *connection)
 {
@@ -48,6 +51,7 @@ visitor_open(HttpConnection *connection)
 	if (visitor == NULL)
 		abort();
 	visitor->connection = connection;
+	visitor->number = ++visitors;
 	return visitor;
 }
 
@@ -355,7 +359,8 @@ ask(Visitor *visitor, void (*start)(Visitor *visitor))
 	                  .password = visitor->password,
 	                  .trusted = visitor->trusted,
 	                  .database = DEFAULT_DATABASE,
-	                  .network = http_network(visitor->connection)};
+	                  .network = http_network(visitor->connection),
+	                  .holder = visitor->number};
 
 	visitor->start = start;
 	if (visitor->pinned &&
@@ -437,7 +442,7 @@ send_description(Visitor *visitor)
 	visitor->result = described;
 	visitor->synced = describe_done;
 	/* it has a name, since statements of ours come between, and a session that is kept may have one */
-	if (visitor->pinned)
+	if (visitor->pinned || !lease_is_new(visitor->lease))
 		visitor_send_text(visitor, "DEALLOCATE ALL");
 	PQsendPrepare(pq, PREPARED, statement->sql,
 	              visitor->guessed ? (int) statement->parameter_count : 0, visitor->types);

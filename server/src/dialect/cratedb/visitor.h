@@ -49,6 +49,7 @@ typedef struct Bulk
 struct Visitor
 {
 	HttpConnection *connection;
+	uint64_t number; /* his own */
 
 	/* Who he is, by the request's head. */
 	char *role;
