@@ -225,7 +225,7 @@ privilege(const Statement *statement)
 
 void
 error_postgres(Error *error, const PGresult *result, const Statement *statement, const char *text,
-               size_t length, const char *user)
+               size_t length, const char *user, const char *schema)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -251,6 +251,16 @@ error_postgres(Error *error, const PGresult *result, const Statement *statement,
 		return;
 	rule = find_rule(sqlstate, message);
 	find_name(message, name, sizeof name);
+	/* CrateDB names the schema of what is there already */
+	if (strcmp(sqlstate, "42P07") == 0 && statement != NULL && strchr(name, '.') == NULL)
+	{
+		char relation[64];
+
+		snprintf(relation, sizeof relation, "%.63s", name);
+		snprintf(name, sizeof name, "%.63s.%s",
+		         statement->relation.schema != NULL ? statement->relation.schema : schema,
+		         relation);
+	}
 	if (rule->text == NULL)
 		fill(error, rule->status, rule->code, rule->class, "%s", message);
 	else

@@ -36,7 +36,7 @@ extern void error_server(Error *error, const char *sqlstate, const char *message
 extern void
 error_translation(Error *error, const TranslateError *problem, const char *text, size_t length);
 extern void error_postgres(Error *error, const PGresult *result, const Statement *statement,
-                           const char *text, size_t length, const char *user);
+                           const char *text, size_t length, const char *user, const char *schema);
 
 /*
  * Does the error name a relation in a schema? Then its name, in ERROR_TEXT bytes; and the same error for a schema that

@@ -26,6 +26,9 @@
 /* Whom CrateDB takes a client for that does not say who it is. */
 #define DEFAULT_ROLE "crate"
 
+/* Where its names are looked for first. */
+#define DEFAULT_SCHEMA "doc"
+
 /* The name of a statement with parameters. */
 #define PREPARED "freshet"
 
@@ -273,7 +276,8 @@ lease_result(void *owner, PGresult *result)
 				break;
 			visitor->failed = true;
 			error_postgres(&visitor->error, result, visitor->statement, visitor->request.text,
-			               visitor->request.length, visitor->role);
+			               visitor->request.length, visitor->role,
+			               visitor->schema != NULL ? visitor->schema : DEFAULT_SCHEMA);
 			snprintf(visitor->sqlstate, sizeof visitor->sqlstate, "%s",
 			         PQresultErrorField(result, PG_DIAG_SQLSTATE)
 			             ? PQresultErrorField(result, PG_DIAG_SQLSTATE)
@@ -375,7 +379,7 @@ ask(Visitor *visitor, void (*start)(Visitor *visitor))
 	visitor->lease = NULL;
 	json_raw(&options, settings);
 	json_raw(&options, " -c search_path=");
-	add_schema(&options, visitor->schema != NULL ? visitor->schema : "doc");
+	add_schema(&options, visitor->schema != NULL ? visitor->schema : DEFAULT_SCHEMA);
 	buffer_append(&options, "public", 7);
 	wish.options = buffer_data(&options);
 	visitor->asking = lease_ask(http_loop(visitor->connection), &wish, &lease_events, visitor);
