@@ -19,23 +19,12 @@
 #include "dialect/cratedb/moment.h"
 #include "dialect/cratedb/request.h"
 #include "dialect/cratedb/type.h"
+#include "random.h"
 
 #define OID_INT8 20
 #define OID_TEXT 25
 #define OID_JSONB 3802
 #define OID_TIMESTAMPTZ 1184
-
-static uint64_t seed = 1;
-
-/* A number below a limit. */
-static size_t
-roll(size_t limit)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t) (seed % limit);
-}
 
 /* Days around what is special in the calendar, forth and back. */
 static void

@@ -16,18 +16,7 @@
 #include "dialect/databend/multipart.h"
 #include "dialect/databend/stage.h"
 #include "dialect/databend/type.h"
-
-static uint64_t seed = 1;
-
-/* A number below a limit. */
-static size_t
-roll(size_t limit)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t) (seed % limit);
-}
+#include "random.h"
 
 /* CSV of three columns in pieces of some size, as COPY's text; false: it is wrong. */
 static bool

@@ -20,6 +20,7 @@
 #include "http/parser.h"
 #include "http/trust.h"
 #include "net/buffer.h"
+#include "random.h"
 
 #define HOST "Host: x\r\n"
 #define TEN "0123456789"
@@ -316,18 +317,6 @@ check_gzip(void)
 	inflater = inflater_make();
 	CHECK(inflater_feed(inflater, "no gzip at all", 14, take, &limit) == INFLATE_BAD);
 	inflater_free(inflater);
-}
-
-static uint64_t seed = 1;
-
-/* A number below a limit. */
-static size_t
-roll(size_t limit)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t) (seed % limit);
 }
 
 /* Pieces of the table's requests, one behind the other, with bytes changed, doubled and left out. */

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "check.h"
+#include "random.h"
 #include "sql/lex.h"
 #include "translate/translate.h"
 
@@ -258,18 +259,6 @@ test_golden(TranslateDialect dialect, const char *path)
 		abort();
 	fputs(made.data, file);
 	fclose(file);
-}
-
-static uint64_t seed = 1;
-
-/* A number below a limit. */
-static size_t
-roll(size_t limit)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t) (seed % limit);
 }
 
 /* A token of some statement of the corpus, with the blank before it or without. */
