@@ -104,6 +104,20 @@ def test_the_first_says_so(place, driver, more):
     assert notices(door="postgres") == []
 
 
+@pytest.mark.parametrize("prepare", [False, True])
+def test_behind_a_cursor_it_waits(place, prepare):
+    place.run("CREATE TABLE t AS SELECT 1 AS a")
+    connection = place.psycopg(autocommit=False)
+    connection.execute("DECLARE c CURSOR FOR SUBSCRIBE t", prepare=prepare)
+    connection.execute("CREATE TABLE behind (k int)", prepare=prepare)
+    assert len(connection.execute("FETCH ALL c", prepare=prepare).fetchall()) == 1
+    connection.rollback()
+    assert not exists(place, "behind")
+    connection.execute("CREATE SOURCE s FROM LOAD GENERATOR COUNTER", prepare=prepare)
+    connection.rollback()
+    assert exists(place, "s")
+
+
 def test_the_other_door_is_postgresqls(place):
     connection = place.psycopg(autocommit=False, door="postgres")
     connection.execute("CREATE TABLE t (k int)")

@@ -15,7 +15,7 @@ from server.wire import FLUSH, SYNC, Wire, execute, fields, message, parse, quer
 SECONDS = float(os.environ.get("FRESHET_CONVERSATIONS_SECONDS", "12"))
 
 # seeds that once found a difference
-FAILED = [2, 188, 1031, 1069, 1074, 3051, 3843935186]
+FAILED = [2, 188, 1031, 1069, 1074, 3051, 3843935186, 2784214857]
 
 LARGE = "x" * (1024 * 1024 + 10)
 
@@ -90,6 +90,8 @@ class Conversation:
 
     def flight(self):
         out = [b"", b""]
+        # PostgreSQL 15 reads freed memory where the unnamed portal of a Query that failed is executed or described
+        bound = {"p1"}
         for _ in range(self.random.randint(1, 5)):
             name, portal = self.random.choice(["", "s1", "s2"]), self.random.choice(["", "p1"])
             which = self.random.random()
@@ -98,10 +100,12 @@ class Conversation:
                 for side in (0, 1):
                     out[side] += (parse(text.texts[side], name) + bind(portal, name) + named("D", "P", portal)
                                   + execute(portal, 0))
+                bound.add(portal)
                 continue
+            used = portal if portal in bound else "p1"
             part = self.random.choice([
-                bind(portal, name), bind(portal, name, binary=True), execute(portal), named("D", "S", name),
-                named("D", "P", portal), named("C", "S", name), named("C", "P", portal), FLUSH, named("D", "P", "c"),
+                bind(portal, name), bind(portal, name, binary=True), execute(used), named("D", "S", name),
+                named("D", "P", used), named("C", "S", name), named("C", "P", portal), FLUSH, named("D", "P", "c"),
                 bind(portal, name, b"1"), parse("SELECT $1::int", name)])
             out = [whole + part for whole in out]
         if self.random.random() < 0.3:
@@ -137,15 +141,6 @@ class Conversation:
         if not self.half_closes:
             self.parameters()
         return self
-
-
-def alike(ours, theirs):
-    """A Query that failed in the dialect leaves no unnamed portal behind in its failed block, as PostgreSQL's would."""
-    gone = ("E", "34000", 'portal "" does not exist')
-    if ours == theirs or gone not in ours:
-        return ours == theirs
-    before = ours[:ours.index(gone)]
-    return before == theirs[:len(before)] and ours[-1] == theirs[-1] == ("Z", b"E")
 
 
 def shape(messages):
@@ -220,8 +215,7 @@ def converse(ground, seed, door):
     while "in the past" in repr(found[0]):
         found = both(ground, conversation, door)
     for number, (ours, theirs) in enumerate(zip(*found)):
-        if not alike(ours, theirs):
-            assert ours == theirs, f"seed {seed} on {door}, answer {number}: {conversation.steps}"
+        assert ours == theirs, f"seed {seed} on {door}, answer {number}: {conversation.steps}"
 
 
 def both(ground, conversation, door):

@@ -475,6 +475,12 @@ def test_a_statement_that_sql_replaced_is_postgresqls(wire):
     assert fields(wire.until("Z")[0][1])["C"] == "34000"
 
 
+def test_what_must_be_alone_in_its_pipeline_is(wire):
+    """The unnamed portal was the dialect's, and is bound to it now."""
+    wire.send(parse("SUBSCRIBE t", "s"), SYNC, bind("", "s"), FLUSH, parse("DISCARD ALL"), bind(), execute(), SYNC)
+    assert kinds(wire.until("Z") + wire.until("Z")) == "1Z212CZ"
+
+
 def test_a_cursor_is_described_when_all_was_deallocated(wire):
     wire.send(query("BEGIN; DECLARE c CURSOR FOR SUBSCRIBE t; DECLARE d CURSOR FOR SUBSCRIBE (SELECT k FROM t)"))
     wire.until("Z")

@@ -358,7 +358,8 @@ names_ours(Materialize *mz, const WireMessage *message)
 		case 'B':
 			name = wire_read_string(&reader);
 			second = wire_read_string(&reader);
-			return !reader.failed && prepared_find(mz, second) != NULL;
+			return !reader.failed &&
+			       (prepared_find(mz, second) != NULL || portal_find(mz, name) != NULL);
 		case 'E':
 			name = wire_read_string(&reader);
 			return !reader.failed && portal_find(mz, name) != NULL;
@@ -732,6 +733,41 @@ leave_out_loose(Portal *portal)
 	buffer_free(&out);
 }
 
+/* Answered, with nothing left to clear away. */
+static void
+replaced(Materialize *mz)
+{
+	answered(mz);
+}
+
+/* A Bind of PostgreSQL's own was answered: from its success on the portal is no more ours. */
+static void
+foreign_bound(Materialize *mz)
+{
+	if (mz->flight.failed)
+		answered(mz);
+	else
+		portal_leave(mz, mz->portal, replaced);
+}
+
+/*
+ * Bind of a statement of PostgreSQL's to the name of a portal of ours. Were it not known that
+ * the portal is another one now, PostgreSQL would be asked at Execute; and a statement that
+ * has to be the first of its pipeline would not be.
+ */
+static DialectAnswer
+take_foreign_bind(Materialize *mz, const WireMessage *message, const char *portal)
+{
+	if (message->missing > 0 || session_transaction(mz->session) == 'E')
+		return DIALECT_PASS;
+	commit_passes(mz, message, false);
+	mz->portal = arena_copy(&mz->memory, portal, strlen(portal));
+	flight_begin(mz);
+	flight_bind_of_client(mz, message->body, message->length, ANSWER_CLIENT);
+	flight_send(mz, FLIGHT_FLUSH, foreign_bound);
+	return DIALECT_TAKEN;
+}
+
 /* Bind: remember formats and parameters; the backend binds its own portal. */
 static DialectAnswer
 take_bind(Materialize *mz, const WireMessage *message)
@@ -744,6 +780,8 @@ take_bind(Materialize *mz, const WireMessage *message)
 
 	wire_read(&reader, message);
 	name = wire_read_string(&reader);
+	if (prepared_find(mz, wire_read_string(&reader)) == NULL)
+		return take_foreign_bind(mz, message, name);
 	if (message->missing > 0 || strlen(name) > NAME_MAX_LENGTH)
 	{
 		mz->portal = "";
@@ -765,6 +803,7 @@ take_bind(Materialize *mz, const WireMessage *message)
 		portal_free(mz, portal);
 		return DIALECT_PASS;
 	}
+	commit_passes(mz, message, false);
 	leave_out_loose(portal);
 	mz->binding = portal;
 	flight_begin(mz);
