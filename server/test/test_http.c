@@ -263,6 +263,7 @@ check_trust(void)
 	CHECK(!trusts("evil.example", "") && !trusts("localhost.evil.example:4200", ""));
 	CHECK(!trusts("127.0.0.1.evil.example", "") && !trusts("[::1", "") && !trusts("", ""));
 	CHECK(!trusts("[::1].evil", "") && !trusts("10.0.0.1", "") && !trusts("localhost@evil", ""));
+	CHECK(!trusts("localhost:80:evil.example", "") && !trusts("localhost:evil", ""));
 	CHECK(!trusts("localhost", "Origin: null\r\n"));
 	CHECK(!trusts("localhost", "ORIGIN: http://localhost:4200\r\n"));
 	CHECK(!trusts("localhost", "Sec-Fetch-Site: cross-site\r\n"));

@@ -22,16 +22,17 @@ is_own_site(const char *value)
 static bool
 is_loopback_name(const char *host)
 {
-	size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	const char *bracket = strchr(host, ']');
+	size_t length = bracket != NULL ? (size_t) (bracket - host) + 1 : strcspn(host, ":");
+	const char *port = host + length;
 	struct in_addr address;
 	char name[64];
 
-	if (length >= sizeof name)
+	if (length >= sizeof name ||
+	    (*port != '\0' && (*port != ':' || port[1 + strspn(port + 1, "0123456789")] != '\0')))
 		return false;
 	memcpy(name, host, length);
 	name[length] = '\0';
-	if (host[length] != '\0' && host[length] != ':')
-		return false;
 	return strcasecmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 ||
 	       (inet_pton(AF_INET, name, &address) == 1 && (ntohl(address.s_addr) >> 24) == 127);
 }
