@@ -475,6 +475,14 @@ def test_a_statement_that_sql_replaced_is_postgresqls(wire):
     assert fields(wire.until("Z")[0][1])["C"] == "34000"
 
 
+@pytest.mark.parametrize("text", ["DECLARE c CURSOR FOR SUBSCRIBE t; COMMIT; CLOSE c",
+                                  "BEGIN; SAVEPOINT s; DECLARE c CURSOR FOR SUBSCRIBE t; ROLLBACK TO s; CLOSE c"])
+def test_a_cursor_that_is_gone_cannot_be_closed(wire, text):
+    wire.send(query(text))
+    answers = wire.until("Z")
+    assert kinds(answers[-2:]) == "EZ" and fields(answers[-2][1])["C"] == "34000"
+
+
 def test_what_must_be_alone_in_its_pipeline_is(wire):
     """The unnamed portal was the dialect's, and is bound to it now."""
     wire.send(parse("SUBSCRIBE t", "s"), SYNC, bind("", "s"), FLUSH, parse("DISCARD ALL"), bind(), execute(), SYNC)

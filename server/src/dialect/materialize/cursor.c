@@ -324,7 +324,9 @@ cursor_close(Materialize *mz, const MzStatement *statement)
 		flight_close(mz, 'P', cursor->stream->portal);
 	}
 	text_append(&sql, ") AS s(name, mark) WHERE EXISTS (SELECT FROM pg_catalog.pg_cursor() AS c"
-	                  " WHERE pg_catalog.strpos(c.statement, s.mark) OPERATOR(pg_catalog.>) 0)");
+	                  " WHERE pg_catalog.strpos(c.statement, s.mark) OPERATOR(pg_catalog.>) 0"
+	                  /* this one has the marks in it */
+	                  " AND c.name OPERATOR(pg_catalog.<>) 'freshet once')");
 	flight_statement(mz, sql.data, ANSWER_SILENT);
 	text_init(&sql, &mz->flight.memory);
 	text_append(&sql, "CLOSE ");

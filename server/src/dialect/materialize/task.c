@@ -436,6 +436,9 @@ next_statement(Materialize *mz)
 	const MzPiece *piece;
 
 	mz->run = (Run){0};
+	/* the statement before may have been a COMMIT */
+	if (mz->status == 'I')
+		cursor_forget_all(mz);
 	if (mz->piece == mz->query->count)
 	{
 		query_over(mz);
