@@ -15,7 +15,7 @@ from server.wire import FLUSH, SYNC, Wire, execute, fields, message, parse, quer
 SECONDS = float(os.environ.get("FRESHET_CONVERSATIONS_SECONDS", "12"))
 
 # seeds that once found a difference
-FAILED = [2, 188, 1031, 1069, 1074, 3051, 3843935186, 2784214857, 579412639]
+FAILED = [2, 188, 1031, 1069, 1074, 3051, 3843935186, 2784214857, 579412639, 1644053476]
 
 LARGE = "x" * (1024 * 1024 + 10)
 

@@ -473,6 +473,9 @@ walk_backend(Session *session, const char *bytes, size_t count)
 				if (session->phase == SESSION_AUTHENTICATING && !startup_message(session, &message))
 					return count;
 			}
+			/* a failed block completes nothing but what ends or revives it; ReadyForQuery tells which */
+			if (message.type == 'C' && session->transaction == 'E')
+				session->transaction = 'T';
 			pipeline_received(&session->pipeline, message.type);
 			if (asked)
 			{

@@ -49,7 +49,10 @@ extern int session_door_port(const Session *session, SessionDoor door);
 extern const char *session_database(const Session *session);
 extern bool session_standard_strings(const Session *session);
 
-/* The transaction status of the last ReadyForQuery: 'I', 'T' or 'E'. */
+/*
+ * The transaction status of the last ReadyForQuery: 'I', 'T' or 'E'; no longer 'E' when a
+ * statement has been completed since.
+ */
 extern char session_transaction(const Session *session);
 
 /* Show every message of the client to `read` and `passes`, or stop doing so. */
