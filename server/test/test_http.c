@@ -16,6 +16,7 @@
 #include <zlib.h>
 
 #include "check.h"
+#include "http/basic.h"
 #include "http/inflate.h"
 #include "http/parser.h"
 #include "http/trust.h"
@@ -393,6 +394,38 @@ fuzz(double seconds)
 	buffer_free(&whole);
 }
 
+/* Who a field says it is: "user/password", or "-". */
+static const char *
+basic(const char *field)
+{
+	static char text[64];
+	char *user;
+	char *password;
+
+	if (!http_basic(field, &user, &password))
+		return "-";
+	snprintf(text, sizeof text, "%s/%s", user, password);
+	free(user);
+	free(password);
+	return text;
+}
+
+/* Authorization: Basic, and what looks like it. */
+static void
+check_basic(void)
+{
+	static const char *const bad[] = {
+	    "Basic ",         "Basic ====",     "Basic ========", "Basic YQ======", "Basic YT=i",
+	    "Basic YTpi=AAA", "Basic YWI=",     "Basic YT\xffi",  "Bearer YTpi",    "Basic YTpi\n",
+	    "Basic YTo",      "Basic AGE6Yg==", "Basic =A=A=A=A"};
+
+	CHECK(strcmp(basic("Basic YTpi"), "a/b") == 0 && strcmp(basic("basic  YTo="), "a/") == 0);
+	CHECK(strcmp(basic("Basic YWI6Yw=="), "ab/c") == 0 &&
+	      strcmp(basic("Basic OjpiYg=="), "/:bb") == 0);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		CHECK(strcmp(basic(bad[i]), "-") == 0);
+}
+
 /* All of them. */
 int
 main(void)
@@ -406,6 +439,7 @@ main(void)
 	check_limits();
 	check_trust();
 	check_gzip();
+	check_basic();
 	fuzz(seconds != NULL ? atof(seconds) : 1);
 	buffer_free(&found);
 	return check_status("test_http");

@@ -22,6 +22,7 @@ http_basic(const char *authorization, char **user, char **password)
 	unsigned char decoded[BASIC_MAX + 1];
 	const char *encoded = authorization + 6;
 	size_t length;
+	bool good;
 	char *colon;
 	int count;
 
@@ -29,20 +30,22 @@ http_basic(const char *authorization, char **user, char **password)
 		return false;
 	encoded += strspn(encoded, " ");
 	length = strlen(encoded);
-	if (length > BASIC_MAX || length % 4 != 0)
+	/* OpenSSL takes "=" for zeroes, however many there are */
+	if (length > BASIC_MAX || length % 4 != 0 || strcspn(encoded, "=") + 2 < length)
 		return false;
 	count = EVP_DecodeBlock(decoded, (const unsigned char *) encoded, (int) length);
 	if (count < 0)
 		return false;
-	while (length > 0 && encoded[--length] == '=')
-		count--;
+	count -= (int) (length - strcspn(encoded, "="));
 	decoded[count] = '\0';
 	colon = memchr(decoded, ':', (size_t) count);
-	if (colon == NULL || strlen((char *) decoded) != (size_t) count)
-		return false;
-	*colon = '\0';
-	*user = copy_string((char *) decoded);
-	*password = copy_string(colon + 1);
+	good = colon != NULL && strlen((char *) decoded) == (size_t) count;
+	if (good)
+	{
+		*colon = '\0';
+		*user = copy_string((char *) decoded);
+		*password = copy_string(colon + 1);
+	}
 	OPENSSL_cleanse(decoded, sizeof decoded);
-	return true;
+	return good;
 }
