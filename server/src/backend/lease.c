@@ -168,15 +168,6 @@ make_key(const LeaseWish *wish, unsigned char key[KEY_SIZE])
 	buffer_free(&bytes);
 }
 
-/* Forget a text with a password in it. */
-static void
-free_secret(char *text)
-{
-	if (text != NULL)
-		OPENSSL_cleanse(text, strlen(text));
-	free(text);
-}
-
 /* Have the pool looked after within so many milliseconds. */
 static void
 turn_in(Pool *pool, uint64_t milliseconds)

@@ -7,30 +7,12 @@
  */
 #include "http/json.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 void
 json_raw(Buffer *out, const char *json)
 {
 	buffer_append(out, json, strlen(json));
-}
-
-void
-json_printf(Buffer *out, const char *format, ...)
-{
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = vsnprintf(NULL, 0, format, arguments);
-	va_end(arguments);
-	buffer_reserve(out, (size_t) length + 1);
-	va_start(arguments, format);
-	vsnprintf(buffer_data(out) + out->length, (size_t) length + 1, format, arguments);
-	va_end(arguments);
-	out->length += (size_t) length;
 }
 
 void
@@ -49,9 +31,9 @@ json_text(Buffer *out, const char *text, size_t length)
 		buffer_append(out, text + from, i - from);
 		from = i + 1;
 		if (byte == '"' || byte == '\\')
-			json_printf(out, "\\%c", byte);
+			buffer_printf(out, "\\%c", byte);
 		else
-			json_printf(out, "\\u%04x", byte);
+			buffer_printf(out, "\\u%04x", byte);
 	}
 	buffer_append(out, text + from, length - from);
 	buffer_append(out, "\"", 1);

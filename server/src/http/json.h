@@ -11,9 +11,8 @@
 
 #include "net/buffer.h"
 
-/* Text as it is, and formatted text: both are JSON already. */
+/* Text that is JSON already; formatted text is buffer_printf's. */
 extern void json_raw(Buffer *out, const char *json);
-extern void json_printf(Buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A string of valid UTF-8, in quotes. */
 extern void json_text(Buffer *out, const char *text, size_t length);

@@ -8,6 +8,7 @@
  */
 #include "net/buffer.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,23 @@ buffer_append(Buffer *buffer, const void *bytes, size_t count)
 	buffer->length += count;
 }
 
+/* Append formatted text. */
+void
+buffer_printf(Buffer *buffer, const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	buffer_reserve(buffer, (size_t) length + 1);
+	va_start(arguments, format);
+	vsnprintf(buffer_data(buffer) + buffer->length, (size_t) length + 1, format, arguments);
+	va_end(arguments);
+	buffer->length += (size_t) length;
+}
+
 /* Drop bytes from the front; an emptied buffer gives big memory back. */
 void
 buffer_consume(Buffer *buffer, size_t count)
@@ -106,4 +124,13 @@ copy_string(const char *text)
 		abort();
 	}
 	return copy;
+}
+
+/* See buffer.h. */
+void
+free_secret(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
 }

@@ -32,11 +32,16 @@ typedef struct Buffer
 extern char *buffer_data(const Buffer *buffer);
 extern char *buffer_reserve(Buffer *buffer, size_t more);
 extern void buffer_append(Buffer *buffer, const void *bytes, size_t count);
+extern void
+buffer_printf(Buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern void buffer_consume(Buffer *buffer, size_t count);
 extern void buffer_clear(Buffer *buffer);
 extern void buffer_free(Buffer *buffer);
 
 /* A copy of a string, under the same rule about memory. */
 extern char *copy_string(const char *text);
+
+/* Overwrite a copy that is secret, and free it; NULL: there is none. */
+extern void free_secret(char *text);
 
 #endif /* FRESHET_BUFFER_H */

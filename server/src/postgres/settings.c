@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,25 +35,6 @@ static size_t owner_count;
 
 /* Less POSIX shared memory than this is not enough. */
 #define SHARED_MEMORY_LEAST (256 * MEGABYTE)
-
-/* Add formatted text. */
-static void add(Buffer *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void
-add(Buffer *text, const char *format, ...)
-{
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = vsnprintf(NULL, 0, format, arguments);
-	va_end(arguments);
-	buffer_reserve(text, (size_t) length + 1);
-	va_start(arguments, format);
-	vsnprintf(buffer_data(text) + text->length, (size_t) length + 1, format, arguments);
-	va_end(arguments);
-	text->length += (size_t) length;
-}
 
 /* Write the text, and free it. */
 static bool
@@ -147,37 +127,39 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 	unsigned long long memory = memory_megabytes();
 	Buffer text = {0};
 
-	add(&text, "# Written by freshet at every start; change postgresql.conf instead.\n");
-	add(&text, "shared_preload_libraries = 'freshet'\n");
-	add(&text, "freshet.create_extension = on\n");
-	add(&text, "max_connections = %d\n", config->max_connections);
-	add(&text, "shared_buffers = %lluMB\n", clamp(memory / 4, 32, 16384));
-	add(&text, "effective_cache_size = %lluMB\n", clamp(memory / 4 * 3, 128, 1024 * 1024));
-	add(&text, "maintenance_work_mem = %lluMB\n", clamp(memory / 16, 16, 2048));
-	add(&text, "work_mem = %lluMB\n", clamp(memory / 256, 4, 64));
-	add(&text, "dynamic_shared_memory_type = %s\n", shared_memory_type());
-	add(&text, "wal_level = replica\n");
-	add(&text, "max_wal_senders = 10\n");
-	add(&text, "max_replication_slots = 32\n");
-	add(&text, "max_slot_wal_keep_size = %lluMB\n", wal_share_megabytes(directory->pgdata));
-	add(&text, "max_worker_processes = 64\n");
-	add(&text, "max_prepared_transactions = 64\n");
-	add(&text, "max_wal_size = 4GB\n");
-	add(&text, "min_wal_size = 256MB\n");
-	add(&text, "random_page_cost = 1.1\n");
-	add(&text, "password_encryption = scram-sha-256\n");
-	add(&text, "ssl_ciphers = '" TLS_CIPHERS "'\n");
-	add(&text, "timezone = 'UTC'\n");
-	add(&text, "log_timezone = 'UTC'\n");
-	add(&text, "lc_messages = 'C'\n");
-	add(&text, "default_text_search_config = 'pg_catalog.english'\n");
-	add(&text, "logging_collector = on\n");
-	add(&text, "log_directory = '../log'\n");
-	add(&text, "log_filename = 'postgresql-%%a.log'\n");
-	add(&text, "log_rotation_age = 1d\n");
-	add(&text, "log_rotation_size = 0\n");
-	add(&text, "log_truncate_on_rotation = on\n");
-	add(&text, "log_line_prefix = '%%m [%%p] %%q%%u@%%d '\n");
+	buffer_printf(&text, "# Written by freshet at every start; change postgresql.conf instead.\n");
+	buffer_printf(&text, "shared_preload_libraries = 'freshet'\n");
+	buffer_printf(&text, "freshet.create_extension = on\n");
+	buffer_printf(&text, "max_connections = %d\n", config->max_connections);
+	buffer_printf(&text, "shared_buffers = %lluMB\n", clamp(memory / 4, 32, 16384));
+	buffer_printf(&text, "effective_cache_size = %lluMB\n",
+	              clamp(memory / 4 * 3, 128, 1024 * 1024));
+	buffer_printf(&text, "maintenance_work_mem = %lluMB\n", clamp(memory / 16, 16, 2048));
+	buffer_printf(&text, "work_mem = %lluMB\n", clamp(memory / 256, 4, 64));
+	buffer_printf(&text, "dynamic_shared_memory_type = %s\n", shared_memory_type());
+	buffer_printf(&text, "wal_level = replica\n");
+	buffer_printf(&text, "max_wal_senders = 10\n");
+	buffer_printf(&text, "max_replication_slots = 32\n");
+	buffer_printf(&text, "max_slot_wal_keep_size = %lluMB\n",
+	              wal_share_megabytes(directory->pgdata));
+	buffer_printf(&text, "max_worker_processes = 64\n");
+	buffer_printf(&text, "max_prepared_transactions = 64\n");
+	buffer_printf(&text, "max_wal_size = 4GB\n");
+	buffer_printf(&text, "min_wal_size = 256MB\n");
+	buffer_printf(&text, "random_page_cost = 1.1\n");
+	buffer_printf(&text, "password_encryption = scram-sha-256\n");
+	buffer_printf(&text, "ssl_ciphers = '" TLS_CIPHERS "'\n");
+	buffer_printf(&text, "timezone = 'UTC'\n");
+	buffer_printf(&text, "log_timezone = 'UTC'\n");
+	buffer_printf(&text, "lc_messages = 'C'\n");
+	buffer_printf(&text, "default_text_search_config = 'pg_catalog.english'\n");
+	buffer_printf(&text, "logging_collector = on\n");
+	buffer_printf(&text, "log_directory = '../log'\n");
+	buffer_printf(&text, "log_filename = 'postgresql-%%a.log'\n");
+	buffer_printf(&text, "log_rotation_age = 1d\n");
+	buffer_printf(&text, "log_rotation_size = 0\n");
+	buffer_printf(&text, "log_truncate_on_rotation = on\n");
+	buffer_printf(&text, "log_line_prefix = '%%m [%%p] %%q%%u@%%d '\n");
 	return write_text(directory->pgdata, "freshet.conf", &text, problem);
 }
 
@@ -185,14 +167,14 @@ write_settings(const Directory *directory, const Config *config, char *problem)
 static void
 add_quoted(Buffer *text, const char *name)
 {
-	add(text, "\"");
+	buffer_printf(text, "\"");
 	for (; *name != '\0'; name++)
 	{
 		if (*name == '"')
 			buffer_append(text, name, 1);
 		buffer_append(text, name, 1);
 	}
-	add(text, "\"");
+	buffer_printf(text, "\"");
 }
 
 /* One rule, for databases and for replication; NULL for all roles. */
@@ -206,13 +188,13 @@ add_rule(Buffer *text, const char *type, char *const *roles, const char *address
 
 	for (i = 0; i < 2; i++)
 	{
-		add(text, "%s %s ", type, what[i]);
+		buffer_printf(text, "%s %s ", type, what[i]);
 		for (j = 0; roles != NULL && roles[j] != NULL; j++)
 		{
-			add(text, "%s", j > 0 ? "," : "");
+			buffer_printf(text, "%s", j > 0 ? "," : "");
 			add_quoted(text, roles[j]);
 		}
-		add(text, "%s %s %s\n", roles ? "" : "all", address, method);
+		buffer_printf(text, "%s %s %s\n", roles ? "" : "all", address, method);
 	}
 }
 
@@ -223,7 +205,8 @@ write_rules(const Directory *directory, const Config *config, char *problem)
 	char *const *trusted = config->trusted_role_list;
 	Buffer text = {0};
 
-	add(&text, "# Written by freshet at every start; see trusted_roles in freshet.conf.\n");
+	buffer_printf(&text,
+	              "# Written by freshet at every start; see trusted_roles in freshet.conf.\n");
 	add_rule(&text, "local", NULL, "", "peer map=freshet");
 	add_rule(&text, "host", NULL, PASSWORD_SOURCE "/32", "scram-sha-256");
 	if (config->native_port != 0 && config->trusting_native && trusted[0] != NULL)
@@ -244,11 +227,11 @@ add_role(Buffer *text, const char *account, const char *role)
 
 	for (i = 0; i < 2; i++)
 	{
-		add(text, "freshet ");
+		buffer_printf(text, "freshet ");
 		add_quoted(text, accounts[i]);
-		add(text, " ");
+		buffer_printf(text, " ");
 		add_quoted(text, role);
-		add(text, "\n");
+		buffer_printf(text, "\n");
 	}
 }
 
@@ -266,7 +249,7 @@ write_accounts(const Directory *directory, const Config *config, char *problem)
 		         (int) geteuid());
 		return false;
 	}
-	add(&text, "# Written by freshet at every start and with every owner of a source.\n");
+	buffer_printf(&text, "# Written by freshet at every start and with every owner of a source.\n");
 	add_role(&text, account->pw_name, SERVER_ROLE);
 	for (i = 0; config->trusted_role_list[i] != NULL; i++)
 		add_role(&text, account->pw_name, config->trusted_role_list[i]);
@@ -331,7 +314,7 @@ settings_write_first(const char *pgdata, char problem[DIRECTORY_PROBLEM])
 {
 	Buffer text = {0};
 
-	add(&text, "# What suits this machine. Settings below it win.\n");
-	add(&text, "include_if_exists = 'freshet.conf'\n");
+	buffer_printf(&text, "# What suits this machine. Settings below it win.\n");
+	buffer_printf(&text, "include_if_exists = 'freshet.conf'\n");
 	return write_text(pgdata, "postgresql.conf", &text, problem);
 }

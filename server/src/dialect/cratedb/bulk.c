@@ -44,12 +44,12 @@ answer(Visitor *visitor)
 	Buffer *out = &visitor->out;
 	size_t i;
 
-	json_printf(out, "{\"cols\":[],\"duration\":%.6g,\"results\":[", visitor_duration(visitor));
+	buffer_printf(out, "{\"cols\":[],\"duration\":%.6g,\"results\":[", visitor_duration(visitor));
 	for (i = 0; i < bulk->count; i++)
 	{
 		const BulkRow *row = &bulk->rows[i];
 
-		json_printf(out, "%s{\"rowcount\":%lld", i > 0 ? "," : "", row->failed ? -2 : row->count);
+		buffer_printf(out, "%s{\"rowcount\":%lld", i > 0 ? "," : "", row->failed ? -2 : row->count);
 		if (row->failed && row->error >= 0)
 		{
 			json_raw(out, ",\"error\":");

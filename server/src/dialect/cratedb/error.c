@@ -304,5 +304,5 @@ error_write(Buffer *out, const Error *error)
 
 	json_raw(out, "{\"message\":");
 	json_text(out, message, (size_t) length);
-	json_printf(out, ",\"code\":%d}", error->code);
+	buffer_printf(out, ",\"code\":%d}", error->code);
 }

@@ -130,9 +130,9 @@ moment_write(Buffer *out, int64_t milliseconds)
 	if (milliseconds < FIRST_MS || milliseconds > LAST_MS)
 		return false;
 	date_from_days(days, &year, &month, &day);
-	json_printf(out, "%04lld-%02d-%02d %02d:%02d:%02d.%03d+00%s",
-	            (long long) (year > 0 ? year : 1 - year), month, day, (int) (rest / 3600000),
-	            (int) (rest / 60000 % 60), (int) (rest / 1000 % 60), (int) (rest % 1000),
-	            year > 0 ? "" : " BC");
+	buffer_printf(out, "%04lld-%02d-%02d %02d:%02d:%02d.%03d+00%s",
+	              (long long) (year > 0 ? year : 1 - year), month, day, (int) (rest / 3600000),
+	              (int) (rest / 60000 % 60), (int) (rest / 1000 % 60), (int) (rest % 1000),
+	              year > 0 ? "" : " BC");
 	return true;
 }

@@ -159,8 +159,8 @@ write_end(Visitor *visitor)
 		json_raw(out, visitor->wants_types ? "\"col_types\":[]," : "");
 		json_raw(out, "\"rows\":[[]]");
 	}
-	json_printf(out, ",\"rowcount\":%lld,\"duration\":%.6g}", visitor->count,
-	            visitor_duration(visitor));
+	buffer_printf(out, ",\"rowcount\":%lld,\"duration\":%.6g}", visitor->count,
+	              visitor_duration(visitor));
 }
 
 static void

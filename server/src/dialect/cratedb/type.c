@@ -75,9 +75,9 @@ type_write_id(Buffer *out, Oid oid)
 	const Type *element = type_element(oid);
 
 	if (element != NULL)
-		json_printf(out, "[%d,%d]", ID_ARRAY, element->id);
+		buffer_printf(out, "[%d,%d]", ID_ARRAY, element->id);
 	else
-		json_printf(out, "%d", type_find(oid)->id);
+		buffer_printf(out, "%d", type_find(oid)->id);
 }
 
 /* A number, with all its digits; what JSON has no word for is null. */
@@ -135,19 +135,19 @@ write_scalar(Buffer *out, const Type *type, const char *text, size_t length)
 			break;
 		case TYPE_TIME_POINT:
 			if (moment_read(text, &number))
-				json_printf(out, "%lld", (long long) number);
+				buffer_printf(out, "%lld", (long long) number);
 			else
 				json_raw(out, "null");
 			break;
 		case TYPE_TIME_ZONED:
 			moment_read_time(text, &number, &offset);
-			json_printf(out, "[%lld,%d]", (long long) number, offset);
+			buffer_printf(out, "[%lld,%d]", (long long) number, offset);
 			break;
 		case TYPE_POINT:
 			write_point(out, text, length);
 			break;
 		case TYPE_BITS:
-			json_printf(out, "\"B'%.*s'\"", (int) length, text);
+			buffer_printf(out, "\"B'%.*s'\"", (int) length, text);
 			break;
 		case TYPE_VECTOR:
 			write_vector(out, text, length);

@@ -62,9 +62,7 @@ visitor_open(HttpConnection *connection)
 static void
 forget_password(Visitor *visitor)
 {
-	if (visitor->password != NULL)
-		OPENSSL_cleanse(visitor->password, strlen(visitor->password));
-	free(visitor->password);
+	free_secret(visitor->password);
 	visitor->password = NULL;
 }
 

@@ -92,7 +92,7 @@ decimal_write(const Decimals *decimals, Buffer *out, const char *text, size_t le
 		if (text[i] == MARK_VALUE)
 			write_zeros(out, mark.scale, scale);
 		else
-			json_printf(out, "Decimal(%d, %u)", scale > 18 ? 76 : 38, scale);
+			buffer_printf(out, "Decimal(%d, %u)", scale > 18 ? 76 : 38, scale);
 		i += sizeof mark;
 		from = i + 1;
 	}

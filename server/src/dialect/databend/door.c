@@ -76,9 +76,7 @@ visitor_open(HttpConnection *connection)
 static void
 forget_password(Visitor *visitor)
 {
-	if (visitor->password != NULL)
-		OPENSSL_cleanse(visitor->password, strlen(visitor->password));
-	free(visitor->password);
+	free_secret(visitor->password);
 	visitor->password = NULL;
 }
 
@@ -335,8 +333,8 @@ form_begin(void *owner, const char *filename)
 	const char *problem;
 	bool good;
 
-	json_printf(&location, "@~/%s%s%s", visitor->prefix, *visitor->prefix != '\0' ? "/" : "",
-	            filename + strspn(filename, "/"));
+	buffer_printf(&location, "@~/%s%s%s", visitor->prefix, *visitor->prefix != '\0' ? "/" : "",
+	              filename + strspn(filename, "/"));
 	buffer_append(&location, "", 1);
 	good = stage_create(&visitor->file, server_of(visitor)->stages, visitor->role,
 	                    buffer_data(&location), &problem);

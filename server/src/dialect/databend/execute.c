@@ -287,8 +287,8 @@ change_session(Query *query)
 		}
 		json_raw(&affect, "],\"is_globals\":[");
 		for (size_t i = 0; i < statement->option_count; i++)
-			json_printf(&affect, "%s%s", i == 0 ? "" : ",",
-			            statement->options[i].global ? "true" : "false");
+			buffer_printf(&affect, "%s%s", i == 0 ? "" : ",",
+			              statement->options[i].global ? "true" : "false");
 		json_raw(&affect, "]}");
 	}
 	for (size_t i = 0; i < statement->name_count && statement->kind == STATEMENT_RESET; i++)
@@ -508,7 +508,7 @@ answer_presign(Query *query)
 		query_fail(query, 1006, "EXPIRE must be between 1 and 604800 seconds");
 		return;
 	}
-	json_printf(&url, "http://%s/v1/stage_upload/", query->host);
+	buffer_printf(&url, "http://%s/v1/stage_upload/", query->host);
 	stage_token_write(&url, query->wish.role, query->statement->stage,
 	                  (int64_t) time(NULL) + seconds);
 	query_add_own_column(query, "method", "String");

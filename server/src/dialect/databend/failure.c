@@ -188,7 +188,7 @@ failure_postgres(Failure *error, const PGresult *result, const Statement *statem
 void
 failure_write(Buffer *out, const Failure *error)
 {
-	json_printf(out, "{\"code\":%d,\"message\":", error->code);
+	buffer_printf(out, "{\"code\":%d,\"message\":", error->code);
 	json_text(out, error->text, strlen(error->text));
 	if (error->detail[0] != '\0')
 	{

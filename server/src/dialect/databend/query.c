@@ -87,9 +87,7 @@ free_query(uv_handle_t *handle)
 
 	if (--query->handles > 0)
 		return;
-	if (query->wish.password != NULL)
-		OPENSSL_cleanse((char *) query->wish.password, strlen(query->wish.password));
-	free((char *) query->wish.password);
+	free_secret((char *) query->wish.password);
 	free((char *) query->wish.role);
 	free(query->host);
 	json_decref(query->body);
@@ -233,7 +231,7 @@ enter(Query *query)
 static void
 write_stats(Buffer *out, const Query *query)
 {
-	json_printf(
+	buffer_printf(
 	    out,
 	    "\"stats\":{\"scan_progress\":{\"rows\":0,\"bytes\":0},\"write_progress\":{\"rows\":"
 	    "%llu,\"bytes\":0},\"result_progress\":{\"rows\":%llu,\"bytes\":0},\"total_scan\":{"
@@ -248,9 +246,9 @@ static void
 write_uri(Buffer *out, const Query *query, const char *name, const char *below, bool there)
 {
 	if (there)
-		json_printf(out, ",\"%s\":\"/v1/query/%s%s\"", name, query->id, below);
+		buffer_printf(out, ",\"%s\":\"/v1/query/%s%s\"", name, query->id, below);
 	else
-		json_printf(out, ",\"%s\":null", name);
+		buffer_printf(out, ",\"%s\":null", name);
 }
 
 /* A page of the answer. */
@@ -262,8 +260,8 @@ write_page(Buffer *out, const Query *query, bool more)
 	char next[32];
 
 	snprintf(next, sizeof next, "/page/%ld", query->page + 1);
-	json_printf(out, "{\"id\":\"%s\",\"session_id\":\"%s\",\"node_id\":\"freshet\",\"session\":",
-	            query->id, query->session_id);
+	buffer_printf(out, "{\"id\":\"%s\",\"session_id\":\"%s\",\"node_id\":\"freshet\",\"session\":",
+	              query->id, query->session_id);
 	echo_write(out, query->echo);
 	json_raw(out, ",\"schema\":[");
 	if (!failed && query->schema.length > 0)
@@ -271,18 +269,18 @@ write_page(Buffer *out, const Query *query, bool more)
 	json_raw(out, "],\"data\":[");
 	if (!failed && query->rows.length > 0)
 		decimal_write(&query->decimals, out, buffer_data(&query->rows), query->rows.length);
-	json_printf(out, "],\"state\":\"%s\",\"error\":",
-	            failed ? "Failed"
-	            : more ? "Running"
-	                   : "Succeeded");
+	buffer_printf(out, "],\"state\":\"%s\",\"error\":",
+	              failed ? "Failed"
+	              : more ? "Running"
+	                     : "Succeeded");
 	if (failed)
 		failure_write(out, &query->error);
 	else
 		json_raw(out, "null");
-	json_printf(out,
-	            ",\"warnings\":[],\"affect\":%s,\"has_result_set\":%s,\"result_timeout_secs\":%ld,",
-	            query->affect != NULL ? query->affect : "null",
-	            query->has_result ? "true" : "false", query->result_seconds);
+	buffer_printf(
+	    out, ",\"warnings\":[],\"affect\":%s,\"has_result_set\":%s,\"result_timeout_secs\":%ld,",
+	    query->affect != NULL ? query->affect : "null", query->has_result ? "true" : "false",
+	    query->result_seconds);
 	json_raw(out, "\"settings\":{\"timezone\":");
 	timezone = timezone != NULL ? timezone : "UTC";
 	json_text(out, timezone, strlen(timezone));

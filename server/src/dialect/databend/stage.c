@@ -43,14 +43,14 @@ static void
 write_hex(Buffer *out, const void *bytes, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		json_printf(out, "%02x", ((const unsigned char *) bytes)[i]);
+		buffer_printf(out, "%02x", ((const unsigned char *) bytes)[i]);
 }
 
 /* The directory of a user's stage, with a zero byte. */
 static void
 write_directory(Buffer *out, const char *root, const char *role)
 {
-	json_printf(out, "%s/", root);
+	buffer_printf(out, "%s/", root);
 	write_hex(out, role, strlen(role));
 }
 
@@ -73,7 +73,7 @@ write_path(Buffer *out, const char *root, const char *role, const char *location
 		if (plain)
 			buffer_append(out, path, 1);
 		else
-			json_printf(out, "%%%02X", (unsigned char) *path);
+			buffer_printf(out, "%%%02X", (unsigned char) *path);
 	}
 	buffer_append(out, "", 1);
 	return true;
@@ -252,7 +252,7 @@ stage_token_write(Buffer *out, const char *role, const char *location, int64_t e
 	unsigned char signature[SECRET_SIZE];
 	size_t begin = out->length;
 
-	json_printf(out, "%llx-", (unsigned long long) expires);
+	buffer_printf(out, "%llx-", (unsigned long long) expires);
 	write_hex(out, role, strlen(role));
 	json_raw(out, "-");
 	write_hex(out, location, strlen(location));

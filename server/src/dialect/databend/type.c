@@ -91,7 +91,7 @@ type_name(Buffer *out, Oid oid, int modifier)
 		if (precision == 20 && scale == 0)
 			json_raw(out, "UInt64");
 		else
-			json_printf(out, "Decimal(%d, %d)", precision, scale);
+			buffer_printf(out, "Decimal(%d, %d)", precision, scale);
 	}
 	json_raw(out, array ? ")" : "");
 }
