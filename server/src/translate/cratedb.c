@@ -174,21 +174,6 @@ read_option_name(Parser *parser)
 	return name.data;
 }
 
-/* A literal, as text */
-static const char *
-read_option_value(Parser *parser)
-{
-	size_t from = parser_at(parser);
-
-	if (parser->token.kind == SQL_STRING)
-		return read_string(parser);
-	parser_accept(parser, "-");
-	if (parser->token.kind != SQL_NUMBER && !parser_is_word(parser))
-		parser_syntax(parser);
-	parser_skip(parser);
-	return parser_source(parser, from, parser->previous);
-}
-
 /* WITH (name = value, …) of a table */
 static void
 parse_table_options(Parser *parser)
@@ -206,7 +191,7 @@ parse_table_options(Parser *parser)
 			parser_fail(parser, "22023", at,
 			            "Invalid property \"%s\" passed to [ALTER | CREATE] TABLE statement", name);
 		parser_expect(parser, "=");
-		parser_add_option(parser, name, read_option_value(parser), false);
+		parser_add_option(parser, name, read_value(parser), false);
 	} while (parser_accept(parser, ","));
 	parser_expect(parser, ")");
 }
@@ -278,7 +263,7 @@ parse_column_option(Parser *parser)
 		parser_expect(parser, "(");
 		parser_expect(parser, "columnstore");
 		parser_expect(parser, "=");
-		read_option_value(parser);
+		read_value(parser);
 		parser_expect(parser, ")");
 	}
 	else if (parser_is(parser, "generated") || parser_is(parser, "as"))
@@ -397,11 +382,11 @@ parse_set(Parser *parser)
 		if (!parser_accept(parser, "="))
 			parser_expect(parser, "to");
 		text_init(&value, parser->arena);
-		text_append(&value, read_option_value(parser));
+		text_append(&value, read_value(parser));
 		while (!several && parser_accept(parser, ","))
 		{
 			text_append(&value, ", ");
-			text_append(&value, read_option_value(parser));
+			text_append(&value, read_value(parser));
 		}
 		parser_add_option(parser, name, value.data, global);
 	} while (several && parser_accept(parser, ","));
@@ -517,7 +502,7 @@ parse_optimize(Parser *parser)
 		{
 			read_option_name(parser);
 			parser_expect(parser, "=");
-			read_option_value(parser);
+			read_value(parser);
 		} while (parser_accept(parser, ","));
 		parser_expect(parser, ")");
 	}

@@ -267,21 +267,11 @@ static const SchemaRule schemas[] = {
     {NULL, NULL},
 };
 
-/* A word, a number or a string, as text. */
+/* A value, or a name in quotes. */
 static const char *
-read_value(Parser *parser)
+read_named_value(Parser *parser)
 {
-	size_t from = parser_at(parser);
-
-	if (parser->token.kind == SQL_STRING)
-		return read_string(parser);
-	if (parser->token.kind == SQL_QUOTED)
-		return read_name(parser);
-	parser_accept(parser, "-");
-	if (parser->token.kind != SQL_NUMBER && !parser_is_word(parser))
-		parser_syntax(parser);
-	parser_skip(parser);
-	return parser_source(parser, from, parser->previous);
+	return parser->token.kind == SQL_QUOTED ? read_name(parser) : read_value(parser);
 }
 
 /* name = value */
@@ -295,8 +285,8 @@ parse_option(Parser *parser, const char *prefix)
 	name = sql_name(parser->arena, parser->token);
 	parser_skip(parser);
 	parser_expect(parser, "=");
-	parser_add_option(parser, arena_printf(parser->arena, "%s%s", prefix, name), read_value(parser),
-	                  false);
+	parser_add_option(parser, arena_printf(parser->arena, "%s%s", prefix, name),
+	                  read_named_value(parser), false);
 }
 
 /* ENGINE = …, CLUSTER BY (…), COMMENT = '…' behind a table's columns */
@@ -669,7 +659,7 @@ parse_set(Parser *parser)
 
 		parser_skip(parser);
 		parser_expect(parser, "=");
-		parser_add_option(parser, name, read_value(parser), global);
+		parser_add_option(parser, name, read_named_value(parser), global);
 	} while (parser_accept(parser, ",") && parser_is_word(parser));
 }
 

@@ -658,6 +658,21 @@ read_string(Parser *parser)
 	return value.data;
 }
 
+/* A string, a word or a number, as text. */
+const char *
+read_value(Parser *parser)
+{
+	size_t from = parser_at(parser);
+
+	if (parser->token.kind == SQL_STRING)
+		return read_string(parser);
+	parser_accept(parser, "-");
+	if (parser->token.kind != SQL_NUMBER && !parser_is_word(parser))
+		parser_syntax(parser);
+	parser_skip(parser);
+	return parser_source(parser, from, parser->previous);
+}
+
 /* Read a string and write it. */
 const char *
 parse_string(Parser *parser)

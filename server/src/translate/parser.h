@@ -201,6 +201,7 @@ extern void emit_relation(Parser *parser, TranslateName relation);
 extern void emit_name(Parser *parser, const char *name, size_t in, bool space);
 extern void parse_names(Parser *parser);
 extern const char *read_string(Parser *parser);
+extern const char *read_value(Parser *parser);
 extern const char *parse_string(Parser *parser);
 extern void parse_parameter(Parser *parser);
 extern void parser_add_name(Parser *parser, const char *name);
